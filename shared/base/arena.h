@@ -1,0 +1,55 @@
+/*
+ * arena.h - memory that dies together: one arena per reload, connection or exchange.
+ *
+ * Nothing is freed inside an arena; arena_fini releases all. Destructors for things that are not
+ * memory (descriptors, compiled expressions) are registered with arena_defer and run newest first.
+ *
+ * Allocation returns zeroed memory, aligned for any type. When memory runs out: an arena with an
+ * `oom` handler calls it (it must not return: the compiler process ends with a diagnostic); without
+ * one, arena_alloc returns NULL and the caller answers for it (a worker fails that one exchange).
+ */
+#ifndef GH_ARENA_H
+#define GH_ARENA_H
+
+#include "shared/base/str.h"
+
+struct arena_block;
+struct arena_defer;
+
+/* Owned by whoever embeds it. All members are private to arena.c. */
+struct arena {
+    struct arena_block *blocks;
+    struct arena_defer *defers;
+    char *at, *end;
+    size_t block_size; /* of the next block, bytes; 0 means the default, 64 KiB */
+    size_t total;      /* bytes taken from the heap so far */
+    size_t limit;      /* 0 = none; beyond it allocation fails as if memory had run out */
+    void (*oom)(void); /* never returns; NULL = arena_alloc returns NULL */
+};
+
+void arena_init(struct arena *a, size_t block_size, void (*oom)(void));
+/* Runs the registered destructors, frees everything; the arena may be used again. NULL-safe members. */
+void arena_fini(struct arena *a);
+/* Keeps the first block for reuse; runs destructors. For recycled arenas on hot paths. */
+void arena_reset(struct arena *a);
+
+void *arena_alloc(struct arena *a, size_t n);
+void *arena_array(struct arena *a, size_t n, size_t elem); /* checked multiplication */
+struct str arena_str(struct arena *a, struct str s);       /* copy, NUL-terminated behind s.n */
+struct str arena_strf(struct arena *a, const char *fmt, ...) GH_PRINTF(2, 3);
+/* Grows an array allocated in this arena: returns room for at least `n + 1` elements and updates
+ * *cap. The old memory stays until arena_fini. */
+void *arena_grow(struct arena *a, void *old, size_t n, size_t *cap, size_t elem);
+/* `fn(arg)` runs at arena_fini/arena_reset; false when memory ran out (fn has not been called). */
+bool arena_defer(struct arena *a, void (*fn)(void *arg), void *arg);
+
+#define arena_new(a, type)      ((type *)arena_alloc((a), sizeof(type)))
+#define arena_new_n(a, type, n) ((type *)arena_array((a), (n), sizeof(type)))
+
+/* A growing array in an arena: ARENA_PUSH(a, list) gives a pointer to a new zeroed element.
+ * `list` is any struct with members { T *v; size_t n, cap; }. */
+#define ARENA_PUSH(a, list)                                                                        \
+    ((list)->v = arena_grow((a), (list)->v, (list)->n, &(list)->cap, sizeof(*(list)->v)),          \
+     &(list)->v[(list)->n++])
+
+#endif

@@ -1,0 +1,1 @@
+#include "shared/base/hash.h"
