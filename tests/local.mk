@@ -23,3 +23,4 @@ include tests/fuzz/local.mk
 include tests/bench/local.mk
 include tests/golden/local.mk
 include tests/flow/local.mk
+include tests/unit/shared/regex/local.mk

@@ -1,0 +1,44 @@
+/*
+ * build.h - the whole way from files to images, as one function: load, lower, check, compile.
+ *
+ * The compiler child, `check`, `lint`, `diff`, `explain --conf-dir` and the tests run this very code; they
+ * differ only in the inputs (state, bind) and in which results they use.
+ */
+#ifndef GH_MASTER_BUILD_H
+#define GH_MASTER_BUILD_H
+
+#include "master/compile/compile.h"
+#include "master/instance.h"
+#include "master/lower/lower.h"
+#include "master/store/load.h"
+
+struct build_input {
+    const char *const *paths;      /* conf dir, or files */
+    size_t n_paths;
+    const char *instance_file;     /* gatehouse.yaml, or NULL = defaults */
+    struct str prev_state;         /* STATE image of the previous load; empty = none */
+    uint64_t generation;
+    bool lenient_paths;
+    int (*bind)(void *ctx, struct str address, uint16_t port);
+    void *bind_ctx;
+};
+
+struct build {
+    struct arena arena;
+    struct diags diags;
+    struct instance instance;
+    struct store store;
+    struct state state;
+    struct model model;
+    struct load_stats stats;
+    struct buf snapshot;           /* bytes, unsealed */
+    struct buf status;             /* STATUS image: JSON {"generation","objects":[...],"resources":[...],"diagnostics":[...]} */
+    struct buf state_out;          /* STATE image for the next load */
+    struct buf why;                /* when build_run fails: one sentence */
+};
+
+/* 0; negative only for faults of the machine or of gatehouse itself (findings are no failure). */
+int build_run(struct build *b, const struct build_input *in);
+void build_free(struct build *b);
+
+#endif

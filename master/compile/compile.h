@@ -1,0 +1,24 @@
+/*
+ * compile.h - the model to a sealed snapshot. Sees model/ only.
+ */
+#ifndef GH_COMPILE_COMPILE_H
+#define GH_COMPILE_COMPILE_H
+
+#include "master/model/model.h"
+
+struct compile_input {
+    const struct model *model;
+    uint64_t generation;
+    uint64_t now_wall_us;
+    /* Place on the board for a key ("rule/...", "endpoint/...", "dns/..."); 0 = overflow. Never NULL. */
+    uint32_t (*slot)(void *ctx, const char *table, struct str key);
+    void *slot_ctx;
+};
+
+/* The image as bytes (caller frees with buf_fini). 0, or negative gh_err with a sentence in why. The
+ * content_hash in the header ignores generation and time, so equal configurations can be told. */
+int compile_bytes(const struct compile_input *in, struct buf *image, struct buf *why);
+/* Bytes to a sealed memfd (close-on-exec). The descriptor, or negative gh_err. */
+int image_seal(const char *name, struct str bytes);
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * model.h - THE ONE intermediate model. Both APIs are lowered to it; the compiler sees nothing else.
+ *
+ *   bind (address, port)                    one listening socket
+ *    └ listener (a Gateway listener or an Istio server: names, policy, counters)
+ *    └ host (virtual host: exact name, "*.suffix" or "*"), each owned by one listener
+ *        └ entry: match + rank -> rule      the lowest rank that matches wins
+ *   rule {filters, action: split | redirect | direct}
+ *   split {weight, filters} -> cluster -> endpoints
+ *
+ * Everything is allocated in the arena of the load and never freed singly. Lists are in the order
+ * in which dump.c prints them, so golden files are stable.
+ *
+ * Invariants (check.c verifies them on every build; numbers are cited by code)
+ *  1. Names are interned lower-case host names; a host's name is unique within its bind.
+ *  2. A host entry's rank is unique within its host and follows the precedence rules of the API that
+ *     made it (lower/precedence.c); ranks are dense from 0.
+ *  3. host->fallback is a less specific host of the same listener, or NULL; chains end.
+ *  4. A rule with ACTION_SPLIT has at least one split, or answers `no_backend_status`.
+ *  5. Weights are 0..10^6; the sum of a rule fits 32 bits.
+ *  6. A cluster is identified by `key`; equal keys are one cluster.
+ */
+#ifndef GH_MODEL_MODEL_H
+#define GH_MODEL_MODEL_H
+
+#include "shared/base/arena.h"
+#include "shared/base/hash.h"
+#include "shared/tbl/enums.h"
+
+/* Where a thing comes from, for explain, logs and status. */
+struct model_origin {
+    struct str api_version, kind, ns, name;
+    struct str file;
+    uint32_t line;
+    struct str section; /* "rules[0]", listener name, server port name; may be empty */
+};
+
+struct model_strmatch {
+    enum strmatch_type type; /* STRMATCH_ANY: absent, nothing to match */
+    bool ignore_case;
+    bool invert;             /* withoutHeaders */
+    struct str value;        /* exact, prefix or regex */
+};
+
+struct model_kv_match { /* one header or query parameter */
+    struct str name;    /* headers: lower case */
+    struct model_strmatch m;
+};
+
+struct model_match {
+    struct str name;         /* Istio match name; may be empty */
+    enum path_match path;    /* PATH_ANY .. PATH_REGEX */
+    struct str path_value;   /* element prefixes without the trailing slash ("" = "/") */
+    bool path_ignore_case;
+    struct model_strmatch method, scheme, authority;
+    struct { struct model_kv_match *v; size_t n, cap; } headers, query;
+    struct model_origin origin; /* line of the match */
+};
+
+struct model_header_op {
+    enum header_op op;   /* HEADER_SET, HEADER_ADD, HEADER_REMOVE */
+    struct str name;     /* as written */
+    struct str value;    /* may hold %...% substitutions when has_subst */
+    bool has_subst;
+};
+
+struct model_path_rewrite {
+    enum path_rewrite type;   /* REWRITE_NONE, _FULL, _PREFIX_ELEMENT, _PREFIX_STRING, _REGEX */
+    struct str value;         /* replacement */
+    struct str regex;         /* REWRITE_REGEX: the pattern; value may use \0..\9 */
+};
+
+struct model_filter {
+    enum filter_type type;    /* filter.def */
+    union {
+        struct { struct model_header_op *v; size_t n, cap; } headers; /* REQUEST_HEADERS, RESPONSE_HEADERS */
+        struct { struct str host; struct model_path_rewrite path; } rewrite;
+    } u;
+    struct model_origin origin;
+};
+struct model_filters { struct model_filter *v; size_t n, cap; };
+
+struct model_redirect {
+    struct str scheme;           /* empty = of the request */
+    struct str host;             /* empty = of the request */
+    enum redirect_port port_mode;
+    uint16_t port;               /* PORT_FIXED */
+    struct model_path_rewrite path;
+    bool value_has_query;        /* the replacement path brings its own query: the request's is dropped */
+    uint16_t status;             /* 301, 302, 303, 307, 308 */
+};
+
+struct model_direct { uint16_t status; struct str body, content_type; };
+
+struct model_retry {
+    uint16_t attempts;       /* re-tries after the first; 0 = none */
+    uint32_t on;             /* RETRY_ON_* bits */
+    uint16_t *codes;         /* response codes that are retried */
+    size_t n_codes;
+    uint32_t backoff_ms, per_try_ms; /* 0 = default / none */
+};
+
+struct model_endpoint {
+    struct str key;          /* stable identity: "address:port" */
+    struct str address;      /* IP text, "unix:/path", or a DNS name when dns is true */
+    uint16_t port;
+    uint32_t weight;         /* 1 by default */
+    bool dns;                /* the scout resolves `address`; every answer is an endpoint */
+    struct model_origin origin;
+};
+
+struct model_cluster {
+    struct str key;          /* "Service/default/httpbin:8000", "ServiceEntry/default/host:80" */
+    struct str name;         /* for people, logs and metrics: "default/httpbin:8000" */
+    enum lb_policy lb;
+    enum upstream_protocol protocol;
+    uint32_t connect_timeout_ms, idle_timeout_ms; /* 0 = instance default */
+    uint32_t max_connections, max_pending, max_requests; /* 0 = unlimited */
+    struct { struct model_endpoint **v; size_t n, cap; } endpoints;
+    struct model_origin origin;
+    uint32_t index;          /* set by compile */
+};
+
+struct model_split {
+    uint32_t weight;
+    struct model_cluster *cluster; /* NULL: invalid, answers `status` for its share */
+    uint16_t status;               /* 500 for an invalid backend, 503 for an unknown Istio host */
+    enum reason reason;            /* what the log says then (tbl/reason.def) */
+    struct model_filters filters;  /* of this backend only, after the rule's */
+    struct str name;               /* for explain: "default/httpbin:8000" */
+    struct model_origin origin;
+};
+
+struct model_rule {
+    struct str key;          /* counters and stable identity: "HTTPRoute/default/shop/0" */
+    struct str name;         /* route name for logs and metrics labels */
+    struct model_origin origin;
+    struct model_filters filters;
+    enum rule_action action;
+    struct { struct model_split *v; size_t n, cap; } splits;
+    uint16_t no_backend_status; /* ACTION_SPLIT without any usable weight: 500 or 503 */
+    struct model_redirect redirect;
+    struct model_direct direct;
+    bool has_request_timeout, has_backend_timeout; /* false = instance default; 0 ms = none */
+    uint32_t request_timeout_ms, backend_timeout_ms;
+    struct model_retry retry;
+    enum header_merge header_merge; /* how rule and split header operations combine (Istio 3.10) */
+    uint32_t index;
+};
+
+struct model_entry {
+    struct model_match *match;
+    struct model_rule *rule;
+    uint32_t rank; /* lowest wins */
+};
+
+struct model_listener;
+struct model_host {
+    struct str name;              /* "a.example.com", "*.example.com", "*" */
+    struct model_listener *listener;
+    struct model_host *fallback;
+    bool https_redirect;          /* every request gets 301 to https */
+    struct { struct model_entry *v; size_t n, cap; } entries; /* by rank */
+    uint32_t index;
+};
+
+struct model_bind;
+struct model_listener {
+    struct str key;               /* "Gateway/default/edge/http" */
+    struct str name;              /* metrics label: "default/edge/http" */
+    struct model_bind *bind;
+    struct str hostname;          /* the listener's own: "*" when it has none */
+    enum listener_protocol protocol;
+    struct model_origin origin;
+    uint32_t index;
+};
+
+struct model_bind {
+    struct str address;           /* IP text; "" = all addresses, IPv6 and IPv4; "unix:/path" */
+    uint16_t port;
+    struct { struct model_listener **v; size_t n, cap; } listeners;
+    struct { struct model_host **v; size_t n, cap; } hosts;
+    struct map hosts_by_name;
+    int bind_error;               /* errno of the master's attempt; != 0: not served */
+    uint32_t index;
+};
+
+/* Instance-wide values that the workers need with each generation (from kind Instance). Milliseconds;
+ * 0 = none. Field meanings: docs of the Instance kind. */
+struct model_settings {
+#define X(name, type, def, text) type name;
+#include "shared/tbl/setting.def"
+#undef X
+};
+
+struct model {
+    struct arena *arena;
+    struct { struct model_bind **v; size_t n, cap; } binds;
+    struct { struct model_cluster **v; size_t n, cap; } clusters;
+    struct { struct model_rule **v; size_t n, cap; } rules;
+    struct map clusters_by_key;
+    struct map binds_by_key;
+    struct model_settings settings;
+};
+
+void model_init(struct model *m, struct arena *a);
+/* Finds or makes. `address` "" = all. */
+struct model_bind *model_bind(struct model *m, struct str address, uint16_t port);
+struct model_listener *model_listener_add(struct model_bind *b, struct arena *a, struct str key,
+                                          struct str hostname);
+/* Finds or makes the virtual host; an existing one keeps its listener (the caller reports conflicts). */
+struct model_host *model_host(struct model *m, struct model_bind *b, struct str name,
+                              struct model_listener *l);
+struct model_rule *model_rule_add(struct model *m, struct str key);
+struct model_cluster *model_cluster(struct model *m, struct str key, bool *made);
+
+/* Text form for golden tests and `gatehouse dump`; stable order. */
+struct buf;
+void model_dump(const struct model *m, struct buf *out);
+/* Verifies the invariants; NULL when they hold, else a sentence (allocated in m->arena). */
+const char *model_check(const struct model *m);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * store.h - all objects of one load, and what may refer to what.
+ *
+ * The store is filled by load.c and then only read by lower/, except for `status_json` and `verdict`,
+ * which lowering writes. Everything lives in the load's arena.
+ *
+ * Identity (uid, generation, creationTimestamp, last good text) comes from the file when written there,
+ * otherwise from the state of earlier loads (state.h), so that precedence does not depend on mtimes.
+ */
+#ifndef GH_STORE_STORE_H
+#define GH_STORE_STORE_H
+
+#include "master/kinds/kinds.h"
+#include "shared/base/hash.h"
+
+enum verdict { VERDICT_ACCEPTED, VERDICT_REJECTED, VERDICT_UNSERVED };
+
+struct object {
+    const struct kind_info *kind;
+    struct str api_version, ns, name; /* ns is empty for cluster-scoped kinds */
+    struct str_map labels, annotations;
+    struct str uid;
+    uint64_t generation;
+    uint64_t created_us;     /* creationTimestamp or first seen, microseconds */
+    const struct node *root; /* the document */
+    const struct source *source;
+    uint32_t line;           /* where the document begins (its first key) */
+    struct str text;         /* of the document, for the state */
+    void *spec;              /* the struct of kind->schema, NULL when unserved or rejected */
+    enum verdict verdict;
+    bool stale;              /* this is the last good version; the file's own is broken */
+    struct str status_json;  /* the `.status` object as JSON text; set by lower/ */
+    struct str prev_status_json; /* of the previous generation, for lastTransitionTime; may be empty */
+};
+
+/* A rejected document, kept for the list of objects (`check -o json`, status). Its last good version,
+ * when there is one, is a separate `struct object` with stale = true. */
+
+struct store {
+    struct arena *arena;
+    struct diags *diags;
+    struct map by_id;              /* "kind_id/ns/name" -> object (served ones) */
+    struct object **all;           /* every document incl. rejected and unserved; file order */
+    size_t n_all, cap_all;
+    struct object **by_kind[KIND_COUNT]; /* accepted ones, object order (rule below) */
+    size_t n_by_kind[KIND_COUNT];
+};
+
+/* Object order: created_us ascending, then name, then namespace (Istio) — Gateway API code that needs
+ * "namespace/name" sorts again with object_cmp_gapi. */
+int object_cmp_istio(const struct object *a, const struct object *b);
+int object_cmp_gapi(const struct object *a, const struct object *b);
+
+/* The accepted object, or NULL. */
+struct object *store_get(const struct store *s, enum kind_id kind, struct str ns, struct str name);
+/* Iterates accepted objects of a kind: for (i = 0; i < s->n_by_kind[k]; i++) s->by_kind[k][i]. */
+
+/* Labels of a namespace; `kubernetes.io/metadata.name` is always there (section 1.1 of the rules). */
+struct str namespace_label(const struct store *s, struct str ns, struct str key, bool *found);
+struct str object_label(const struct object *o, const char *key);
+struct str object_annotation(const struct object *o, const char *key);
+/* matchLabels and matchExpressions of a LabelSelector node against a label lookup. */
+struct label_selector;
+bool selector_matches_namespace(const struct store *s, const struct node *selector, struct str ns);
+
+/* ReferenceGrant, GATEWAY-API-RULES section 13. Same namespace: always true. */
+bool grant_allows(const struct store *s, const char *from_group, const char *from_kind,
+                  struct str from_ns, const char *to_group, const char *to_kind, struct str to_ns,
+                  struct str to_name);
+
+#endif

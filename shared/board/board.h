@@ -1,0 +1,141 @@
+/*
+ * board.h - the memory that workers write: counters, gauges, heartbeats, endpoint health, DNS answers.
+ *
+ * One memfd, made by the master, mapped by every process; it outlives workers and generations, so
+ * counters never go back. Only atomics, never a lock: a process killed at any instruction leaves it
+ * consistent. Trust: the master and admin treat every value as input (indices from here are checked).
+ *
+ *   ┌ head ┬ process rows ┬ endpoint rows ┬ dns rows ┬ slab 0 ┬ slab 1 ┬ ... one per process row
+ *
+ * Rules
+ *  1. Single writer: only the process that owns a row writes its row and its slab; plain relaxed
+ *     stores of its own counters are enough (board_add). Readers sum over slabs.
+ *  2. Endpoint rows are shared by all workers: read-modify-write atomics.
+ *  3. A row is taken over by the next process of that row number; counters stay, gauges are zeroed by
+ *     the master when the owner is gone (board_row_reset).
+ *  4. Slot 0 of a slab is the overflow place for identities beyond the cap. Slot numbers come from the
+ *     snapshot (assigned per identity by the compiler's state), so they mean the same over reloads.
+ *  5. Memory is touched only when used: untouched slots cost address space, not pages.
+ */
+#ifndef GH_BOARD_BOARD_H
+#define GH_BOARD_BOARD_H
+
+#include "shared/base/str.h"
+#include "shared/tbl/enums.h"
+#include <stdatomic.h>
+
+#define BOARD_MAGIC     0x44524f424147UL /* "GABORD" */
+#define BOARD_VERSION   1
+#define BOARD_MAX_PROC  160    /* rows: workers, spares, scout, admin */
+#define BOARD_MAX_SLOTS 16384  /* series per slab: listeners, rules, clusters */
+#define BOARD_MAX_ENDPOINTS 16384
+#define BOARD_MAX_DNS   1024
+#define BOARD_DNS_ADDRS 32
+#define BOARD_HIST_BUCKETS 15
+
+extern const uint32_t BOARD_HIST_US[BOARD_HIST_BUCKETS]; /* upper bounds, microseconds; the last bucket is +Inf beyond */
+
+enum board_role { ROLE_NONE, ROLE_WORKER, ROLE_SCOUT, ROLE_ADMIN };
+enum board_state { PROC_EMPTY, PROC_STARTING, PROC_SPARE, PROC_ACTIVE, PROC_DRAINING, PROC_GONE };
+
+/* One counter per member; single writer. Sums over all slabs are what /metrics shows. */
+struct board_series {
+    _Atomic uint64_t requests[6];           /* by class: [0] none (aborted), 1xx..5xx */
+    _Atomic uint64_t duration[BOARD_HIST_BUCKETS + 1];
+    _Atomic uint64_t duration_sum_us;
+    _Atomic uint64_t bytes_in, bytes_out;   /* from and to the client (listener, rule); to and from upstream (cluster) */
+    _Atomic uint64_t active;                /* gauge */
+    _Atomic uint64_t reasons[REASON_COUNT];
+    _Atomic uint64_t retries, connects, connect_failures; /* clusters */
+};
+
+/* Process-wide counters: rows of tbl/counter.def. */
+struct board_counters {
+#define X(name, type, unit, text) _Atomic uint64_t name;
+#include "shared/tbl/counter.def"
+#undef X
+};
+
+struct board_proc {
+    _Atomic uint32_t role, state, pid, row;
+    _Atomic uint64_t generation;    /* it serves */
+    _Atomic uint64_t heartbeat_ns;  /* CLOCK_MONOTONIC of its last loop turn */
+    _Atomic uint64_t started_ns;
+    _Atomic uint32_t restarts;
+    _Atomic uint32_t connections;   /* client connections now: accept balance */
+    _Atomic uint32_t accepting;     /* 1 while it polls the listening sockets */
+    _Atomic uint32_t generations_held;
+    struct board_counters counters;
+} __attribute__((aligned(64)));
+
+struct board_endpoint { /* shared by all workers */
+    _Atomic uint64_t key;            /* snapshot endpoint id; 0 = free */
+    _Atomic uint32_t active;         /* requests now, over all workers (least request) */
+    _Atomic uint32_t failures;       /* consecutive */
+    _Atomic uint64_t ejected_until_ns;
+    _Atomic uint64_t requests, errors;
+} __attribute__((aligned(64)));
+
+/* An answer of the scout. Two copies; `turn` says which one is valid (turn & 1); the scout writes the
+ * other one, then raises turn. A reader copies and checks turn again. */
+struct board_dns_answer {
+    uint32_t n;
+    uint32_t status;                 /* 0 ok, else an ares status */
+    uint64_t expires_wall_s;
+    struct { uint8_t family, addr[16]; } v[BOARD_DNS_ADDRS]; /* family 4 or 6 */
+};
+struct board_dns {
+    _Atomic uint64_t key;            /* hash of the name */
+    _Atomic uint32_t turn;
+    struct board_dns_answer copy[2];
+};
+
+struct board_head {
+    uint64_t magic;
+    uint32_t version, n_proc, n_slots, n_endpoints, n_dns;
+    uint64_t size;
+    _Atomic uint64_t generation;     /* committed */
+    _Atomic uint64_t draining;       /* 1: /readyz says no */
+    _Atomic uint64_t reloads_ok, reloads_failed, reload_last_ms, reload_last_wall_us;
+    _Atomic uint64_t workers_wanted, started_wall_us;
+    _Atomic uint64_t config_errors, config_warnings;
+    _Atomic uint64_t crashes, stuck_kills;
+};
+
+struct board; /* a mapping; made by board_make or board_open */
+
+/* Makes the memfd (returned in *fd, caller closes) and maps it. Negative gh_err. */
+int board_make(struct board **b, int *fd);
+/* Maps an inherited one and checks its head. */
+int board_open(struct board **b, int fd);
+void board_close(struct board *b); /* unmaps; NULL-safe */
+
+struct board_head *board_head(struct board *b);
+struct board_proc *board_proc(struct board *b, uint32_t row);           /* NULL when out of range */
+struct board_series *board_series(struct board *b, uint32_t row, uint32_t slot); /* slot out of range = 0 */
+struct board_endpoint *board_endpoint(struct board *b, uint32_t slot);
+struct board_dns *board_dns(struct board *b, uint32_t slot);
+/* Zeroes the gauges of a row whose process is gone (rule 3); counters stay. */
+void board_row_reset(struct board *b, uint32_t row);
+
+/* Single-writer increment (rule 1). */
+static inline void board_add(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+static inline uint64_t board_get(const _Atomic uint64_t *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+static inline unsigned board_hist_bucket(uint64_t us)
+{
+    unsigned i = 0;
+    while (i < BOARD_HIST_BUCKETS && us > BOARD_HIST_US[i])
+        i++;
+    return i;
+}
+
+void board_dns_write(struct board_dns *d, const struct board_dns_answer *a); /* scout only */
+bool board_dns_read(const struct board_dns *d, struct board_dns_answer *out);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * ipc.h - messages between the master and its children, with descriptors.
+ *
+ * SOCK_SEQPACKET socket pairs: one packet is one message, a header and a fixed-size payload struct (plus
+ * a text tail for a few), and up to IPC_MAX_FDS descriptors. Everything is read to the end: a short, long
+ * or unknown message, or descriptors where none belong, is GH_E_FORMAT, and the receiver ends the
+ * connection: the master kills that child, a child exits. Sends never block: a full socket is GH_E_AGAIN
+ * and the master treats a child that does not read as stuck.
+ *
+ * The list of messages is tbl/message.def: name, direction, payload struct, number of descriptors.
+ */
+#ifndef GH_IPC_IPC_H
+#define GH_IPC_IPC_H
+
+#include "shared/base/str.h"
+
+#define IPC_MAX_FDS  8
+#define IPC_MAX_TEXT 4096
+
+/* Payloads: fixed width, no pointers, no padding left undefined. */
+struct ipc_hello {            /* master -> child, first message */
+    uint32_t role;            /* enum board_role */
+    uint32_t row;             /* on the board */
+    uint32_t user_id, group_id; /* to become; 0xffffffff = stay */
+    uint32_t n_workers;
+    uint32_t log_level;
+    uint64_t drain_ms;
+};
+struct ipc_listener {         /* one listening socket; 1 descriptor */
+    uint64_t bind_id;         /* snapshot bind id: hash of address and port */
+    uint32_t port, family;
+};
+struct ipc_listener_gone { uint64_t bind_id; };
+struct ipc_snapshot {         /* descriptors: SNAPSHOT; for admin also STATUS; workers also KEYS later */
+    uint64_t generation;
+    uint32_t n_listeners;     /* listeners that will have been passed before this message */
+    uint32_t spare;
+};
+struct ipc_commit { uint64_t generation; };     /* switch to it (it was offered and acked) */
+struct ipc_withdraw { uint64_t generation; };   /* forget the offer */
+struct ipc_ack { uint64_t generation; int32_t result; uint32_t spare; }; /* + text: why not */
+struct ipc_active { uint64_t generation; };     /* child -> master: now serving it */
+struct ipc_state { uint32_t state, spare; };    /* enum board_state; READY is PROC_SPARE */
+struct ipc_drain { uint64_t deadline_ms; };     /* stop accepting, finish, exit */
+struct ipc_promote { uint32_t row, spare; };    /* spare -> active worker of that row */
+struct ipc_log { uint32_t which, spare; };      /* 1 descriptor: access log sink (re)opened */
+struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master: reload, drain ...; + text */
+struct ipc_reply { uint64_t id; int32_t result; uint32_t spare; }; /* + text (JSON) */
+struct ipc_bind { uint64_t bind_id; uint32_t port, spare; }; /* compiler -> master; + text: address */
+struct ipc_bound { uint64_t bind_id; int32_t error; uint32_t spare; }; /* master -> compiler */
+struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE */
+    uint64_t generation;
+    int32_t result;           /* 0; GH_E_EXISTS = nothing changed */
+    uint32_t errors, warnings, objects;
+};                            /* + text: one line for the log */
+struct ipc_empty { uint32_t spare; };
+
+enum ipc_type {
+    IPC_NONE,
+#define X(name, payload, fds_min, fds_max, has_text, text) IPC_##name,
+#include "shared/tbl/message.def"
+#undef X
+    IPC_TYPE_COUNT
+};
+
+union ipc_payload {
+#define X(name, payload, fds_min, fds_max, has_text, text) struct payload as_##name;
+#include "shared/tbl/message.def"
+#undef X
+};
+
+struct ipc_msg {
+    enum ipc_type type;
+    union ipc_payload u;
+    char text[IPC_MAX_TEXT + 1];
+    size_t text_n;
+    int fds[IPC_MAX_FDS]; /* the receiver owns them */
+    size_t n_fds;
+};
+
+const char *ipc_type_name(enum ipc_type t);
+/* A pair, close-on-exec and non-blocking. */
+int ipc_pair(int fds[2]);
+/* Sends m->type with its payload, text and descriptors (which stay the caller's). 0, GH_E_AGAIN,
+ * GH_E_CLOSED, GH_E_SYSTEM. */
+int ipc_send(int fd, const struct ipc_msg *m);
+/* Receives one. 1 = a message, 0 = nothing now, negative: GH_E_CLOSED, GH_E_FORMAT, GH_E_SYSTEM. On any
+ * negative result no descriptor is left open. */
+int ipc_recv(int fd, struct ipc_msg *m);
+void ipc_msg_close_fds(struct ipc_msg *m);
+
+#endif

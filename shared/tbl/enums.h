@@ -1,0 +1,66 @@
+/*
+ * enums.h - the words that the model, the snapshot and the worker share. Values are part of the
+ * snapshot format: append, never renumber.
+ */
+#ifndef GH_TBL_ENUMS_H
+#define GH_TBL_ENUMS_H
+
+#include <stdint.h>
+
+enum strmatch_type { STRMATCH_ANY, STRMATCH_PRESENT, STRMATCH_EXACT, STRMATCH_PREFIX, STRMATCH_REGEX };
+
+enum path_match {
+    PATH_ANY,            /* every path */
+    PATH_EXACT,          /* byte for byte */
+    PATH_PREFIX_ELEMENT, /* Gateway API: whole path elements */
+    PATH_PREFIX_STRING,  /* Istio: plain string prefix */
+    PATH_REGEX,          /* anchored at both ends */
+};
+
+enum header_op { HEADER_SET, HEADER_ADD, HEADER_REMOVE };
+/* Gateway API and Istio with one destination: rule, then split (the split's set wins). Istio with
+ * several destinations: split first, then rule. */
+enum header_merge { HEADER_MERGE_RULE_FIRST, HEADER_MERGE_SPLIT_FIRST };
+
+enum path_rewrite { REWRITE_NONE, REWRITE_FULL, REWRITE_PREFIX_ELEMENT, REWRITE_PREFIX_STRING, REWRITE_REGEX };
+
+enum redirect_port {
+    PORT_LISTENER,  /* Gateway API without port: scheme's own if the filter has one, else the listener's */
+    PORT_FIXED,
+    PORT_KEEP_HOST, /* Istio: as in the Host header, unless the scheme changes away from its default */
+    PORT_NONE,      /* Istio FROM_PROTOCOL_DEFAULT */
+    PORT_REQUEST,   /* Istio FROM_REQUEST_PORT: the listener's port, unless it is the default of the scheme */
+};
+
+enum rule_action { ACTION_SPLIT, ACTION_REDIRECT, ACTION_DIRECT };
+enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
+enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_H2C };
+enum listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_TLS, LISTENER_TCP, LISTENER_UDP };
+
+enum retry_on {
+    RETRY_ON_CONNECT_FAILURE = 1 << 0,
+    RETRY_ON_RESET = 1 << 1,          /* closed before any response byte, or per-try timeout */
+    RETRY_ON_GATEWAY_ERROR = 1 << 2,  /* 502, 503, 504 or none */
+    RETRY_ON_5XX = 1 << 3,
+    RETRY_ON_RETRIABLE_4XX = 1 << 4,  /* 409 */
+    RETRY_ON_STATUS_CODES = 1 << 5,   /* the listed ones */
+    RETRY_ON_REFUSED_STREAM = 1 << 6,
+    RETRY_ON_RESET_BEFORE_REQUEST = 1 << 7,
+};
+
+/* One row per verb; see filter.def. */
+enum filter_type {
+#define X(name, text) FILTER_##name,
+#include "shared/tbl/filter.def"
+#undef X
+};
+
+/* Why an exchange ended as it did: one closed list for the log, the metrics and explain. */
+enum reason {
+#define X(name, flag, status, text) REASON_##name,
+#include "shared/tbl/reason.def"
+#undef X
+    REASON_COUNT
+};
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * dataplane.h - the face of the traffic machinery towards the worker's root (link, drain).
+ *
+ * Below it: net < http < codec < {filter, balance} < upstream < proxy. Above it: messages of the master.
+ * Single-threaded, on the loop given. Ownership: the dataplane owns the descriptors given to it, its
+ * generations, connections and pools.
+ */
+#ifndef GH_PROXY_DATAPLANE_H
+#define GH_PROXY_DATAPLANE_H
+
+#include "shared/base/log.h"
+#include "shared/board/board.h"
+#include "shared/snap/snap.h"
+
+struct uv_loop_s;
+struct access_log;
+struct dataplane;
+
+struct dataplane_config {
+    struct uv_loop_s *loop;
+    struct board *board;
+    uint32_t row;                 /* of this process on the board */
+    struct log *log;
+    struct access_log *access;    /* NULL = no access log */
+    size_t fd_limit;              /* RLIMIT_NOFILE: the reserve and max_connections come from it */
+};
+
+struct dataplane *dataplane_new(const struct dataplane_config *c); /* NULL: out of memory */
+void dataplane_free(struct dataplane *d);                          /* closes everything at once */
+
+/* Takes over the listening socket `fd` of bind `bind_id`. Accepts only while active. */
+int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd);
+void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id);
+void dataplane_set_active(struct dataplane *d, bool active); /* a spare does not accept */
+
+/* Verifies and prepares an offered generation (regexes, clusters); 0 or negative gh_err and a sentence. */
+int dataplane_offer(struct dataplane *d, int snap_fd, struct buf *why);
+/* New requests use it from now on; older ones end on theirs. False when it was never offered. */
+bool dataplane_commit(struct dataplane *d, uint64_t generation);
+void dataplane_withdraw(struct dataplane *d, uint64_t generation);
+uint64_t dataplane_generation(const struct dataplane *d);
+
+/* Stop accepting (after the backlog was taken), `Connection: close` on answers, close idle ones, cut
+ * what is left at `deadline_ms` (monotonic); then calls done(arg) once. */
+void dataplane_drain(struct dataplane *d, uint64_t deadline_ms, void (*done)(void *arg), void *arg);
+
+#endif
