@@ -1,0 +1,67 @@
+/*
+ * token.h - classes of bytes in HTTP messages and URIs, one table lookup each, and the search for the
+ * first byte that may not stand in a field value (16 bytes at a time where the processor can).
+ *
+ * RFC 9110 section 5.5 and 5.6, RFC 3986 section 2. Nothing here depends on the locale.
+ */
+#ifndef GH_HTTP_TOKEN_H
+#define GH_HTTP_TOKEN_H
+
+#include "shared/base/str.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+enum {
+    TOKEN_TCHAR = 1 << 0,      /* of a token: methods, field names, connection options */
+    TOKEN_VALUE = 1 << 1,      /* of a field value: HTAB, SP, VCHAR, obs-text (0x80 and above) */
+    TOKEN_TARGET = 1 << 2,     /* of a request target: VCHAR but '#' */
+    TOKEN_UNRESERVED = 1 << 3, /* RFC 3986: ALPHA DIGIT - . _ ~ */
+    TOKEN_PATH = 1 << 4,       /* stays as it is in a canonical path: pchar without '%' and ';', '/' */
+    TOKEN_HOST = 1 << 5,       /* of a host name: ALPHA DIGIT - _ . */
+    TOKEN_HEX = 1 << 6,
+    TOKEN_QDTEXT = 1 << 7,     /* inside a quoted string, unescaped */
+};
+
+extern const unsigned char token_class[256];
+
+static inline bool token_is(char c, int classes)
+{
+    return (token_class[(unsigned char)c] & classes) != 0;
+}
+
+/* Every byte of `s` is of one of `classes`; the empty slice is. */
+bool token_all(struct str s, int classes);
+/* A token: at least one tchar and nothing else. */
+static inline bool token_valid(struct str s)
+{
+    return s.n > 0 && token_all(s, TOKEN_TCHAR);
+}
+
+/*
+ * Index in [from, n) of the first byte that is not of TOKEN_VALUE, or n. In a message head that is
+ * where the value ends: at the CR, or at a byte that has no business there.
+ */
+static inline size_t token_value_end(const char *p, size_t from, size_t n)
+{
+    size_t at = from;
+#if defined(__SSE2__)
+    const __m128i tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f), last = _mm_set1_epi8(0x1f);
+    while (n - at >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last), v);
+        __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control),
+                                   _mm_cmpeq_epi8(v, del));
+        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+        if (mask)
+            return at + (size_t)__builtin_ctz(mask);
+        at += 16;
+    }
+#endif
+    while (at < n && token_is(p[at], TOKEN_VALUE))
+        at++;
+    return at;
+}
+
+#endif
