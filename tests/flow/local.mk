@@ -1,0 +1,1 @@
+EXTRA_DIST += tests/flow/conftest.py tests/flow/gh.py
