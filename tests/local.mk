@@ -24,3 +24,8 @@ include tests/bench/local.mk
 include tests/golden/local.mk
 include tests/flow/local.mk
 include tests/unit/shared/regex/local.mk
+
+EXTRA_DIST += tests/layers
+
+.PHONY: fuzzers
+fuzzers: $(FUZZ_TARGETS)
