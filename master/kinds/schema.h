@@ -5,9 +5,10 @@
  * `gatehouse explain-field`, JSON Schemas and the reference pages. What a table can't say (relations
  * between fields) goes into the struct's `check` function.
  *
+ *   static const struct enum_row ENUM_HEADER_MATCH[] = {{"Exact", GAPI_MATCH_EXACT}, {"RegularExpression", ...}, {0}};
  *   static const struct field HTTP_HEADER_MATCH_FIELDS[] = {
- *       FIELD_ENUM(struct gapi_header_match, type, "type", ENUM_HEADER_MATCH, GAPI_MATCH_EXACT, "..."),
- *       FIELD_STR(struct gapi_header_match, name, "name", FIELD_REQUIRED, .max = 256, .format = FMT_HEADER_NAME, ...),
+ *       FIELD_ENUM(struct gapi_header_match, type, "type", ENUM_HEADER_MATCH, GAPI_MATCH_EXACT, "How to compare."),
+ *       FIELD_STR(struct gapi_header_match, name, "name", FIELD_REQUIRED, "The header.", .max = 256, .format = FMT_HEADER_NAME),
  *   };
  *   const struct schema SCHEMA_HTTP_HEADER_MATCH = SCHEMA(struct gapi_header_match, HTTP_HEADER_MATCH_FIELDS, check_fn, "doc");
  *
@@ -15,33 +16,45 @@
  *  1. A decoded struct begins with `const struct node *node`, the map it came from; a check reports at
  *     node_get(x->node, "field") or with diag_at_key.
  *  2. Absent members are zero/NULL/empty, or the field's default. Where "absent" differs from "zero",
- *     the member is an `opt_*` struct, or ask node_get(x->node, "field").
+ *     the member is an `opt_*` struct, or ask node_get(x->node, "field"). A default sets the value of an
+ *     opt_* member and leaves `set` false: `set` means "written in the file".
  *  3. Lists decode to { T *v; size_t n; } (see LIST_OF); elements of struct type are stored inline.
  *  4. A field marked FIELD_NOT_SERVED is validated like any other, then reported with NotServed when
  *     present. A field not in the table is an UnknownField with a "did you mean".
  *  5. Decoding never stops at the first finding; it returns false if the object has any error.
- *  6. snake_case spellings are accepted with a Deprecated finding where the schema says so (Istio).
+ *  6. snake_case spellings are accepted with a Deprecated finding where the decoder says so (Istio).
+ *  7. An explicit null counts as absent (as in Kubernetes) with an Ignored finding, without one if
+ *     FIELD_NULL_OK is set; for a required field it is the same error as leaving it out.
+ *  8. At the root of a document the keys apiVersion, kind, metadata and status are none of the schema's
+ *     business: kinds.h decodes metadata with a table of its own.
+ *  9. A sub object that is absent is not decoded: its defaults apply only when it is written. A struct
+ *     that must always be there (allowedRoutes ...) is made by the lowering or by `check`.
  */
 #ifndef GH_KINDS_SCHEMA_H
 #define GH_KINDS_SCHEMA_H
 
 #include "master/yaml/diag.h"
 
+struct arena;
+
 enum field_type {
-    FT_STR,      /* struct str */
-    FT_STR_LIST, /* struct str_list */
-    FT_STR_MAP,  /* struct str_map: values must be strings */
-    FT_BYTES_MAP,/* struct str_map: values base64-decoded (Secret.data) */
-    FT_BOOL,     /* struct opt_bool */
-    FT_INT,      /* struct opt_int, range min..max */
-    FT_NUMBER,   /* struct opt_num: int or float */
-    FT_ENUM,     /* int32_t, from an enum table */
-    FT_DURATION, /* struct opt_ms; `format` says which syntax */
-    FT_OBJECT,   /* pointer to sub struct, NULL when absent */
-    FT_LIST,     /* struct any_list of sub structs */
-    FT_INT_OR_STR, /* struct int_or_str */
-    FT_TIME,     /* struct opt_time: RFC 3339 */
-    FT_NODE,     /* const struct node *: kept as it is (free-form) */
+    FT_STR,        /* struct str */
+    FT_STR_LIST,   /* struct str_list; `format` and `enums` are of the elements */
+    FT_STR_MAP,    /* struct str_map: values must be strings. FMT_HEADER_NAME: keys are header names and
+                      values header values; FMT_LABEL_KEY: labels; other formats: of the keys */
+    FT_BYTES_MAP,  /* struct str_map: values base64-decoded (Secret.data) */
+    FT_BOOL,       /* struct opt_bool */
+    FT_INT,        /* struct opt_int, range min..max */
+    FT_NUMBER,     /* struct opt_num: int or float, range min..max */
+    FT_ENUM,       /* int32_t, from an enum table */
+    FT_DURATION,   /* struct opt_ms; `format` says which syntax; min and max are milliseconds */
+    FT_OBJECT,     /* pointer to sub struct, NULL when absent */
+    FT_LIST,       /* LIST_OF(sub struct) */
+    FT_OBJECT_MAP, /* LIST_OF(sub struct): a map with free keys; the key is element.node->key */
+    FT_INT_OR_STR, /* struct int_or_str; range min..max when it is an integer */
+    FT_INT_LIST,   /* struct int_list; range min..max of the elements */
+    FT_TIME,       /* struct opt_time: RFC 3339 */
+    FT_NODE,       /* const struct node *: kept as it is (free-form) */
 };
 
 enum field_flag {
@@ -53,6 +66,7 @@ enum field_flag {
     FIELD_NULL_OK = 1 << 5,    /* an explicit null means absent without a finding */
     FIELD_SILENT = 1 << 6,     /* known bookkeeping (managedFields, status): not decoded, no finding */
     FIELD_LOWER_ENUM = 1 << 7, /* enum compare ignores case */
+    FIELD_UNIQUE = 1 << 8,     /* FT_STR_LIST: no element twice */
 };
 
 enum field_format {
@@ -84,6 +98,8 @@ struct int_or_str { bool set, is_int; int64_t i; struct str s; };
 struct str_list { struct str *v; size_t n; };
 struct str_pair { struct str key, val; };
 struct str_map { struct str_pair *v; size_t n; }; /* file order */
+struct int_list { int64_t *v; size_t n; };
+struct any_list { void *v; size_t n; }; /* how the interpreter sees every LIST_OF */
 #define LIST_OF(type) struct { type *v; size_t n; }
 
 struct enum_row { const char *name; int32_t v; };
@@ -95,14 +111,65 @@ struct field {
     uint32_t flags;
     uint32_t offset;             /* of the member in the struct */
     enum field_format format;
-    const struct schema *sub;    /* FT_OBJECT, FT_LIST */
+    const struct schema *sub;    /* FT_OBJECT, FT_LIST, FT_OBJECT_MAP */
+    uint32_t elem;               /* size of the sub struct as the member says; equals sub->size */
     const struct enum_row *enums;/* FT_ENUM, ends with {NULL}; also FT_STR with a closed list of words */
-    int64_t min, max;            /* value, or length of strings, lists, maps; max 0 = unbounded */
-    int64_t def;                 /* FT_ENUM/FT_INT/FT_BOOL default when has_def */
+    /* Numbers and durations: the range; strings: characters; lists and maps: elements. min and max both 0
+     * = unbounded; max 0 alone = no upper bound. FT_INT_LIST: of the elements. */
+    int64_t min, max;
+    int64_t def;                 /* FT_ENUM/FT_INT/FT_BOOL/FT_DURATION default when has_def */
     bool has_def;
     const char *def_str;         /* FT_STR default */
     const char *doc;             /* one or two sentences for explain-field and the manual */
+    const char *hint;            /* with NOT_SERVED, DEPRECATED, IGNORED: what to do about it; may be NULL */
 };
+
+/*
+ * Rows of a field table: FIELD_x(struct, member, "name", flags, "doc", further .members). The member's C type
+ * is checked by the compiler; of sub structs, schema_verify compares the size.
+ */
+#define FIELD_AT_(T, m, want)                                                                      \
+    (uint32_t)(offsetof(T, m) + 0 * sizeof(char[_Generic(((T *)0)->m, want : 1, default : -1)]))
+#define FIELD_(ft, T, m, want, nm, fl, text, ...)                                                  \
+    {.name = (nm), .type = (ft), .flags = (fl), .offset = FIELD_AT_(T, m, want), .doc = (text), ##__VA_ARGS__}
+#define FIELD_LISTED_(ft, T, m, nm, fl, subschema, text, ...)                                      \
+    {.name = (nm), .type = (ft), .flags = (fl), .sub = (subschema), .doc = (text),                 \
+     .offset = (uint32_t)(offsetof(T, m) +                                                         \
+                          0 * sizeof(char[sizeof(((T *)0)->m) == sizeof(struct any_list) ? 1 : -1])), \
+     .elem = sizeof(*((T *)0)->m.v), ##__VA_ARGS__}
+
+#define FIELD_STR(T, m, nm, fl, text, ...) FIELD_(FT_STR, T, m, struct str, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_STR_LIST(T, m, nm, fl, text, ...) FIELD_(FT_STR_LIST, T, m, struct str_list, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_STR_MAP(T, m, nm, fl, text, ...) FIELD_(FT_STR_MAP, T, m, struct str_map, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_BYTES_MAP(T, m, nm, fl, text, ...) FIELD_(FT_BYTES_MAP, T, m, struct str_map, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_BOOL(T, m, nm, fl, text, ...) FIELD_(FT_BOOL, T, m, struct opt_bool, nm, fl, text, ##__VA_ARGS__)
+/* lo and hi both 0: any integer. */
+#define FIELD_INT(T, m, nm, fl, lo, hi, text, ...) \
+    FIELD_(FT_INT, T, m, struct opt_int, nm, fl, text, .min = (lo), .max = (hi), ##__VA_ARGS__)
+#define FIELD_INT_LIST(T, m, nm, fl, lo, hi, text, ...) \
+    FIELD_(FT_INT_LIST, T, m, struct int_list, nm, fl, text, .min = (lo), .max = (hi), ##__VA_ARGS__)
+#define FIELD_NUMBER(T, m, nm, fl, text, ...) FIELD_(FT_NUMBER, T, m, struct opt_num, nm, fl, text, ##__VA_ARGS__)
+/* With a default; FIELD_ENUM_REQ without (0 when absent and not required). */
+#define FIELD_ENUM(T, m, nm, rows, dflt, text, ...) \
+    {.name = (nm), .type = FT_ENUM, .offset = FIELD_AT_(T, m, int32_t), .doc = (text), .enums = (rows), \
+     .def = (dflt), .has_def = true, ##__VA_ARGS__} /* flags, where needed: .flags = FIELD_x */
+#define FIELD_ENUM_REQ(T, m, nm, fl, rows, text, ...) \
+    FIELD_(FT_ENUM, T, m, int32_t, nm, fl, text, .enums = (rows), ##__VA_ARGS__)
+#define FIELD_DURATION(T, m, nm, fl, fmt, text, ...) \
+    FIELD_(FT_DURATION, T, m, struct opt_ms, nm, fl, text, .format = (fmt), ##__VA_ARGS__)
+#define FIELD_OBJ(T, m, nm, fl, subschema, text, ...) \
+    {.name = (nm), .type = FT_OBJECT, .flags = (fl), .sub = (subschema), .doc = (text), .offset = offsetof(T, m), \
+     .elem = sizeof(*((T *)0)->m), ##__VA_ARGS__}
+#define FIELD_LIST(T, m, nm, fl, subschema, text, ...) FIELD_LISTED_(FT_LIST, T, m, nm, fl, subschema, text, ##__VA_ARGS__)
+#define FIELD_OBJ_MAP(T, m, nm, fl, subschema, text, ...) \
+    FIELD_LISTED_(FT_OBJECT_MAP, T, m, nm, fl, subschema, text, ##__VA_ARGS__)
+#define FIELD_INT_OR_STR(T, m, nm, fl, text, ...) FIELD_(FT_INT_OR_STR, T, m, struct int_or_str, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_TIME(T, m, nm, fl, text, ...) FIELD_(FT_TIME, T, m, struct opt_time, nm, fl, text, ##__VA_ARGS__)
+#define FIELD_NODE(T, m, nm, fl, text, ...) FIELD_(FT_NODE, T, m, const struct node *, nm, fl, text, ##__VA_ARGS__)
+/* A field that is only named: kept nowhere. FIELD_SILENT, or FIELD_NOT_SERVED / FIELD_IGNORED without
+ * looking at its value. */
+#define FIELD_NAMED(nm, fl, text, ...) {.name = (nm), .type = FT_NODE, .flags = (fl), .offset = FIELD_NOWHERE, .doc = (text), ##__VA_ARGS__}
+#define FIELD_NOWHERE UINT32_MAX
 
 struct decoder {
     struct arena *arena;
@@ -130,5 +197,8 @@ struct schema {
 bool schema_decode(struct decoder *d, const struct schema *s, const struct node *n, void *obj);
 /* Looks up "spec.rules.matches" from `s`; NULL when there is none. For explain-field. */
 const struct field *schema_field(const struct schema *s, const char *path);
+/* Looks for slips in a table and all below it: sizes that differ, missing sub schemas, names twice. False
+ * with a sentence in `why`. For the tests; tables are not checked at run time. */
+bool schema_verify(const struct schema *s, struct buf *why);
 
 #endif
