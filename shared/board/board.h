@@ -60,7 +60,7 @@ struct board_proc {
     _Atomic uint32_t role, state, pid, row;
     _Atomic uint64_t generation;    /* it serves */
     _Atomic uint64_t heartbeat_ns;  /* CLOCK_MONOTONIC of its last loop turn */
-    _Atomic uint64_t started_ns;
+    _Atomic uint64_t started_ns;    /* 0: no process ever had this row, its slab is untouched */
     _Atomic uint32_t restarts;
     _Atomic uint32_t connections;   /* client connections now: accept balance */
     _Atomic uint32_t accepting;     /* 1 while it polls the listening sockets */
@@ -85,7 +85,7 @@ struct board_dns_answer {
     struct { uint8_t family, addr[16]; } v[BOARD_DNS_ADDRS]; /* family 4 or 6 */
 };
 struct board_dns {
-    _Atomic uint64_t key;            /* hash of the name */
+    _Atomic uint64_t key;            /* hash_str_lower(name, 0); 0 = nothing known; check it before and after reading */
     _Atomic uint32_t turn;
     struct board_dns_answer copy[2];
 };
@@ -97,6 +97,7 @@ struct board_head {
     _Atomic uint64_t generation;     /* committed */
     _Atomic uint64_t draining;       /* 1: /readyz says no */
     _Atomic uint64_t reloads_ok, reloads_failed, reload_last_ms, reload_last_wall_us;
+    _Atomic uint64_t reload_last_failed; /* 1: the last change was refused, the generation before it serves */
     _Atomic uint64_t workers_wanted, started_wall_us;
     _Atomic uint64_t config_errors, config_warnings;
     _Atomic uint64_t crashes, stuck_kills;

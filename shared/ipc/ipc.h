@@ -17,6 +17,14 @@
 #define IPC_MAX_FDS  8
 #define IPC_MAX_TEXT 4096
 
+/* Descriptors a child of the master is exec'd with, besides stderr (2) for its log. */
+#define IPC_FD_LINK  3 /* its end of the pair */
+#define IPC_FD_BOARD 4
+
+/* Bind ids of the listening sockets of the admin process (IPC_LISTENER). */
+#define IPC_BIND_ADMIN_TCP  1
+#define IPC_BIND_ADMIN_UNIX 2
+
 /* Payloads: fixed width, no pointers, no padding left undefined. */
 struct ipc_hello {            /* master -> child, first message */
     uint32_t role;            /* enum board_role */
@@ -42,10 +50,10 @@ struct ipc_ack { uint64_t generation; int32_t result; uint32_t spare; }; /* + te
 struct ipc_active { uint64_t generation; };     /* child -> master: now serving it */
 struct ipc_state { uint32_t state, spare; };    /* enum board_state; READY is PROC_SPARE */
 struct ipc_drain { uint64_t deadline_ms; };     /* stop accepting, finish, exit */
-struct ipc_promote { uint32_t row, spare; };    /* spare -> active worker of that row */
+struct ipc_promote { uint32_t row, spare; };    /* spare -> active; row: the one it was told in HELLO (a process keeps its row) */
 struct ipc_log { uint32_t which, spare; };      /* 1 descriptor: access log sink (re)opened */
-struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master: reload, drain ...; + text */
-struct ipc_reply { uint64_t id; int32_t result; uint32_t spare; }; /* + text (JSON) */
+struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master; enum ipc_verb; + text */
+struct ipc_reply { uint64_t id; int32_t result; uint32_t spare; }; /* 0 or gh_err; + text: a JSON object */
 struct ipc_bind { uint64_t bind_id; uint32_t port, spare; }; /* compiler -> master; + text: address */
 struct ipc_bound { uint64_t bind_id; int32_t error; uint32_t spare; }; /* master -> compiler */
 struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE */
@@ -54,6 +62,11 @@ struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STAT
     uint32_t errors, warnings, objects;
 };                            /* + text: one line for the log */
 struct ipc_empty { uint32_t spare; };
+
+/* What an operator may order through the admin process. The reply comes when it is done: RELOAD once every
+ * worker serves the new generation (0; GH_E_EXISTS: nothing had changed; GH_E_REFUSED: a worker or the
+ * compiler said no, the old generation stays), DRAIN once new connections are refused. */
+enum ipc_verb { IPC_VERB_NONE, IPC_VERB_RELOAD, IPC_VERB_DRAIN, IPC_VERB_COUNT };
 
 enum ipc_type {
     IPC_NONE,
