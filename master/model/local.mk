@@ -1,0 +1,7 @@
+noinst_LIBRARIES += libmodel.a
+libmodel_a_SOURCES = \
+	%D%/model.h \
+	%D%/model.c \
+	%D%/check.c \
+	%D%/dump.c
+EXTRA_DIST += %D%/README.md

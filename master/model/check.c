@@ -1,0 +1,141 @@
+/*
+ * check.c - the invariants of model.h, verified on every build. A sentence from here is always a fault of
+ * gatehouse itself, never of the configuration: lowering must have reported and mended that before.
+ */
+#include "master/model/model.h"
+
+struct check {
+    const struct model *m;
+    const char *fault; /* the first one */
+};
+
+static void fault(struct check *k, const char *fmt, ...) GH_PRINTF(2, 3);
+static void fault(struct check *k, const char *fmt, ...)
+{
+    if (k->fault)
+        return;
+    struct buf b = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vaddf(&b, fmt, ap);
+    va_end(ap);
+    k->fault = arena_str(k->m->arena, buf_str(&b)).p;
+    buf_fini(&b);
+}
+
+/* Does wildcard `pattern` ("*", "*.suffix") cover everything that `name` covers, and more? */
+static bool less_specific(struct str pattern, struct str name)
+{
+    if (str_eqc(pattern, "*"))
+        return !str_eqc(name, "*");
+    return pattern.n > 2 && pattern.p[0] == '*' && pattern.n < name.n + (name.p[0] != '*') &&
+           str_ends(name, str_skip(pattern, 1)) && !str_eq(pattern, name);
+}
+
+/* Invariant 1. */
+static void check_name(struct check *k, const struct model_bind *b, const struct model_host *h)
+{
+    if (h->name.n == 0)
+        fault(k, "invariant 1: a host of port %u has no name", b->port);
+    for (size_t i = 0; i < h->name.n; i++)
+        if (h->name.p[i] >= 'A' && h->name.p[i] <= 'Z')
+            fault(k, "invariant 1: host " STR_FMT " is not lower case", STR_ARG(h->name));
+    if (map_get(&b->hosts_by_name, h->name) != h)
+        fault(k, "invariant 1: host " STR_FMT " stands twice on port %u", STR_ARG(h->name), b->port);
+}
+
+static void check_match(struct check *k, const struct model_host *h, const struct model_match *m)
+{
+    if (m->path == PATH_PREFIX_ELEMENT && m->path_value.n &&
+        m->path_value.p[m->path_value.n - 1] == '/')
+        fault(k, "host " STR_FMT ": element prefix " STR_FMT " ends in a slash", STR_ARG(h->name),
+              STR_ARG(m->path_value));
+    if ((m->path == PATH_EXACT || m->path == PATH_REGEX) && m->path_value.n == 0)
+        fault(k, "host " STR_FMT ": a path match without a value", STR_ARG(h->name));
+    for (size_t i = 0; i < m->headers.n; i++)
+        if (m->headers.v[i].name.n == 0)
+            fault(k, "host " STR_FMT ": a header match without a name", STR_ARG(h->name));
+}
+
+/* Invariants 1, 2 and 3. */
+static void check_host(struct check *k, const struct model_bind *b, const struct model_host *h)
+{
+    check_name(k, b, h);
+    if (!h->listener || h->listener->bind != b)
+        fault(k, "host " STR_FMT " belongs to a listener of another port", STR_ARG(h->name));
+    for (size_t i = 0; i < h->entries.n; i++) {
+        const struct model_entry *e = &h->entries.v[i];
+        if (e->rank != i)
+            fault(k, "invariant 2: host " STR_FMT ": rank %u at place %zu", STR_ARG(h->name), e->rank, i);
+        if (!e->match || !e->rule) {
+            fault(k, "host " STR_FMT ": entry %zu without match or rule", STR_ARG(h->name), i);
+            continue;
+        }
+        check_match(k, h, e->match);
+    }
+    const struct model_host *f = h->fallback;
+    if (f && f->listener != h->listener)
+        fault(k, "invariant 3: " STR_FMT " falls back to another listener's host", STR_ARG(h->name));
+    if (f && !less_specific(f->name, h->name)) /* strictly less specific: so chains end */
+        fault(k, "invariant 3: " STR_FMT " falls back to " STR_FMT, STR_ARG(h->name), STR_ARG(f->name));
+}
+
+static bool status_ok(unsigned status)
+{
+    return status >= 200 && status <= 599;
+}
+
+/* Invariants 4 and 5. */
+static void check_rule(struct check *k, const struct model_rule *r)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < r->splits.n; i++) {
+        const struct model_split *s = &r->splits.v[i];
+        sum += s->weight;
+        if (s->weight > 1000000)
+            fault(k, "invariant 5: rule " STR_FMT ": weight %u", STR_ARG(r->key), s->weight);
+        if (!s->cluster && !status_ok(s->status))
+            fault(k, "rule " STR_FMT ": split %zu has no cluster and no status", STR_ARG(r->key), i);
+        if (s->cluster && map_get(&k->m->clusters_by_key, s->cluster->key) != s->cluster)
+            fault(k, "invariant 6: rule " STR_FMT ": a cluster of another model", STR_ARG(r->key));
+    }
+    if (sum > UINT32_MAX)
+        fault(k, "invariant 5: rule " STR_FMT ": weights exceed 32 bits", STR_ARG(r->key));
+    if (r->action == ACTION_SPLIT && sum == 0 && !status_ok(r->no_backend_status))
+        fault(k, "invariant 4: rule " STR_FMT " has neither backend nor status", STR_ARG(r->key));
+    if (r->action == ACTION_REDIRECT && (r->redirect.status < 300 || r->redirect.status > 399))
+        fault(k, "rule " STR_FMT ": redirect with status %u", STR_ARG(r->key), r->redirect.status);
+    if (r->action == ACTION_DIRECT && !status_ok(r->direct.status))
+        fault(k, "rule " STR_FMT ": direct answer with status %u", STR_ARG(r->key), r->direct.status);
+}
+
+/* Invariant 6. */
+static void check_cluster(struct check *k, const struct model_cluster *c)
+{
+    if (c->key.n == 0 || map_get(&k->m->clusters_by_key, c->key) != c)
+        fault(k, "invariant 6: cluster " STR_FMT " stands twice", STR_ARG(c->key));
+    for (size_t i = 0; i < c->endpoints.n; i++) {
+        const struct model_endpoint *e = c->endpoints.v[i];
+        bool is_unix = str_starts(e->address, STR("unix:"));
+        if (e->address.n == 0 || (!is_unix && e->port == 0) || e->key.n == 0)
+            fault(k, "cluster " STR_FMT ": endpoint %zu has no address", STR_ARG(c->key), i);
+    }
+}
+
+const char *model_check(const struct model *m)
+{
+    struct check k = {.m = m};
+    for (size_t i = 0; i < m->binds.n; i++) {
+        const struct model_bind *b = m->binds.v[i];
+        for (size_t j = 0; j < b->listeners.n; j++)
+            if (b->listeners.v[j]->bind != b || b->listeners.v[j]->key.n == 0)
+                fault(&k, "listener %zu of port %u is not its own", j, b->port);
+        for (size_t j = 0; j < b->hosts.n; j++)
+            check_host(&k, b, b->hosts.v[j]);
+    }
+    for (size_t i = 0; i < m->rules.n; i++)
+        check_rule(&k, m->rules.v[i]);
+    for (size_t i = 0; i < m->clusters.n; i++)
+        check_cluster(&k, m->clusters.v[i]);
+    return k.fault;
+}

@@ -1,0 +1,75 @@
+/* model.c - making the parts of the model; see model.h. */
+#include "master/model/model.h"
+
+void model_init(struct model *m, struct arena *a)
+{
+    *m = (struct model){.arena = a};
+    map_init(&m->clusters_by_key, a);
+    map_init(&m->binds_by_key, a);
+#define X(name, type, def, text) m->settings.name = (type)(def);
+#include "shared/tbl/setting.def"
+#undef X
+}
+
+struct model_bind *model_bind(struct model *m, struct str address, uint16_t port)
+{
+    struct str key = arena_strf(m->arena, "%u|" STR_FMT, port, STR_ARG(address));
+    struct model_bind *b = map_get(&m->binds_by_key, key);
+    if (b)
+        return b;
+    b = arena_new(m->arena, struct model_bind);
+    b->address = arena_str(m->arena, address);
+    b->port = port;
+    map_init(&b->hosts_by_name, m->arena);
+    *ARENA_PUSH(m->arena, &m->binds) = b;
+    map_put(&m->binds_by_key, key, b);
+    return b;
+}
+
+struct model_listener *model_listener_add(struct model_bind *b, struct arena *a, struct str key,
+                                          struct str hostname)
+{
+    struct model_listener *l = arena_new(a, struct model_listener);
+    l->key = key;
+    l->bind = b;
+    l->hostname = hostname.n ? hostname : STR("*");
+    *ARENA_PUSH(a, &b->listeners) = l;
+    return l;
+}
+
+struct model_host *model_host(struct model *m, struct model_bind *b, struct str name,
+                              struct model_listener *l)
+{
+    must(l->bind == b);
+    struct model_host *h = map_get(&b->hosts_by_name, name);
+    if (h)
+        return h;
+    h = arena_new(m->arena, struct model_host);
+    h->name = name;
+    h->listener = l;
+    *ARENA_PUSH(m->arena, &b->hosts) = h;
+    map_put(&b->hosts_by_name, name, h);
+    return h;
+}
+
+struct model_rule *model_rule_add(struct model *m, struct str key)
+{
+    struct model_rule *r = arena_new(m->arena, struct model_rule);
+    r->key = key;
+    *ARENA_PUSH(m->arena, &m->rules) = r;
+    return r;
+}
+
+struct model_cluster *model_cluster(struct model *m, struct str key, bool *made)
+{
+    struct model_cluster *c = map_get(&m->clusters_by_key, key);
+    if (made)
+        *made = c == NULL;
+    if (c)
+        return c;
+    c = arena_new(m->arena, struct model_cluster);
+    c->key = key;
+    *ARENA_PUSH(m->arena, &m->clusters) = c;
+    map_put(&m->clusters_by_key, key, c);
+    return c;
+}
