@@ -1,0 +1,150 @@
+"""Metrics, logs, status and the command line say what happened, in the same words."""
+import json
+import re
+
+import pytest
+
+import gh
+
+
+def test_metrics_count_requests_by_listener_route_and_backend(served):
+    for _ in range(5):
+        served.get("/")
+    served.get("/status/404")
+    m = served.metrics()
+
+    def total(name, **labels):
+        return sum(v for k, v in m.items() if re.match(rf"{name}\{{", k) and all(f'{a}="{b}"' in k for a, b in labels.items()))
+    text = "\n".join(m)
+    assert "route=" in text and "listener=" in text and "backend=" in text
+    names = {k.split("{")[0] for k in m}
+    for wanted in ("gatehouse_build_info", "gatehouse_generation", "gatehouse_reloads_total"):
+        assert any(n.startswith(wanted) for n in names), (wanted, sorted(names))
+
+
+def test_metrics_are_valid_exposition_text(served):
+    served.get("/")
+    code, body = served.admin("/metrics")
+    types, seen = {}, set()
+    for line in body.decode().split("\n"):
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, f"TYPE of {name} twice"
+            types[name] = kind
+        elif line and not line.startswith("#"):
+            m = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*\})? (\S+)', line)
+            assert m, line
+            assert line.rsplit(" ", 1)[0] not in seen, f"series twice: {line}"
+            seen.add(line.rsplit(" ", 1)[0])
+            float(m[3])
+            family = re.sub(r"_(bucket|sum|count)$", "", m[1])
+            assert m[1] in types or family in types, f"no TYPE for {m[1]}"
+
+
+def test_histograms_are_cumulative_and_agree_with_their_count(served):
+    for _ in range(10):
+        served.get("/")
+    m = served.metrics()
+    groups = {}
+    for k, v in m.items():
+        if "_bucket{" in k:
+            key = re.sub(r'le="[^"]*",?', "", k)
+            le = re.search(r'le="([^"]*)"', k)[1]
+            groups.setdefault(key, []).append((float("inf") if le == "+Inf" else float(le), v))
+    assert groups
+    for key, buckets in groups.items():
+        values = [v for _, v in sorted(buckets)]
+        assert values == sorted(values), key
+        count = m[key.replace("_bucket{", "_count{").replace(",}", "}")]
+        assert values[-1] == count, key
+
+
+def test_the_access_log_is_one_json_object_per_request(served):
+    served.get("/hello?x=1", headers={"User-Agent": 'a"b\\c\u00e9', "Referer": "r"})
+    served.get("/status/404")
+    assert served.stop() == 0
+    lines = [json.loads(line) for line in served.access_log.read_text().splitlines()]
+    assert [line["status"] for line in lines] == [200, 404]
+    assert lines[0]["path"] == "/hello?x=1" and lines[0]["method"] == "GET"
+    assert lines[0]["generation"] >= 1
+
+
+def test_status_workers_and_get_show_the_same_world(served):
+    table = served.ctl("get", "httproutes", "-A", "--run-dir", served.run).stdout
+    assert "all" in table and "NAME" in table
+    one = json.loads(served.ctl("get", "httproute", "all", "-o", "json", "--run-dir", served.run).stdout)
+    assert one["kind"] == "HTTPRoute" and one["metadata"]["name"] == "all"
+    conditions = {c["type"]: c["status"] for c in one["status"]["parents"][0]["conditions"]}
+    assert conditions == {"Accepted": "True", "ResolvedRefs": "True"} or conditions["Accepted"] == "True"
+    assert "kind: HTTPRoute" in served.ctl("get", "httproute", "all", "-o", "yaml", "--run-dir", served.run).stdout
+    assert "Accepted" in served.ctl("describe", "httproute", "all", "--run-dir", served.run).stdout
+    assert str(served.worker_pids()[0]) in served.ctl("workers", "--run-dir", served.run).stdout
+    assert "generation" in served.ctl("status", "--run-dir", served.run).stdout.lower()
+
+
+def test_explain_tells_the_rule_its_file_and_line_and_the_backend(served):
+    done = served.ctl("explain", "GET", f"http://a.example.com:{served.port}/x", "--conf-dir", served.conf, "-o", "json")
+    answer = json.loads(done.stdout)
+    assert answer["outcome"] == "route"
+    assert answer["rule"]["kind"] == "HTTPRoute" and answer["rule"]["file"].endswith("route.yaml") and answer["rule"]["line"] > 1
+    assert answer["backends"]
+    live = json.loads(served.ctl("explain", "GET", f"http://a.example.com:{served.port}/x", "--run-dir", served.run, "-o", "json").stdout)
+    assert live["outcome"] == "route"
+
+
+def test_diff_says_what_would_change(served, tmp_path):
+    other = tmp_path / "conf"
+    other.mkdir()
+    for f in served.conf.glob("*.yaml"):
+        (other / f.name).write_text(f.read_text())
+    assert served.ctl("diff", other, "--run-dir", served.run, check=False).returncode == 0
+    (other / "new.yaml").write_text(gh.route_yaml("new", "- matches: [{path: {value: /new}}]"))
+    done = served.ctl("diff", other, "--run-dir", served.run, check=False)
+    assert done.returncode == 1 and "new" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "get", "describe", "explain", "diff", "status", "workers", "reload", "drain", "top"])
+def test_every_command_has_help_and_refuses_nonsense(command):
+    g = gh.Gateway(start=False)
+    try:
+        done = g.ctl(command, "--help")
+        assert "usage" in done.stdout.lower()
+        assert g.ctl(command, "--no-such-option", check=False).returncode == 2
+    finally:
+        g.close()
+
+
+@pytest.mark.parametrize("command", [["status"], ["workers"], ["reload"], ["get", "gateways"], ["top", "--once"]])
+def test_without_a_running_master_the_complaint_is_clear(command, tmp_path):
+    g = gh.Gateway(start=False)
+    try:
+        done = g.ctl(*command, "--run-dir", tmp_path, check=False)
+        assert done.returncode == 1
+        assert str(tmp_path) in done.stderr
+    finally:
+        g.close()
+
+
+def test_check_prints_findings_as_compilers_do(tmp_path):
+    g = gh.Gateway(start=False)
+    try:
+        bad = tmp_path / "bad.yaml"
+        bad.write_text(gh.route_yaml("r", "- matchs: []\n  backendRefs: [{name: up, port: 80}]"))
+        done = g.ctl("check", bad, check=False)
+        assert done.returncode == 1
+        assert re.search(r"bad\.yaml:\d+:\d+: error: HTTPRoute default/r: spec\.rules\[0\]\.matchs: .*did you mean .*matches", done.stdout + done.stderr)
+        assert g.ctl("check", "--bogus", check=False).returncode == 2
+        report = json.loads(g.ctl("check", bad, "-o", "json", check=False).stdout)
+        assert report["summary"]["errors"] >= 1 and report["objects"][0]["verdict"] == "rejected"
+    finally:
+        g.close()
+
+
+def test_healthz_readyz_and_unknown_paths(served):
+    assert served.admin("/healthz")[0] == 200
+    assert served.admin("/readyz")[0] == 200
+    assert served.admin("/nonsense")[0] == 404
+    assert served.admin("/metrics", method="POST")[0] in (404, 405)
+    status, body = served.admin("/")
+    assert status == 200 and b"<html" in body.lower()
+    assert served.admin("/reload", method="POST")[0] in (403, 404, 405), "orders come over the unix socket only"
