@@ -64,4 +64,44 @@ static inline size_t token_value_end(const char *p, size_t from, size_t n)
     return at;
 }
 
+/* Likewise for TOKEN_TARGET: where a request target ends. */
+static inline size_t token_target_end(const char *p, size_t from, size_t n)
+{
+    size_t at = from;
+#if defined(__SSE2__)
+    const __m128i space = _mm_set1_epi8(' '), del = _mm_set1_epi8(0x7f), hash = _mm_set1_epi8('#');
+    while (n - at >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        __m128i graph = _mm_cmpgt_epi8(v, space); /* signed: bytes from 0x80 on are below the space */
+        __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, del), _mm_cmpeq_epi8(v, hash));
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, graph)) ^ 0xffffu;
+        if (mask)
+            return at + (size_t)__builtin_ctz(mask);
+        at += 16;
+    }
+#endif
+    while (at < n && token_is(p[at], TOKEN_TARGET))
+        at++;
+    return at;
+}
+
+/* Index in [from, n) of the first `c`, or n. Short distances only: a call of memchr costs more. */
+static inline size_t token_find(const char *p, size_t from, size_t n, char c)
+{
+    size_t at = from;
+#if defined(__SSE2__)
+    const __m128i want = _mm_set1_epi8(c);
+    while (n - at >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, want));
+        if (mask)
+            return at + (size_t)__builtin_ctz(mask);
+        at += 16;
+    }
+#endif
+    while (at < n && p[at] != c)
+        at++;
+    return at;
+}
+
 #endif

@@ -3,3 +3,8 @@ EXTRA_DIST += tests/bench/bench.py
 .PHONY: bench
 bench: all
 	python3 $(top_srcdir)/tests/bench/bench.py --build $(abs_builddir)
+
+# ns per request head; run it by hand.
+noinst_PROGRAMS += tests/bench/h1_parse_bench
+tests_bench_h1_parse_bench_SOURCES = %D%/h1_parse_bench.c
+tests_bench_h1_parse_bench_LDADD = libwcodec.a libhttp.a libbase.a

@@ -75,11 +75,10 @@ struct h1_head {
     uint8_t body;              /* enum h1_body */
     bool keep_alive;           /* the sender lets the connection live after this message */
     bool upgrade;              /* Connection: upgrade with an Upgrade that may be forwarded (never h2c) */
-    bool expect_continue;      /* Expect: 100-continue (HTTP/1.1 only) */
+    bool expect_continue;      /* Expect: 100-continue, HTTP/1.1, and content is to come */
     bool te_trailers;          /* TE: trailers, and Connection names TE */
-    uint64_t length;           /* of the content when body is H1_BODY_LENGTH. With H1_BODY_NONE: what
-                                  Content-Length said in an answer to HEAD or in a 304 ... */
-    bool has_length;           /* ... if it said anything */
+    bool has_length;           /* Content-Length was there, if only in an answer to HEAD or a 304 */
+    uint64_t length;           /* what it said; of the content when body is H1_BODY_LENGTH */
     struct str upgrade_to;     /* the value of Upgrade, when `upgrade` */
     struct http_field *fields; /* the caller's array */
     uint16_t n_fields;
@@ -96,11 +95,12 @@ struct h1_parser {
     uint32_t line;            /* where the line begins */
     uint32_t mark;            /* where the part of the line begins */
     uint32_t stop;            /* first byte behind what this line may take */
+    uint32_t max_head, max_line;
     uint16_t max_fields;
+    uint16_t host_at, upgrade_at; /* indices of these fields, when seen */
+    uint16_t seen;            /* what the fields said so far (h1_frame.c) */
     uint8_t kind, phase;
     uint8_t request_method;   /* responses: enum http_method of the request */
-    uint8_t seen;             /* fields that must not come twice */
-    struct h1_limits limits;
 };
 
 /* `fields` has room for `n` lines and lives as long as the head. */

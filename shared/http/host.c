@@ -1,0 +1,195 @@
+#include "shared/http/host.h"
+#include "shared/http/token.h"
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+/* Digits only, 1 to 65535; the empty port ("host:") is none at all (RFC 3986 3.2.3). */
+static bool parse_port(struct str s, uint16_t *port)
+{
+    uint64_t v;
+    *port = 0;
+    if (s.n == 0)
+        return true;
+    if (s.n > 5 || !str_u64(s, &v) || v == 0 || v > UINT16_MAX)
+        return false;
+    *port = (uint16_t)v;
+    return true;
+}
+
+static bool has_capitals(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 'A' && s.p[i] <= 'Z')
+            return true;
+    return false;
+}
+
+static bool ip_valid(int family, struct str s)
+{
+    char text[INET6_ADDRSTRLEN];
+    unsigned char addr[sizeof(struct in6_addr)];
+    if (s.n >= sizeof(text) || memchr(s.p, '\0', s.n))
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    return inet_pton(family, text, addr) == 1;
+}
+
+/* A name whose last label is a number must be an IPv4 address: anything else (1.2.3, 0x7f.1,
+ * 2130706433) is an address to some resolvers and a name to others. */
+static bool ends_in_number(struct str name)
+{
+    struct str last = str_skip(name, (size_t)(str_rchr(name, '.') + 1));
+    if (last.n > 1 && last.p[0] == '0' && ascii_lower(last.p[1]) == 'x') {
+        for (size_t i = 2; i < last.n; i++)
+            if (!token_is(last.p[i], TOKEN_HEX))
+                return false;
+        return true;
+    }
+    for (size_t i = 0; i < last.n; i++)
+        if (!ascii_is_digit(last.p[i]))
+            return false;
+    return true;
+}
+
+#define LABEL_MAX 63
+
+/* Labels of 1 to 63 bytes of the class, separated by dots. */
+static bool labels_valid(struct str name)
+{
+    size_t label = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '.') {
+            if (label == 0)
+                return false;
+            label = 0;
+        } else if (!token_is(name.p[i], TOKEN_HOST) || ++label > LABEL_MAX) {
+            return false;
+        }
+    }
+    return label > 0;
+}
+
+static bool parse_ipv6(struct str text, struct http_host *h)
+{
+    ptrdiff_t close = str_chr(text, ']');
+    if (close < 0 || !ip_valid(AF_INET6, str_of(text.p + 1, (size_t)close - 1)))
+        return false;
+    struct str after = str_skip(text, (size_t)close + 1);
+    if (after.n && after.p[0] != ':')
+        return false;
+    h->kind = HOST_IPV6;
+    h->name = str_head(text, (size_t)close + 1);
+    h->lower = !has_capitals(h->name);
+    return after.n == 0 || parse_port(str_skip(after, 1), &h->port);
+}
+
+bool http_host_parse(struct str text, struct http_host *h)
+{
+    *h = (struct http_host){.name = str_head(text, 0), .kind = HOST_EMPTY, .lower = true};
+    if (text.n == 0)
+        return true;
+    if (text.p[0] == '[')
+        return parse_ipv6(text, h);
+
+    struct str name = text;
+    ptrdiff_t colon = str_chr(text, ':');
+    if (colon >= 0) {
+        name = str_head(text, (size_t)colon);
+        if (!parse_port(str_skip(text, (size_t)colon + 1), &h->port))
+            return false;
+    }
+    if (name.n && name.p[name.n - 1] == '.')
+        name.n--;
+    if (name.n > HTTP_HOST_MAX - 2 || !labels_valid(name)) /* RFC 1035: 253 without the last dot */
+        return false;
+    h->name = name;
+    h->kind = HOST_NAME;
+    h->lower = !has_capitals(name);
+    if (ends_in_number(name)) {
+        h->kind = HOST_IPV4;
+        return ip_valid(AF_INET, name);
+    }
+    return true;
+}
+
+struct str http_host_canonical(const struct http_host *h, char buf[HTTP_HOST_MAX])
+{
+    if (h->lower)
+        return h->name;
+    for (size_t i = 0; i < h->name.n; i++)
+        buf[i] = ascii_lower(h->name.p[i]);
+    return str_of(buf, h->name.n);
+}
+
+/* --- patterns ---------------------------------------------------------------------------------- */
+
+static bool is_any(struct str pattern)
+{
+    return pattern.n == 0 || (pattern.n == 1 && pattern.p[0] == '*');
+}
+
+static bool is_wildcard(struct str pattern)
+{
+    return pattern.n > 2 && pattern.p[0] == '*' && pattern.p[1] == '.';
+}
+
+static size_t count_labels(struct str s)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < s.n; i++)
+        n += s.p[i] == '.';
+    return n;
+}
+
+bool http_host_pattern_valid(struct str pattern)
+{
+    struct http_host h;
+    if (is_any(pattern))
+        return true;
+    bool wildcard = is_wildcard(pattern);
+    struct str name = wildcard ? str_skip(pattern, 2) : pattern;
+    if (!http_host_parse(name, &h) || h.kind != HOST_NAME)
+        return false;
+    return h.lower && h.port == 0 && h.name.n == name.n && pattern.n <= HTTP_HOST_MAX - 2;
+}
+
+bool http_host_matches(struct str pattern, struct str host)
+{
+    if (is_any(pattern))
+        return true;
+    if (!is_wildcard(pattern))
+        return str_eq(pattern, host);
+    struct str suffix = str_skip(pattern, 1); /* with its dot */
+    return host.n > suffix.n && str_ends(host, suffix);
+}
+
+/* Exact names above all wildcards, those above "any". */
+static size_t specificity(struct str pattern)
+{
+    return is_any(pattern) ? 0 : is_wildcard(pattern) ? count_labels(pattern) : SIZE_MAX;
+}
+
+int http_host_compare(struct str a, struct str b)
+{
+    size_t x = specificity(a), y = specificity(b);
+    return x > y ? 1 : x < y ? -1 : 0;
+}
+
+bool http_host_intersect(struct str a, struct str b, struct str *both)
+{
+    if (is_any(a) || is_any(b)) {
+        *both = is_any(a) ? b : a;
+        return true;
+    }
+    /* A wildcard inside a wildcard: "*.a.b" as a host is matched by "*.b". */
+    if (str_eq(a, b) || (is_wildcard(b) && http_host_matches(b, a))) {
+        *both = a;
+        return true;
+    }
+    if (is_wildcard(a) && http_host_matches(a, b)) {
+        *both = b;
+        return true;
+    }
+    return false;
+}
