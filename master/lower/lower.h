@@ -15,6 +15,7 @@
 #include "master/model/model.h"
 #include "master/store/store.h"
 
+struct istio_work;
 struct lower {
     struct arena *arena;
     struct store *store;
@@ -25,6 +26,7 @@ struct lower {
     /* Asks the master to bind; NULL (check, explain) = everything can be bound. Returns 0 or errno. */
     int (*bind)(void *ctx, struct str address, uint16_t port);
     void *bind_ctx;
+    struct istio_work *istio; /* what the Istio files of this room keep between their steps (istio.h) */
 };
 
 void lower_all(struct lower *l);

@@ -22,6 +22,7 @@ enum header_op { HEADER_SET, HEADER_ADD, HEADER_REMOVE };
  * several destinations: split first, then rule. */
 enum header_merge { HEADER_MERGE_RULE_FIRST, HEADER_MERGE_SPLIT_FIRST };
 
+/* REWRITE_PREFIX_STRING replaces just the bytes that the matching prefix covers, whatever follows. */
 enum path_rewrite { REWRITE_NONE, REWRITE_FULL, REWRITE_PREFIX_ELEMENT, REWRITE_PREFIX_STRING, REWRITE_REGEX };
 
 enum redirect_port {
@@ -29,7 +30,8 @@ enum redirect_port {
     PORT_FIXED,
     PORT_KEEP_HOST, /* Istio: as in the Host header, unless the scheme changes away from its default */
     PORT_NONE,      /* Istio FROM_PROTOCOL_DEFAULT */
-    PORT_REQUEST,   /* Istio FROM_REQUEST_PORT: the listener's port, unless it is the default of the scheme */
+    PORT_REQUEST,   /* Istio FROM_REQUEST_PORT: the listener's port; as PORT_KEEP_HOST if that is the default of the
+                     * scheme written */
 };
 
 enum rule_action { ACTION_SPLIT, ACTION_REDIRECT, ACTION_DIRECT };
@@ -53,6 +55,15 @@ enum filter_type {
 #define X(name, text) FILTER_##name,
 #include "shared/tbl/filter.def"
 #undef X
+};
+
+/* The commands of header values, "%NAME%": header_var.def. */
+enum header_var_arg { HEADER_VAR_ARG_NONE, HEADER_VAR_ARG_REQUIRED, HEADER_VAR_ARG_OPTIONAL };
+enum header_var {
+#define X(id, name, argument, served, text) HEADER_VAR_##id,
+#include "shared/tbl/header_var.def"
+#undef X
+    HEADER_VAR_COUNT
 };
 
 /* Why an exchange ended as it did: one closed list for the log, the metrics and explain. */
