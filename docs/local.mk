@@ -1,0 +1,1 @@
+EXTRA_DIST += docs/README.md docs/configuration.md docs/reload.md docs/reasons.md
