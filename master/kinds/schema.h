@@ -176,6 +176,9 @@ struct decoder {
     struct diags *diags;
     bool snake_case_ok;  /* rule 6 */
     size_t errors;       /* of this object so far */
+    /* Private to schema.c. */
+    const struct schema *outer; /* of the map around the one being read; for hints */
+    unsigned unserved;          /* > 0: inside a FIELD_NOT_SERVED field, which is told once */
 };
 
 struct schema {

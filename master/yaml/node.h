@@ -7,12 +7,17 @@
  *
  * Scalars are resolved by the YAML 1.2 core schema with Kubernetes' habits: plain `true/false`,
  * `null`/`~`/empty, integers, floats; quoted scalars are strings always. The raw text is kept for all.
- * Aliases are resolved into shared sub-trees' copies within the node budget of limits (parse.h).
+ * As in YAML 1.2, `yes`, `no`, `on` and `off` are text; numbers with a leading zero (0644), which YAML
+ * 1.1 and 1.2 read differently, are text too: the field tables explain them. Aliases are resolved into
+ * copies within the budget of parse.h. Depth is bounded by parse.h, so walking a tree may recurse.
  */
 #ifndef GH_YAML_NODE_H
 #define GH_YAML_NODE_H
 
 #include "shared/base/str.h"
+
+struct arena;
+struct buf;
 
 enum node_type { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STRING, NODE_LIST, NODE_MAP };
 
@@ -39,14 +44,28 @@ struct node {
     size_t n_kids;
 };
 
-const char *node_type_name(enum node_type t); /* "string", "list", ... as messages say it */
+/*
+ * The root of a document, and whose document it is: the words for findings. parse.c fills them from the
+ * text (empty where there are none); load.c puts in the namespace that holds.
+ */
+struct node_document {
+    struct node root;
+    struct str api_version, kind, ns, name;
+};
+struct node_document *node_document(const struct node *n); /* of any node of it */
+/* Fills the words from the root's text. */
+void node_document_name(struct node_document *d);
+/* Makes `n` (an element of a List) the root of a document of its own; `n` itself is stale after that. */
+struct node_document *node_detach(struct arena *a, const struct node *n);
+
+/* "a string", "a list", ... as messages say it */
+const char *node_type_name(enum node_type t);
 /* The value under `key` of a map; NULL when absent or `n` is NULL or no map. */
 const struct node *node_get(const struct node *n, const char *key);
 /* Walks "spec.rules[0].name"; NULL when a step is missing. */
 const struct node *node_walk(const struct node *n, const char *path);
 /* The field path of a node, "spec.rules[0].matches[1].path", written to `out`. Keys that are no
  * plain identifiers are written ["like.this"]. The root gives "". */
-struct buf;
 void node_path(const struct node *n, struct buf *out);
 /* The text of a scalar, else the empty slice. */
 struct str node_text(const struct node *n);
