@@ -1,4 +1,4 @@
-EXTRA_DIST += tests/bench/bench.py
+EXTRA_DIST += tests/bench/bench.py tests/bench/accept_bench.py
 
 .PHONY: bench
 bench: all
