@@ -115,7 +115,7 @@ void regex_free(struct regex *r)
 /* The machine stack that compiled code uses is small; the interpreter has more room. */
 static int run(const struct regex *r, struct str subject, size_t at, uint32_t options)
 {
-    PCRE2_SPTR p = (PCRE2_SPTR)(subject.n ? subject.p : "");
+    PCRE2_SPTR p = (PCRE2_SPTR)(subject.p ? subject.p : "");
     int rc = pcre2_match(r->code, p, subject.n, at, options | PCRE2_NO_UTF_CHECK, r->data, r->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
         rc = pcre2_match(r->code, p, subject.n, at, options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, r->data,
@@ -174,6 +174,8 @@ int regex_replace(const struct regex *r, struct str subject, struct str to, stru
     int n = 0;
 
     must(r->flags & REGEX_SEARCH);
+    if (!subject.p)
+        subject = STR("");
     if (utf8_valid_prefix(subject) != subject.n) {
         buf_adds(out, subject);
         return 0;
