@@ -66,7 +66,7 @@ static void add_match(struct buf *out, const struct model_match *m)
         add_strmatch(out, &m->headers.v[i].m);
     }
     for (size_t i = 0; i < m->query.n; i++) {
-        add(out, " query " STR_FMT, STR_ARG(m->query.v[i].name));
+        add(out, " %squery " STR_FMT, m->query_raw ? "raw " : "", STR_ARG(m->query.v[i].name));
         add_strmatch(out, &m->query.v[i].m);
     }
     if (m->name.n)

@@ -54,6 +54,7 @@ struct model_match {
     bool path_ignore_case;
     struct model_strmatch method, scheme, authority;
     struct { struct model_kv_match *v; size_t n, cap; } headers, query;
+    bool query_raw;          /* parameters are compared as they stand in the URL (Istio 3.4), else decoded */
     struct model_origin origin; /* line of the match */
 };
 

@@ -4,25 +4,40 @@
  * The compiler writes it once (master/compile), a memfd carries it, workers, explain and tests read it.
  *
  *   0            struct snap_header: magic, version, generation, size, checksum, table of sections
- *   header_size  section 0: STRINGS, bytes, every string NUL-terminated behind its length
- *   ...          section k: an array of n elements of one fixed-size struct, 8-byte aligned
+ *   64 * k       section 0: STRINGS, bytes; the first is NUL, every text is followed by one
+ *   64 * k       section i: an array of n elements of one fixed-size struct
  *   size         end of the image, equal to the size of the file
  *
- * References are typed 32-bit numbers, never pointers: an index into the section that the member's
- * comment names, a `snap_range` (first, n) of such, or a `snap_str` into STRINGS. SNAP_NONE means
- * "nothing" where the comment says "or none".
+ * References are typed 32-bit numbers, never pointers: an index into the section that the member's comment
+ * names, a `snap_range` (first, n) of such, or a place in STRINGS. SNAP_NONE means "nothing" where the
+ * comment says "or none".
+ *
+ * Who refers to whom (the matcher's part is drawn in route.c):
+ *
+ *   BINDS ──► LISTENERS                                  ORIGINS ──► OBJECTS   (from everything: where it
+ *     │            ▲                                                            was written)
+ *     └► HOSTS ────┘◄─ HOST_SLOTS            REGEXES ◄── ENTRIES, CONDS, REWRITES
+ *          └► ENTRIES ──► CONDS
+ *               └► RULES ──► FILTERS ──► HEADER_OPS, REWRITES
+ *                    ├─────► REDIRECTS, DIRECTS, RETRIES ──► CODES
+ *                    └─────► SPLITS ──► CLUSTERS ──► ENDPOINTS
  *
  * Invariants, verified once by snap_open (open.c) and trusted afterwards
- *  1. The descriptor carries F_SEAL_SHRINK|GROW|WRITE|SEAL; magic, version, element sizes and total
- *     size fit this build; the checksum fits.
- *  2. Sections lie inside the image, aligned, in order, without overlap.
- *  3. Every index is below its section's count, every range inside its section, every string inside
- *     STRINGS and followed by a NUL.
+ *  1. The descriptor carries F_SEAL_SHRINK|GROW|WRITE|SEAL; magic, version, element sizes and total size
+ *     fit this build; the checksum fits.
+ *  2. Sections lie inside the image, aligned to 64 bytes, in order, without overlap.
+ *  3. Every index is below its section's count, every range inside its section, every snap_str inside
+ *     STRINGS and followed by a NUL (labels of NODES are pieces of strings: no NUL), every snap_name inside
+ *     STRINGS, the last byte of which is NUL.
  *  4. Enumerated values are known to this build.
- *  5. Hash tables have a power-of-two number of slots with at least one empty slot; radix trees are
- *     acyclic (a child's index is greater than its parent's), so every lookup ends.
- *  6. host.fallback chains end (a fallback's index is greater than its host's).
- *  7. Candidate lists are sorted by rank.
+ *  5. Hash tables have a power-of-two number of slots (or none) with at least one empty slot; a node's kids
+ *     lie behind the node, ordered by their first byte, with labels that are not empty; lists lie behind
+ *     the list that refers to them and one level deeper, at most SNAP_LIST_LEVELS: so every lookup ends.
+ *  6. A host's fallback lies behind it and belongs to the same listener: chains end.
+ *  7. The entries of a host are one range, runs inside it are ordered by rank and end in an entry marked
+ *     SNAP_ENTRY_LAST, the last entry of the range is so marked; RANKED of the same range lists them by rank,
+ *     and entry number k of that has rank k.
+ *  8. A rule's total_weight is the sum of its splits' weights.
  * Private keys are never in it; it may be shown to anyone.
  *
  * Growing the format: append members, bump SNAP_VERSION; a worker refuses another version and the
@@ -36,29 +51,31 @@
 
 #define SNAP_MAGIC   0x50414e53454854UL /* "THESNAP" */
 #define SNAP_VERSION 1
+#define SNAP_ALIGN   64
 #define SNAP_NONE    0xffffffffu
 
 struct snap_str { uint32_t off, len; };     /* STRINGS */
+struct snap_name { uint32_t off; };         /* STRINGS, up to the NUL: for texts nobody reads in a hurry */
 struct snap_range { uint32_t first, n; };
 
 /* Where a thing was written; for explain, logs and status. */
+struct snap_object { struct snap_name api_version, kind, ns, name, file; };
 struct snap_origin {
-    struct snap_str api_version, kind, ns, name, file, section;
-    uint32_t line, spare;
+    uint32_t object;             /* OBJECTS */
+    uint32_t line;
+    struct snap_name section;    /* "rules[0]" */
 };
 
 struct snap_bind {               /* one listening socket */
-    uint64_t id;                 /* hash of address and port; names the descriptor in ipc */
+    uint64_t id;                 /* snap_bind_id of address and port; names the descriptor in ipc */
     struct snap_str address;     /* "" = all */
     uint16_t port;
     uint8_t protocol, spare8;    /* enum listener_protocol of its listeners */
-    uint32_t host_slots_log2;
-    uint32_t host_slots;         /* first, in HOST_SLOTS; 2^log2 of them */
-    uint32_t host_seed;
     uint32_t default_host;       /* HOSTS: the "*" one, or none */
-    uint32_t wildcard_labels;    /* most labels of any wildcard host: bounds the lookup */
+    uint32_t wildcards;          /* bit k: a wildcard host has k labels behind the "*."; bit 0: 32 and more */
     struct snap_range listeners; /* LISTENERS */
     struct snap_range hosts;     /* HOSTS */
+    uint32_t spare;
 };
 
 struct snap_listener {
@@ -71,44 +88,79 @@ struct snap_listener {
     uint8_t protocol, spare8;
 };
 
-#define SNAP_HOST_HTTPS_REDIRECT 1u
+#define SNAP_HOST_HTTPS_REDIRECT 1u /* every request gets 301 to https */
+#define SNAP_HOST_EXACT          2u /* has entries in EXACT_SLOTS */
 struct snap_host {
     struct snap_str name;        /* "a.example.com", "*.example.com", "*" */
     uint32_t listener;           /* LISTENERS */
     uint32_t fallback;           /* HOSTS, or none */
     uint32_t flags;
-    uint32_t n_entries;
-    /* The matcher's own sections follow; see route.c for how they are searched. */
-    uint32_t exact_slots, exact_slots_log2; /* EXACT_SLOTS; exact paths (hash table) */
+    struct snap_range entries;   /* ENTRIES; and RANKED: the same by rank */
+    uint32_t any;                /* a set (see below): entries that every path may match */
     uint32_t tree;               /* NODES: root of the prefix tree, or none */
-    uint32_t tree_fold;          /* NODES: of the case-insensitive one, or none */
-    struct snap_range spare;
+    uint32_t tree_fold;          /* NODES: root of the one over lower-cased paths, or none */
 };
 
-struct snap_strmatch {
-    uint8_t type;                /* enum strmatch_type */
-    uint8_t flags;               /* 1 ignore case, 2 invert */
-    uint16_t spare;
-    uint32_t regex;              /* REGEXES, when type is STRMATCH_REGEX */
-    struct snap_str value;
-};
-struct snap_kv_match { struct snap_str name; struct snap_strmatch m; };
+/*
+ * A SET of candidates is one 32-bit number: none; the first ENTRY of a run, which goes on to the entry
+ * marked SNAP_ENTRY_LAST; or SNAP_SET_LIST | i, where LISTS[i] finds runs by a header's or a parameter's value.
+ */
+#define SNAP_SET_LIST    0x80000000u
+#define SNAP_LIST_LEVELS 12
 
+#define SNAP_ENTRY_IGNORE_CASE 1u
+#define SNAP_ENTRY_LAST        2u /* the last of its run */
+#define SNAP_ENTRY_PROVED      4u /* being a candidate proves the path: a regex that is one text, or ".*" */
 struct snap_entry {              /* one (match, rule) of a host */
     uint32_t rank;
     uint32_t rule;               /* RULES */
+    struct snap_str path_value;
     uint8_t path;                /* enum path_match */
-    uint8_t path_flags;          /* 1 ignore case */
+    uint8_t flags;               /* SNAP_ENTRY_ */
     uint16_t match_index;        /* number of the match in its rule, for explain */
     uint32_t regex;              /* REGEXES for PATH_REGEX, or none */
-    struct snap_str path_value;
-    uint32_t method, scheme, authority; /* STRMATCHES, or none */
-    struct snap_range headers, query;   /* KV_MATCHES */
+    struct snap_range conds;     /* CONDS: all must hold */
     uint32_t origin;             /* ORIGINS: the line of the match */
-    struct snap_str name;
+    struct snap_name name;       /* Istio's match name */
 };
 
-struct snap_regex { struct snap_str pattern; uint32_t flags, spare; };
+enum snap_cond_what { COND_METHOD, COND_SCHEME, COND_AUTHORITY, COND_HEADER, COND_QUERY };
+#define SNAP_COND_IGNORE_CASE 1u
+#define SNAP_COND_INVERT      2u /* withoutHeaders: an absent header counts as empty */
+#define SNAP_COND_DECODED     4u /* query: names and values are compared percent-decoded */
+struct snap_cond {
+    uint8_t what;                /* enum snap_cond_what */
+    uint8_t type;                /* enum strmatch_type, not STRMATCH_ANY */
+    uint8_t flags, spare8;       /* SNAP_COND_ */
+    uint32_t regex;              /* REGEXES when type is STRMATCH_REGEX, or none */
+    struct snap_str name;        /* of the header (lower case) or parameter */
+    struct snap_str value;
+};
+
+#define SNAP_REGEX_IGNORE_CASE 1u /* the bits are those of shared/regex/regex.h */
+#define SNAP_REGEX_SEARCH      2u /* for REWRITE_REGEX */
+struct snap_regex { struct snap_str pattern; uint32_t flags; };
+
+/* The matcher's structures: route.c is their manual. */
+struct snap_slot { uint32_t tag, value; };  /* value: HOSTS or a set; none = empty slot */
+struct snap_node {               /* radix tree over the bytes of paths */
+    uint32_t label;              /* STRINGS; `label_len` bytes */
+    uint16_t label_len;          /* 0 for a root only */
+    uint8_t byte;                /* the first of the label */
+    uint8_t n_kids;
+    uint32_t kids;               /* NODES: the first of n_kids, ordered by byte */
+    uint32_t set;                /* candidates whose prefix ends here, or none */
+};
+enum snap_list_by { LIST_BY_HEADER, LIST_BY_QUERY, LIST_BY_QUERY_DECODED };
+struct snap_list {               /* candidates that need `name` to have one exact value, by that value */
+    struct snap_str name;
+    uint8_t by;                  /* enum snap_list_by */
+    uint8_t level;               /* of nesting, from 1 */
+    uint8_t log2, spare8;        /* 2^log2 slots */
+    uint32_t slots;              /* LIST_SLOTS: the first */
+    uint32_t rest;               /* a set: those without such a condition */
+    uint32_t min_rank;           /* of all candidates in it */
+};
 
 struct snap_header_op { uint8_t op, has_subst; uint16_t field_id; struct snap_str name, value; };
 struct snap_rewrite { uint8_t type, spare8[3]; uint32_t regex; struct snap_str host, path; };
@@ -123,7 +175,7 @@ struct snap_redirect {
     struct snap_str scheme, host, path;
     uint16_t status, port;
     uint8_t port_mode, path_type, value_has_query, spare8;
-    uint32_t regex;
+    uint32_t regex;              /* REGEXES for REWRITE_REGEX, or none */
 };
 struct snap_direct { struct snap_str body, content_type; uint16_t status, spare[3]; };
 struct snap_retry {
@@ -134,7 +186,7 @@ struct snap_retry {
 };
 
 struct snap_rule {
-    uint64_t id;
+    uint64_t id;                 /* hash of the key */
     struct snap_str key, name;
     uint32_t slot;               /* board series */
     uint32_t origin;
@@ -179,7 +231,9 @@ struct snap_endpoint {
     uint32_t origin;
 };
 
-struct snap_series { struct snap_str key, name; uint32_t slot, what; }; /* what: 0 listener, 1 rule, 2 cluster */
+/* Who has a place of its own on the board (slot > 0): what to call it in /metrics. */
+enum snap_series_what { SERIES_LISTENER, SERIES_RULE, SERIES_CLUSTER };
+struct snap_series { uint32_t slot, what, index; }; /* enum above; index into that section */
 
 struct snap_settings {
 #define X(name, type, def, text) type name;
@@ -191,19 +245,19 @@ struct snap_settings {
 #define SNAP_SECTIONS(X)                                                                           \
     X(STRINGS, char)                                                                               \
     X(SETTINGS, struct snap_settings)                                                              \
+    X(OBJECTS, struct snap_object)                                                                 \
     X(ORIGINS, struct snap_origin)                                                                 \
     X(BINDS, struct snap_bind)                                                                     \
     X(LISTENERS, struct snap_listener)                                                             \
     X(HOSTS, struct snap_host)                                                                     \
-    X(HOST_SLOTS, uint32_t)                                                                        \
+    X(HOST_SLOTS, struct snap_slot)                                                                \
     X(EXACT_SLOTS, struct snap_slot)                                                               \
     X(NODES, struct snap_node)                                                                     \
     X(LISTS, struct snap_list)                                                                     \
     X(LIST_SLOTS, struct snap_slot)                                                                \
-    X(CANDIDATES, uint32_t)                                                                        \
     X(ENTRIES, struct snap_entry)                                                                  \
-    X(STRMATCHES, struct snap_strmatch)                                                            \
-    X(KV_MATCHES, struct snap_kv_match)                                                            \
+    X(RANKED, uint32_t)                                                                            \
+    X(CONDS, struct snap_cond)                                                                     \
     X(REGEXES, struct snap_regex)                                                                  \
     X(RULES, struct snap_rule)                                                                     \
     X(FILTERS, struct snap_filter)                                                                 \
@@ -218,20 +272,6 @@ struct snap_settings {
     X(ENDPOINTS, struct snap_endpoint)                                                             \
     X(SERIES, struct snap_series)
 
-/* The matcher's structures. A first shape; route.c owns them and may change them with its essay. */
-struct snap_slot { uint32_t hash, value; struct snap_str key; };  /* value: LISTS, or none = empty */
-struct snap_node {               /* radix tree over path bytes */
-    struct snap_str label;
-    struct snap_range kids;      /* NODES, sorted by first byte of label */
-    uint32_t list;               /* LISTS: candidates whose prefix ends here, or none */
-    uint32_t depth;              /* bytes from the root to the end of label */
-};
-struct snap_list {
-    struct snap_range plain;     /* CANDIDATES (indices of ENTRIES), by rank */
-    struct snap_range by_header; /* LIST_SLOTS: entries that need header name = exact value */
-    struct snap_str header;      /* that name */
-};
-
 enum snap_section {
 #define X(name, type) SNAP_##name,
     SNAP_SECTIONS(X)
@@ -245,7 +285,7 @@ struct snap_header {
     uint32_t version, header_size;
     uint64_t generation;
     uint64_t size;               /* of the image */
-    uint64_t checksum;           /* hash_bytes over everything from header_size on, seed = generation */
+    uint64_t checksum;           /* of the whole image with this member 0, seed = generation */
     uint64_t made_wall_us;
     uint64_t content_hash;       /* of the configuration alone: equal = nothing would change */
     uint32_t n_sections, spare;
