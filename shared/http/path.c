@@ -202,5 +202,7 @@ enum uri_fault http_path_canonical(struct str raw, unsigned flags, char *out, st
             return f;
     }
     *path = str_of(out, w.n);
+    if (str_eq(*path, raw)) /* there were escapes, all as they should be */
+        *path = raw;
     return URI_OK;
 }

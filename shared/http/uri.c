@@ -33,11 +33,11 @@ static void split_query(struct http_target *t, struct str s)
 
 static bool take_scheme(struct str *s, bool *https)
 {
-    if (s->n > 7 && str_ieq(str_head(*s, 7), STR("http://"))) {
+    if (s->n >= 7 && str_ieq(str_head(*s, 7), STR("http://"))) {
         *s = str_skip(*s, 7);
         return true;
     }
-    if (s->n > 8 && str_ieq(str_head(*s, 8), STR("https://"))) {
+    if (s->n >= 8 && str_ieq(str_head(*s, 8), STR("https://"))) {
         *s = str_skip(*s, 8);
         *https = true;
         return true;

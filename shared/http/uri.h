@@ -56,7 +56,8 @@ enum {
 
 /*
  * `raw` is the path of a target in origin or absolute form. When it is canonical already, *path is
- * `raw` itself and `out` is not touched (the common case); else *path lies in `out`.
+ * `raw` itself, so path->p tells whether anything was changed; else *path lies in `out`. Without escapes
+ * in a canonical path (the common case) `out` is not even touched.
  */
 enum uri_fault http_path_canonical(struct str raw, unsigned flags, char *out, struct str *path);
 
