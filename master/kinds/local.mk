@@ -1,6 +1,13 @@
 noinst_LIBRARIES += libkinds.a
 libkinds_a_SOURCES = \
+	%D%/core_config.c %D%/core_config.h \
+	%D%/core_service.c %D%/core_service.h \
 	%D%/format.c %D%/format.h \
+	%D%/gapi_common.c %D%/gapi_common.h \
+	%D%/gapi_gateway.c %D%/gapi_gateway.h \
+	%D%/gapi_http_filter.c %D%/gapi_http_filter.h \
+	%D%/gapi_http_route.c %D%/gapi_http_route.h \
+	%D%/gapi_reference_grant.c %D%/gapi_reference_grant.h \
 	%D%/kinds.def %D%/kinds.h \
 	%D%/schema.c %D%/schema.h \
 	%D%/value.c %D%/value.h
