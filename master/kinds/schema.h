@@ -22,9 +22,11 @@
  *  4. A field marked FIELD_NOT_SERVED is validated like any other, then reported with NotServed when
  *     present. A field not in the table is an UnknownField with a "did you mean".
  *  5. Decoding never stops at the first finding; it returns false if the object has any error.
- *  6. snake_case spellings are accepted with a Deprecated finding where the decoder says so (Istio).
+ *  6. snake_case spellings are accepted with a Deprecated finding where the decoder says so (Istio); so
+ *     are the words of an enum by their number, without a finding.
  *  7. An explicit null counts as absent (as in Kubernetes) with an Ignored finding, without one if
- *     FIELD_NULL_OK is set; for a required field it is the same error as leaving it out.
+ *     FIELD_NULL_OK is set; for a required field it is the same error as leaving it out. A null element
+ *     of an FT_OBJECT_MAP with FIELD_NULL_OK is an element of which only `node` is set.
  *  8. At the root of a document the keys apiVersion, kind, metadata and status are none of the schema's
  *     business: kinds.h decodes metadata with a table of its own.
  *  9. A sub object that is absent is not decoded: its defaults apply only when it is written. A struct

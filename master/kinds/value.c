@@ -363,6 +363,12 @@ static bool decode_number(struct decoder *d, const struct field *f, const struct
 
 static bool decode_enum(struct decoder *d, const struct field *f, const struct node *n, void *member)
 {
+    if (n->type == NODE_INT && d->snake_case_ok) /* protobuf's habit: words by their number */
+        for (const struct enum_row *w = f->enums; w->name; w++)
+            if (w->v == n->i) {
+                *(int32_t *)member = w->v;
+                return true;
+            }
     if (n->type != NODE_STRING)
         return wrong_type(d, f, n);
     const struct enum_row *e = enum_check(d, f, n);
