@@ -5,7 +5,10 @@
  * counters never go back. Only atomics, never a lock: a process killed at any instruction leaves it
  * consistent. Trust: the master and admin treat every value as input (indices from here are checked).
  *
- *   ┌ head ┬ process rows ┬ endpoint rows ┬ dns rows ┬ slab 0 ┬ slab 1 ┬ ... one per process row
+ *   ┌ head ┬ process rows ┬ endpoint rows ┬ dns rows ┬ shares 0 ┬ shares 1 ... ┬ slab 0 ┬ slab 1 ┬ ...
+ *
+ * A slab is the series of one process row; its shares are its own part of every endpoint's `active`, so that
+ * the master can take back what a dead process had added (rule 6).
  *
  * Rules
  *  1. Single writer: only the process that owns a row writes its row and its slab; plain relaxed
@@ -16,6 +19,8 @@
  *  4. Slot 0 of a slab is the overflow place for identities beyond the cap. Slot numbers come from the
  *     snapshot (assigned per identity by the compiler's state), so they mean the same over reloads.
  *  5. Memory is touched only when used: untouched slots cost address space, not pages.
+ *  6. board_endpoint.active is changed only by board_endpoint_enter and board_endpoint_leave: the shared count
+ *     rises before and falls after the own share, so a process killed in between leaves at most one too many.
  */
 #ifndef GH_BOARD_BOARD_H
 #define GH_BOARD_BOARD_H
@@ -105,9 +110,11 @@ struct board_head {
 
 struct board; /* a mapping; made by board_make or board_open */
 
-/* Makes the memfd (returned in *fd, caller closes) and maps it. Negative gh_err. */
+/* Makes the memfd (returned in *fd, caller closes) and maps it. Its size is sealed: no process that has it can
+ * make another one fault. Negative gh_err. */
 int board_make(struct board **b, int *fd);
-/* Maps an inherited one and checks its head. */
+/* Maps an inherited one (the descriptor stays the caller's) and checks its head. GH_E_UNSEALED, GH_E_VERSION
+ * (another layout), GH_E_FORMAT, GH_E_SYSTEM. */
 int board_open(struct board **b, int fd);
 void board_close(struct board *b); /* unmaps; NULL-safe */
 
@@ -116,8 +123,14 @@ struct board_proc *board_proc(struct board *b, uint32_t row);           /* NULL 
 struct board_series *board_series(struct board *b, uint32_t row, uint32_t slot); /* slot out of range = 0 */
 struct board_endpoint *board_endpoint(struct board *b, uint32_t slot);
 struct board_dns *board_dns(struct board *b, uint32_t slot);
-/* Zeroes the gauges of a row whose process is gone (rule 3); counters stay. */
+/* Zeroes the gauges of a row whose process is gone (rule 3) and takes back its shares (rule 6); counters, pid's
+ * role and started_ns stay, the state is PROC_EMPTY. Master only. */
 void board_row_reset(struct board *b, uint32_t row);
+/* The heartbeat of `row` if it is not in the future, else `now_ns`: a child can't claim to be alive for ever. */
+uint64_t board_heartbeat(struct board *b, uint32_t row, uint64_t now_ns);
+/* A request of process `row` begins or ends on the endpoint (rule 6). Slots out of range do nothing. */
+void board_endpoint_enter(struct board *b, uint32_t row, uint32_t slot);
+void board_endpoint_leave(struct board *b, uint32_t row, uint32_t slot);
 
 /* Single-writer increment (rule 1). */
 static inline void board_add(_Atomic uint64_t *c, uint64_t n)

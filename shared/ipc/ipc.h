@@ -8,6 +8,18 @@
  * and the master treats a child that does not read as stuck.
  *
  * The list of messages is tbl/message.def: name, direction, payload struct, number of descriptors.
+ *
+ * The life of a child, as messages:
+ *
+ *   M->C  HELLO  RESCUE  LOG  LISTENER ...  [SNAPSHOT  COMMIT]     at once after exec; [ ] when a generation exists
+ *   C->M  STATE(PROC_SPARE)                                        ready: unprivileged, sandboxed; ACK and ACTIVE for [ ]
+ *   M->C  PROMOTE                                                  accept now; C->M STATE(PROC_ACTIVE)
+ *   M->C  LISTENER ...  SNAPSHOT   C->M  ACK                       an offer, any number of times
+ *   M->C  COMMIT  C->M  ACTIVE, or M->C  WITHDRAW                  how it ends; then LISTENER_GONE for what left
+ *   M->C  DRAIN                    C->M  STATE(PROC_DRAINING)      finish, exit with status 0
+ *
+ * The scout and the admin live the same life (spare, promoted, offered generations, drained). For the admin a
+ * SNAPSHOT and COMMIT of the generation it has already means: only the STATUS image is new.
  */
 #ifndef GH_IPC_IPC_H
 #define GH_IPC_IPC_H
@@ -49,7 +61,7 @@ struct ipc_withdraw { uint64_t generation; };   /* forget the offer */
 struct ipc_ack { uint64_t generation; int32_t result; uint32_t spare; }; /* + text: why not */
 struct ipc_active { uint64_t generation; };     /* child -> master: now serving it */
 struct ipc_state { uint32_t state, spare; };    /* enum board_state; READY is PROC_SPARE */
-struct ipc_drain { uint64_t deadline_ms; };     /* stop accepting, finish, exit */
+struct ipc_drain { uint64_t deadline_ms; };     /* monotonic (clock_ms); stop accepting, finish, exit */
 struct ipc_promote { uint32_t row, spare; };    /* spare -> active; row: the one it was told in HELLO (a process keeps its row) */
 struct ipc_log { uint32_t which, spare; };      /* 1 descriptor: access log sink (re)opened */
 struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master; enum ipc_verb; + text */
@@ -61,6 +73,24 @@ struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STAT
     int32_t result;           /* 0; GH_E_EXISTS = nothing changed */
     uint32_t errors, warnings, objects;
 };                            /* + text: one line for the log */
+struct ipc_settings { uint32_t n_errors; uint32_t spare; };  /* compiler -> master; + text: key=value lines of tbl/master_setting.def */
+struct ipc_note { uint64_t generation; uint64_t wall_us; int32_t result; uint32_t spare; }; /* + text: one sentence */
+/* master -> child; 1 descriptor: a unix SOCK_SEQPACKET socket, bound in the run dir, not yet listening.
+ *
+ * When its link ends without DRAIN the child is an orphan: it goes on serving and calls listen(fd, 4) on
+ * this socket (itself: SO_PEERCRED of a connection is then the child). A new master connects. The child
+ * checks SO_PEERCRED of the connection (user id 0, or that of the master that started it: SO_PEERCRED of
+ * the old link), takes it as its new link, stops polling the socket and sends ORPHAN (with the board), then
+ * n_listeners LISTENER messages (with its listening sockets; bind_id, port, family and address as it was told
+ * them), as fast as the link takes them. On that link the master sends DRAIN when its own processes serve, and
+ * nothing else; the child answers nothing more and exits when it has drained. If the link ends before
+ * that, the child is an orphan again. */
+struct ipc_rescue { uint32_t spare; };
+struct ipc_orphan {           /* child -> master, first message on a rescue connection; 1 descriptor: the board */
+    uint32_t role, row;
+    uint32_t n_listeners, spare;
+    uint64_t generation;
+};
 struct ipc_empty { uint32_t spare; };
 
 /* What an operator may order through the admin process. The reply comes when it is done: RELOAD once every

@@ -1,1 +1,2 @@
+include tests/fuzz/ipc.mk
 include tests/fuzz/regex.mk
