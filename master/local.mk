@@ -5,3 +5,11 @@ include master/model/local.mk
 include master/lower/local.mk
 include master/compile/local.mk
 include master/ctl/local.mk
+
+bin_PROGRAMS += gatehouse
+gatehouse_SOURCES = %D%/main.c
+gatehouse_LDADD = $(GATEHOUSE_LIBS)
+
+# What a program needs that loads and compiles; a room uses only rooms to its right.
+GATEHOUSE_LIBS = libctl.a libmodel.a libkinds.a libyamltree.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
+	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) -lm
