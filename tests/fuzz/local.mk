@@ -1,2 +1,3 @@
 include tests/fuzz/ipc.mk
 include tests/fuzz/regex.mk
+include tests/fuzz/log_format.mk

@@ -1,10 +1,20 @@
 /*
  * access_log.h - one line per exchange, never blocking.
  *
- * Lines are formatted into a ring of fixed size and written in batches (one write per loop turn or
- * 32 KiB); what the sink does not take stays until the ring is full, then whole lines are dropped and
- * counted (board: log_dropped). JSON by default, or a format string in Envoy's style
- * (%REQ(user-agent)%, %RESPONSE_CODE%, ...; docs/access-log.md).
+ * Lines are formatted into a ring of fixed size and written in batches (32 KiB, or what there is 20 ms
+ * after the first line); what the sink does not take stays until the ring is full, then the oldest
+ * whole lines are dropped and counted (board: log_dropped). JSON by default, or a format string in
+ * Envoy's style (%REQ(user-agent)%, %RESPONSE_CODE%, ...; docs/access-log.md).
+ *
+ * Rules
+ *  1. A write carries whole lines. To a pipe at most PIPE_BUF, so that the lines of several workers do
+ *     not mix; to a datagram socket one line, as an entry of journald; a longer line goes alone.
+ *  2. Nothing here waits: sockets are asked with MSG_DONTWAIT, pipes are made non-blocking, a terminal
+ *     is polled first. A regular file is written as it is (a full disk is an error, not a wait).
+ *  3. After any error the lines stay, and the sink is tried again when it is writable or a second
+ *     later. An oldest line of which a part is written is never dropped.
+ *  4. What a client sent never breaks a line: JSON strings are escaped, in text formats control bytes
+ *     are written \xNN. A value is cut at ACCESS_VALUE_MAX bytes.
  */
 #ifndef GH_PROXY_ACCESS_LOG_H
 #define GH_PROXY_ACCESS_LOG_H
@@ -12,6 +22,8 @@
 #include "shared/base/log.h"
 #include "shared/board/board.h"
 #include "shared/snap/snap.h"
+
+#define ACCESS_VALUE_MAX 2048
 
 struct uv_loop_s;
 struct access_log;
@@ -26,6 +38,8 @@ struct access_record {
     struct str client_address;        /* after trust rules */
     uint16_t client_port;
     struct str peer_address;          /* of the TCP connection */
+    struct str local_address;         /* address:port the client connected to */
+    struct str server_name;           /* of the TLS handshake */
     uint16_t status;                  /* sent; 0 = none */
     enum reason reason;
     uint64_t bytes_in, bytes_out;     /* bodies */
@@ -42,17 +56,16 @@ struct access_log_config {
     struct board_proc *me;
     struct log *log;
     bool json;
-    struct str format;                /* when not json */
+    struct str format;                /* when not json; checked before (shared/http/log_format.h) */
 };
 
-struct access_log *access_log_new(const struct access_log_config *c);
-/* Takes over a descriptor (stdout, file, pipe or datagram socket to journald); the old one is closed
- * after what was buffered for it. -1 = off. */
+struct access_log *access_log_new(const struct access_log_config *c); /* NULL: memory, or the format */
+/* Takes over a descriptor (file, pipe, terminal, stream socket or datagram socket to journald). What the
+ * old one does not take at once goes to the new one. -1 = off: lines are neither kept nor counted. */
 void access_log_set_fd(struct access_log *l, int fd);
 void access_log_write(struct access_log *l, const struct access_record *r);
 void access_log_flush(struct access_log *l);
 void access_log_free(struct access_log *l); /* flushes what fits without waiting; NULL-safe */
-/* Checks a format string; 0 or negative gh_err with a sentence. */
-int access_log_check_format(struct str format, struct buf *why);
+size_t access_log_pending(const struct access_log *l);  /* bytes not yet taken by the sink */
 
 #endif
