@@ -1,12 +1,20 @@
 /*
  * lower.h - objects to the model, with status.
  *
- * lower_all runs: gateways of both APIs (binds, listeners) -> routes (hosts, entries, rules) -> shared
- * conflicts (merge.c) -> precedence (precedence.c gives every host entry its rank) -> status of every object.
- * It never fails: what is wrong with an object is in its status and the findings.
+ * lower_all runs, in this order:
  *
- * Files: gapi_gateway.c gapi_route.c gapi_status.c | istio_gateway.c istio_vs.c | backend.c (Service and
- * ServiceEntry to clusters, for both) | merge.c | precedence.c.
+ *   gateways of both APIs   binds and listeners                         gapi_gateway.c  istio_gateway.c
+ *   binding                 the master tries every address and port     lower.c
+ *   routes of both APIs     hosts, rules, candidates                    gapi_route.c    istio_vs.c
+ *   precedence              candidates become entries with ranks        precedence.c
+ *   merge                   owners and fall-backs of shared hosts       merge.c
+ *   status                  conditions of every object                  gapi_status.c   istio_status
+ *
+ * Clusters are made on the way, by whoever refers to them first (backend.c, istio_backend.c). Lowering
+ * never fails: what is wrong with an object is in its status and the findings.
+ *
+ * It stays near linear: whatever is looked up per route is in a map; nothing walks all routes or hosts for
+ * one of them.
  */
 #ifndef GH_LOWER_LOWER_H
 #define GH_LOWER_LOWER_H
@@ -16,6 +24,11 @@
 #include "master/store/store.h"
 
 struct istio_work;
+struct gapi_work;
+struct lower_candidate;
+struct lower_names;
+struct backend_index;
+
 struct lower {
     struct arena *arena;
     struct store *store;
@@ -26,7 +39,13 @@ struct lower {
     /* Asks the master to bind; NULL (check, explain) = everything can be bound. Returns 0 or errno. */
     int (*bind)(void *ctx, struct str address, uint16_t port);
     void *bind_ctx;
-    struct istio_work *istio; /* what the Istio files of this room keep between their steps (istio.h) */
+
+    /* What the files of this room keep between their steps; zero to begin with. */
+    struct istio_work *istio;       /* istio.h */
+    struct gapi_work *gapi;         /* gapi.h */
+    struct backend_index *backends; /* backend.c */
+    struct { struct lower_candidate *v; size_t n, cap; } candidates; /* precedence.c */
+    struct { struct lower_names *v; size_t n, cap; } names; /* merge.c; by place of the bind in model->binds */
 };
 
 void lower_all(struct lower *l);
@@ -43,10 +62,14 @@ void lower_istio_status(struct lower *l);
 enum backend_problem { BACKEND_OK, BACKEND_NOT_FOUND, BACKEND_NO_PORT, BACKEND_BAD_KIND, BACKEND_NOT_PERMITTED, BACKEND_BAD_PROTOCOL };
 /*
  * The cluster of port `port` (number of the Service port, 0 = its only one) of Service ns/name: endpoints
- * from EndpointSlices and Endpoints by port name; made once per (service, port). NULL and *why otherwise.
+ * from EndpointSlices, or else Endpoints, by port name; made once per (service, port). An ExternalName
+ * Service is a cluster with one DNS endpoint (Gateway API asks lower_service_is_external first and
+ * refuses). NULL and *why otherwise.
  */
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why);
+/* Is there a Service ns/name of type ExternalName? */
+bool lower_service_is_external(struct lower *l, struct str ns, struct str name);
 /*
  * An Istio destination host (already fully qualified): the Service registry (<name>.<ns>.svc.<domain>), else
  * a ServiceEntry whose hosts hold it. *status_ns is the namespace of the VirtualService.
@@ -60,12 +83,31 @@ struct lower_candidate {
     struct model_match *match;
     struct model_rule *rule;
     const struct object *object;
+    struct model_listener *listener; /* of `host`'s bind: who owns the host if this API leads it */
     bool gapi;
-    struct str route_hostname;       /* Gateway API criterion 1 */
+    bool istio_private;              /* exported to single namespaces: before public ones (ISTIO-RULES 3.2) */
+    struct str route_hostname;       /* Gateway API criterion 1: as the route writes it; empty = it has none */
     uint32_t rule_index, match_index;
 };
 void lower_candidate_add(struct lower *l, const struct lower_candidate *c);
-/* Gives every host its entries with ranks. */
+/* Gives every host its entries with ranks; reports hosts that both APIs claim, and matches that another
+ * one hides wherever they stand. */
 void lower_precedence(struct lower *l);
+
+/* ---- merge.c: one bind, several listeners ----
+ *
+ * Listener isolation (GATEWAY-API-RULES 5.1) is flattened here: a Gateway listener serves host h only if it
+ * is the most specific listener of the bind for h. Listeners of several Gateways with the same address, port
+ * and hostname are one group, led by the first; Istio servers need no isolation (ISTIO-RULES 2.4). */
+
+/* Registers a Gateway listener under its hostname; the leader of its group (itself, when it is the first). */
+struct model_listener *lower_group_join(struct lower *l, struct model_listener *ml);
+/* The leader of the most specific group of `b` for `host`; NULL when there is none. */
+struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b, struct str host);
+/* Fall-back chains and the final order of every bind's hosts: exact names, wildcards by labels, "*". */
+void lower_merge(struct lower *l);
+
+/* model_origin of an object and one of its nodes (NULL = the object's first line). */
+struct model_origin lower_origin(const struct object *o, const struct node *at, struct str section);
 
 #endif

@@ -20,6 +20,7 @@ struct model_bind *model_bind(struct model *m, struct str address, uint16_t port
     b = arena_new(m->arena, struct model_bind);
     b->address = arena_str(m->arena, address);
     b->port = port;
+    b->index = (uint32_t)m->binds.n;
     map_init(&b->hosts_by_name, m->arena);
     *ARENA_PUSH(m->arena, &m->binds) = b;
     map_put(&m->binds_by_key, key, b);

@@ -183,7 +183,7 @@ struct model_bind {
     struct { struct model_host **v; size_t n, cap; } hosts;
     struct map hosts_by_name;
     int bind_error;               /* errno of the master's attempt; != 0: not served */
-    uint32_t index;
+    uint32_t index;               /* place in model->binds */
 };
 
 /* Instance-wide values that the workers need with each generation (from kind Instance). Milliseconds;

@@ -1,0 +1,325 @@
+/*
+ * backend.c - Services to clusters, for both APIs; GATEWAY-API-RULES section 8.
+ *
+ * The index is built once per load: every Service with its slices. A cluster is made when something refers to
+ * its port for the first time; so a Service nobody uses costs nothing in the snapshot.
+ */
+#include "master/kinds/core_service.h"
+#include "master/lower/lower.h"
+
+#define SLICE_LABEL "kubernetes.io/service-name"
+
+/* What became of a port of a Service, once something referred to it. */
+struct service_port {
+    struct model_cluster *cluster; /* NULL and the problem */
+    enum backend_problem problem;
+    bool known;
+};
+
+struct service {
+    const struct object *object;
+    const struct core_service_spec *spec;
+    struct service_port *ports; /* as spec->ports */
+    struct { const struct object **v; size_t n, cap; } slices; /* object order */
+    const struct object *endpoints;                            /* v1 Endpoints of the same name */
+};
+
+struct backend_index {
+    struct map services; /* "ns/name" -> struct service */
+};
+
+/* "ns/name" in `buf`, without touching the arena: asked for once per backendRef. */
+static struct str service_key(struct str ns, struct str name, char *buf, size_t size)
+{
+    if (ns.n + name.n + 1 > size)
+        return STR_NONE; /* longer than any name can be */
+    memcpy(buf, ns.p, ns.n);
+    buf[ns.n] = '/';
+    memcpy(buf + ns.n + 1, name.p, name.n);
+    return str_of(buf, ns.n + 1 + name.n);
+}
+
+static struct service *service_get(struct lower *l, struct str ns, struct str name);
+
+/* ---- the index -------------------------------------------------------------------------------------- */
+
+static void add_slices(struct lower *l)
+{
+    const struct store *st = l->store;
+    for (size_t i = 0; i < st->n_by_kind[KIND_ENDPOINT_SLICE]; i++) {
+        const struct object *o = st->by_kind[KIND_ENDPOINT_SLICE][i];
+        struct str name = object_label(o, SLICE_LABEL);
+        struct service *s = name.n ? service_get(l, o->ns, name) : NULL;
+        if (s)
+            *ARENA_PUSH(l->arena, &s->slices) = o;
+        else if (name.n)
+            diag_at(l->diags, DIAG_MissingReference, o->root, "add the Service, or correct the label",
+                    "label " SLICE_LABEL " names Service " STR_FMT "/" STR_FMT ", which does not exist", STR_ARG(o->ns),
+                    STR_ARG(name));
+        else
+            diag_at(l->diags, DIAG_MissingReference, o->root, "add metadata.labels[\"" SLICE_LABEL "\"]",
+                    "belongs to no Service: label " SLICE_LABEL " is missing");
+    }
+}
+
+static void add_endpoints(struct lower *l)
+{
+    const struct store *st = l->store;
+    for (size_t i = 0; i < st->n_by_kind[KIND_ENDPOINTS]; i++) {
+        const struct object *o = st->by_kind[KIND_ENDPOINTS][i];
+        struct service *s = service_get(l, o->ns, o->name);
+        if (s)
+            s->endpoints = o;
+        else
+            diag_at(l->diags, DIAG_MissingReference, o->root, "Endpoints belong to the Service of the same name",
+                    "there is no Service " STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name));
+    }
+}
+
+static void build_index(struct lower *l)
+{
+    const struct store *st = l->store;
+    l->backends = arena_new(l->arena, struct backend_index);
+    map_init(&l->backends->services, l->arena);
+    for (size_t i = 0; i < st->n_by_kind[KIND_SERVICE]; i++) {
+        const struct object *o = st->by_kind[KIND_SERVICE][i];
+        const struct core_service *spec = o->spec;
+        struct service *s = arena_new(l->arena, struct service);
+        *s = (struct service){.object = o, .spec = spec->spec};
+        s->ports = arena_new_n(l->arena, struct service_port, s->spec->ports.n);
+        map_put(&l->backends->services, arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name)), s);
+    }
+    add_slices(l);
+    add_endpoints(l);
+}
+
+static struct service *service_get(struct lower *l, struct str ns, struct str name)
+{
+    char buf[512];
+    if (!l->backends)
+        build_index(l);
+    return map_get(&l->backends->services, service_key(ns, name, buf, sizeof(buf)));
+}
+
+bool lower_service_is_external(struct lower *l, struct str ns, struct str name)
+{
+    const struct service *s = service_get(l, ns, name);
+    return s && s->spec->type == CORE_EXTERNAL_NAME;
+}
+
+/* ---- ports ---------------------------------------------------------------------------------------------- */
+
+/* Of the ports with this number the TCP one (a DNS Service has two); 0 = the only TCP port there is. */
+static const struct core_service_port *find_port(const struct service *s, uint16_t port, enum backend_problem *why)
+{
+    const struct core_service_port *found = NULL;
+    *why = BACKEND_NO_PORT;
+    for (size_t i = 0; i < s->spec->ports.n; i++) {
+        const struct core_service_port *p = &s->spec->ports.v[i];
+        if (port && p->port.v != port)
+            continue;
+        if (p->protocol != CORE_TCP) {
+            *why = BACKEND_BAD_PROTOCOL;
+            continue;
+        }
+        if (found)
+            return NULL; /* several: the caller must say which */
+        found = p;
+    }
+    return found;
+}
+
+/* What appProtocol means to the cluster (GEP-1911). Words that are not in the list count as absent. */
+static const struct app_protocol {
+    const char *word;
+    enum upstream_protocol protocol;
+    bool served;
+} APP_PROTOCOLS[] = {
+    {"kubernetes.io/h2c", UPSTREAM_H2C, false},
+    {"kubernetes.io/ws", UPSTREAM_HTTP1, true}, /* HTTP/1.1 with Upgrade, which every cluster can */
+    {"kubernetes.io/wss", UPSTREAM_HTTP1, false},
+};
+
+static bool app_protocol(struct lower *l, const struct core_service_port *p, enum upstream_protocol *protocol)
+{
+    *protocol = UPSTREAM_HTTP1;
+    for (size_t i = 0; i < ARRAY_LEN(APP_PROTOCOLS); i++) {
+        if (!str_eqc(p->app_protocol, APP_PROTOCOLS[i].word))
+            continue;
+        *protocol = APP_PROTOCOLS[i].protocol;
+        if (!APP_PROTOCOLS[i].served)
+            diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol", "routes to this port answer 500",
+                        "backends of protocol " STR_FMT " are not served yet", STR_ARG(p->app_protocol));
+        return APP_PROTOCOLS[i].served;
+    }
+    if (str_eqc(p->app_protocol, "https"))
+        diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol", "connections to it are plain text",
+                    "TLS to backends is not served yet");
+    return true;
+}
+
+/* ---- endpoints -------------------------------------------------------------------------------------------- */
+
+/* One cluster while its endpoints are collected. */
+struct gather {
+    struct lower *l;
+    struct model_cluster *cluster;
+    struct map seen;       /* by key: an address may stand in several slices while they are being rewritten */
+    size_t not_ready, no_port;
+    struct str other_port; /* of a slice whose port has another name */
+};
+
+static void add_endpoint(struct gather *g, const struct object *o, const struct node *at, struct str address, uint16_t port,
+                         bool dns)
+{
+    struct arena *a = g->l->arena;
+    struct str key = str_chr(address, ':') >= 0 ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(address), port)
+                                                : arena_strf(a, STR_FMT ":%u", STR_ARG(address), port);
+    if (map_get(&g->seen, key))
+        return;
+    struct model_endpoint *e = arena_new(a, struct model_endpoint);
+    *e = (struct model_endpoint){.key = key, .address = address, .port = port, .weight = 1, .dns = dns};
+    e->origin = lower_origin(o, at, STR_NONE);
+    *ARENA_PUSH(a, &g->cluster->endpoints) = e;
+    map_put(&g->seen, key, e);
+}
+
+/* The slice's port that is for the Service port `p`: the one with the same name. */
+static const struct core_endpoint_port *slice_port(struct gather *g, const struct core_endpoint_port *v, size_t n,
+                                                   const struct core_service_port *p)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(v[i].name, p->name) && v[i].protocol == CORE_TCP && v[i].port.set)
+            return &v[i];
+    g->no_port++;
+    if (n)
+        g->other_port = v[0].name;
+    return NULL;
+}
+
+static void add_slice(struct gather *g, const struct object *o, const struct core_service_port *p)
+{
+    const struct core_endpoint_slice *s = o->spec;
+    const struct core_endpoint_port *port = slice_port(g, s->ports.v, s->ports.n, p);
+    for (size_t i = 0; port && i < s->endpoints.n; i++) {
+        const struct core_slice_endpoint *e = &s->endpoints.v[i];
+        if (e->conditions && e->conditions->ready.set && !e->conditions->ready.v)
+            g->not_ready++;
+        else if (e->addresses.n) /* further addresses are the same endpoint again */
+            add_endpoint(g, o, e->node, e->addresses.v[0], (uint16_t)port->port.v, s->address_type == CORE_FQDN);
+    }
+}
+
+static void add_subset(struct gather *g, const struct object *o, const struct core_endpoint_subset *s,
+                       const struct core_service_port *p)
+{
+    const struct core_endpoint_port *port = slice_port(g, s->ports.v, s->ports.n, p);
+    g->not_ready += s->not_ready.n;
+    for (size_t i = 0; port && i < s->addresses.n; i++)
+        add_endpoint(g, o, s->addresses.v[i].node, s->addresses.v[i].ip, (uint16_t)port->port.v, false);
+}
+
+/* Says why a port has no endpoints: nearly always one of three slips. */
+static void tell_no_endpoints(struct gather *g, const struct service *s, const struct core_service_port *p)
+{
+    struct diags *ds = g->l->diags;
+    const char *const text = "port %lld of Service " STR_FMT "/" STR_FMT " has no endpoints: requests are answered with 503";
+    struct str name = p->name, other = g->other_port;
+    if (g->not_ready)
+        diag_at(ds, DIAG_NoEndpoints, p->node, "conditions.ready of every endpoint is false", text, (long long)p->port.v,
+                STR_ARG(s->object->ns), STR_ARG(s->object->name));
+    else if (g->no_port)
+        diag_at(ds, DIAG_NoEndpoints, p->node,
+                arena_strf(g->l->arena, "its slices have port \"" STR_FMT "\", the Service's is named \"" STR_FMT "\"", STR_ARG(other),
+                           STR_ARG(name)).p,
+                text, (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
+    else
+        diag_at(ds, DIAG_NoEndpoints, p->node,
+                s->slices.n || s->endpoints ? "its slices are empty"
+                                            : "add an EndpointSlice with label " SLICE_LABEL ", in the same namespace",
+                text, (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
+}
+
+/* A Service with slices uses these alone: v1 Endpoints are the older mirror of the same addresses. */
+static void gather_endpoints(struct lower *l, const struct service *s, const struct core_service_port *p,
+                             struct model_cluster *c)
+{
+    struct gather g = {.l = l, .cluster = c};
+    map_init(&g.seen, l->arena);
+    for (size_t i = 0; i < s->slices.n; i++)
+        add_slice(&g, s->slices.v[i], p);
+    const struct core_endpoints *e = s->slices.n == 0 && s->endpoints ? s->endpoints->spec : NULL;
+    for (size_t i = 0; e && i < e->subsets.n; i++)
+        add_subset(&g, s->endpoints, &e->subsets.v[i], p);
+    if (c->endpoints.n == 0)
+        tell_no_endpoints(&g, s, p);
+}
+
+/* ---- clusters ------------------------------------------------------------------------------------------------ */
+
+static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port, bool *made)
+{
+    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u", STR_ARG(s->object->ns),
+                                STR_ARG(s->object->name), port);
+    struct model_cluster *c = model_cluster(l->model, key, made);
+    if (!*made)
+        return c;
+    c->name = str_skip(key, strlen("Service/"));
+    c->lb = l->instance ? l->instance->load_balancer : LB_ROUND_ROBIN;
+    return c;
+}
+
+/* The port named by the reference needs no entry in the Service: it is the port of the external host. */
+static struct model_cluster *external_cluster(struct lower *l, const struct service *s, uint16_t port)
+{
+    bool made;
+    if (port == 0)
+        port = s->spec->ports.n == 1 ? (uint16_t)s->spec->ports.v[0].port.v : 80;
+    struct model_cluster *c = cluster_of(l, s, port, &made);
+    if (!made)
+        return c;
+    struct gather g = {.l = l, .cluster = c};
+    map_init(&g.seen, l->arena);
+    c->origin = lower_origin(s->object, s->spec->node, STR_NONE);
+    add_endpoint(&g, s->object, s->spec->node, s->spec->external_name, port, true);
+    return c;
+}
+
+static void make_port(struct lower *l, const struct service *s, const struct core_service_port *p, struct service_port *out)
+{
+    enum upstream_protocol protocol;
+    bool made;
+    out->known = true;
+    out->problem = BACKEND_BAD_PROTOCOL;
+    if (!app_protocol(l, p, &protocol))
+        return;
+    out->problem = BACKEND_OK;
+    out->cluster = cluster_of(l, s, (uint16_t)p->port.v, &made);
+    if (!made)
+        return;
+    out->cluster->protocol = protocol;
+    out->cluster->origin = lower_origin(s->object, p->node, p->name);
+    gather_endpoints(l, s, p, out->cluster);
+}
+
+struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
+                                    enum backend_problem *why)
+{
+    const struct service *s = service_get(l, ns, name);
+    enum backend_problem unasked;
+    why = why ? why : &unasked;
+    *why = BACKEND_NOT_FOUND;
+    if (!s)
+        return NULL;
+    *why = BACKEND_OK;
+    if (s->spec->type == CORE_EXTERNAL_NAME)
+        return external_cluster(l, s, port);
+    const struct core_service_port *p = find_port(s, port, why);
+    if (!p)
+        return NULL;
+    struct service_port *known = &s->ports[p - s->spec->ports.v];
+    if (!known->known)
+        make_port(l, s, p, known);
+    *why = known->problem;
+    return known->cluster;
+}

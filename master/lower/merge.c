@@ -1,0 +1,119 @@
+/*
+ * merge.c - several listeners on one bind: groups, isolation, fall-backs; see lower.h.
+ *
+ * A group is all Gateway listeners of a bind with the same hostname. Most binds have one; those of several
+ * Gateways meet where Gateways share an address. The first (the oldest Gateway's) leads: hosts belong to the
+ * leader, so that a host name has one owner and fall-back chains stay within one listener (invariant 3 of
+ * model.h), while the routes of all members are ranked together.
+ */
+#include "master/lower/lower.h"
+#include "shared/http/host.h"
+
+struct lower_names {
+    struct map groups; /* hostname -> struct model_listener, the leader */
+};
+
+static struct lower_names *names_of(struct lower *l, const struct model_bind *b)
+{
+    while (l->names.n <= b->index) {
+        struct lower_names *n = ARENA_PUSH(l->arena, &l->names);
+        map_init(&n->groups, l->arena);
+    }
+    return &l->names.v[b->index];
+}
+
+struct model_listener *lower_group_join(struct lower *l, struct model_listener *ml)
+{
+    struct lower_names *n = names_of(l, ml->bind);
+    struct model_listener *leader = map_get(&n->groups, ml->hostname);
+    if (leader)
+        return leader;
+    map_put(&n->groups, ml->hostname, ml);
+    return ml;
+}
+
+/*
+ * The next less specific pattern that covers `name`: "a.b.c" -> "*.b.c" -> "*.c" -> "*" -> none (n == 0).
+ * Written into `buf` of HTTP_HOST_MAX + 2 bytes; `name` may lie in it.
+ */
+static struct str wider(struct str name, char *buf)
+{
+    struct str rest = str_starts(name, STR("*.")) ? str_skip(name, 2) : name;
+    ptrdiff_t dot = str_chr(rest, '.');
+    if (str_eqc(name, "*"))
+        return STR_NONE;
+    if (dot < 0 || rest.n - (size_t)dot > HTTP_HOST_MAX)
+        return STR("*");
+    rest = str_skip(rest, (size_t)dot);
+    memmove(buf + 1, rest.p, rest.n);
+    buf[0] = '*';
+    return str_of(buf, rest.n + 1);
+}
+
+struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b, struct str host)
+{
+    char buf[HTTP_HOST_MAX + 2];
+    if (l->names.n <= b->index)
+        return NULL;
+    const struct map *groups = &l->names.v[b->index].groups;
+    for (struct str at = host; at.n; at = wider(at, buf)) {
+        struct model_listener *leader = map_get(groups, at);
+        if (leader)
+            return leader;
+    }
+    return NULL;
+}
+
+/*
+ * GATEWAY-API-RULES section 6: within one listener, a host whose rules do not match falls back to the next
+ * less specific one. The chain ends where a host belongs to another listener: what lies beyond is either a
+ * less specific listener (isolation, 5.1) or Istio's, which has no fall-back (ISTIO-RULES 2.6).
+ */
+static void link_fallback(const struct model_bind *b, struct model_host *h)
+{
+    char buf[HTTP_HOST_MAX + 2];
+    for (struct str at = wider(h->name, buf); at.n; at = wider(at, buf)) {
+        struct model_host *next = map_get(&b->hosts_by_name, at);
+        if (!next)
+            continue;
+        if (next->listener == h->listener)
+            h->fallback = next;
+        return;
+    }
+}
+
+/* Exact names in order of arrival, then wildcards with many labels first, then "*". Stable, linear. */
+static void order_hosts(struct lower *l, struct model_bind *b)
+{
+    enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
+    size_t at[DEEPEST + 2] = {0};
+    struct model_host **sorted = arena_new_n(l->arena, struct model_host *, b->hosts.n);
+    unsigned char *place = arena_alloc(l->arena, b->hosts.n);
+    for (size_t i = 0; i < b->hosts.n; i++) {
+        struct str name = b->hosts.v[i]->name;
+        size_t dots = 0;
+        for (size_t j = 0; j < name.n && name.p[0] == '*'; j++)
+            dots += name.p[j] == '.';
+        place[i] = (unsigned char)(name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
+        at[place[i] + 1]++;
+    }
+    for (size_t i = 1; i <= DEEPEST; i++)
+        at[i] += at[i - 1];
+    for (size_t i = 0; i < b->hosts.n; i++)
+        sorted[at[place[i]]++] = b->hosts.v[i];
+    b->hosts.v = sorted;
+    b->hosts.cap = b->hosts.n;
+}
+
+void lower_merge(struct lower *l)
+{
+    for (size_t i = 0; i < l->model->binds.n; i++) {
+        struct model_bind *b = l->model->binds.v[i];
+        for (size_t j = 0; j < b->hosts.n; j++) {
+            struct model_host *h = b->hosts.v[j];
+            if (lower_group_of(l, b, h->name) == h->listener)
+                link_fallback(b, h); /* a Gateway listener's host; Istio's never fall back */
+        }
+        order_hosts(l, b);
+    }
+}
