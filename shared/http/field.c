@@ -1,13 +1,21 @@
 #include "shared/http/field.h"
 #include "shared/http/token.h"
 
+#define NAME_ROOM 35 /* with the length behind it a row has 36 bytes */
+
 static const struct {
-    const char *name;
+    char name[NAME_ROOM];
     uint8_t len;
-    uint8_t properties;
 } known[FIELD_COUNT] = {
-    [FIELD_OTHER] = {"", 0, 0},
-#define X(id, name, properties, slot) [FIELD_##id] = {name, sizeof(name) - 1, (properties)},
+    [FIELD_OTHER] = {"", 0},
+#define X(id, name, properties, slot) [FIELD_##id] = {name, sizeof(name) - 1},
+#include "shared/tbl/http_field.def"
+#undef X
+};
+
+const uint8_t http_field_table[FIELD_COUNT] = {
+    [FIELD_OTHER] = 0,
+#define X(id, name, properties, slot) [FIELD_##id] = (properties),
 #include "shared/tbl/http_field.def"
 #undef X
 };
@@ -21,39 +29,88 @@ static const uint8_t slots[SLOTS] = {
 };
 _Static_assert(FIELD_COUNT <= 256, "slots hold one byte");
 
-/* Four bytes of the name and its length tell all known names apart. Capitals do not count. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LE32(v) __builtin_bswap32(v)
+#else
+#define LE32(v) (v)
+#endif
+
+/* The first and the last four bytes of a name and its length tell all known names apart. Bit 5 is set
+ * so that capitals do not count. The numbers are such that few names share a slot. */
 static inline unsigned slot_of(struct str name)
 {
     const unsigned char *p = (const unsigned char *)name.p;
-    uint32_t v = (uint32_t)p[0] | (uint32_t)p[name.n / 2] << 8 | (uint32_t)p[name.n - 1] << 16 |
-                 (uint32_t)p[name.n * 3 / 4] << 24;
-    v = (v | 0x20202020u) ^ (uint32_t)name.n * 0x9e3779b1u;
-    return (v * 0x10ed2ce1u) >> 23;
+    uint32_t first, last = 0;
+    if (likely(name.n >= 4)) {
+        memcpy(&first, p, sizeof(first));
+        memcpy(&last, p + name.n - sizeof(last), sizeof(last));
+        first = LE32(first) | 0x20202020u;
+        last = LE32(last) | 0x20202020u;
+    } else {
+        first = (uint32_t)p[0] | (uint32_t)p[name.n / 2] << 8 | (uint32_t)p[name.n - 1] << 16;
+        first |= 0x202020u;
+    }
+    return (((first * 0x87c0909du) ^ last) + (uint32_t)name.n) * 0xe92a4f0fu >> 23;
 }
 
-/* `low` is lower-case text of n bytes from the table. Bytes below 0x20 would pass for others when bit
- * 5 is set, so they never match. */
-static inline bool equal_lower8(uint64_t in, const char *low)
+/*
+ * Is the text at `p` the lower-case name at `low`, both of n bytes, in any case? Every byte of `p` gets
+ * bit 5 set, which lowers capitals and leaves the other bytes of names as they are. Bytes below 0x20
+ * would become others by that: none may be there. The two reads of each branch overlap.
+ */
+#define ONES 0x0101010101010101ull
+
+static inline uint64_t read_twice4(const char *p, size_t n)
 {
-    const uint64_t ones = 0x0101010101010101ull;
-    uint64_t want;
-    memcpy(&want, low, sizeof(want));
-    bool printable = ((in | in << 1) & (0x40 * ones)) == 0x40 * ones;
-    return (in | 0x20 * ones) == want && printable;
+    uint32_t a, b;
+    memcpy(&a, p, sizeof(a));
+    memcpy(&b, p + n - sizeof(b), sizeof(b));
+    return (uint64_t)b << 32 | a;
 }
+
+static inline uint64_t read8(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline bool lowers_to(uint64_t in, uint64_t low)
+{
+    bool printable = ((in | in << 1) & (0x40 * ONES)) == 0x40 * ONES;
+    return (in | 0x20 * ONES) == low && printable;
+}
+
+#if defined(__SSE2__)
+static inline bool lowers_to16(const char *p, const char *low)
+{
+    __m128i in = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i want = _mm_loadu_si128((const __m128i *)(const void *)low);
+    __m128i same = _mm_cmpeq_epi8(_mm_or_si128(in, _mm_set1_epi8(0x20)), want);
+    __m128i control = _mm_cmpeq_epi8(_mm_and_si128(in, _mm_set1_epi8(0x60)), _mm_setzero_si128());
+    return _mm_movemask_epi8(_mm_andnot_si128(control, same)) == 0xffff;
+}
+#else
+static inline bool lowers_to16(const char *p, const char *low)
+{
+    return lowers_to(read8(p), read8(low)) && lowers_to(read8(p + 8), read8(low + 8));
+}
+#endif
 
 static inline bool equal_lower(const char *p, const char *low, size_t n)
 {
-    uint64_t in;
-    if (n >= sizeof(in)) {
-        for (size_t i = 0; i + sizeof(in) < n; i += sizeof(in)) {
-            memcpy(&in, p + i, sizeof(in));
-            if (!equal_lower8(in, low + i))
+    if (n >= 16) {
+        if (!lowers_to16(p + n - 16, low + n - 16))
+            return false;
+        for (size_t i = 0; i + 16 < n; i += 16)
+            if (!lowers_to16(p + i, low + i))
                 return false;
-        }
-        memcpy(&in, p + n - sizeof(in), sizeof(in));
-        return equal_lower8(in, low + n - sizeof(in));
+        return true;
     }
+    if (n >= 8)
+        return lowers_to(read8(p), read8(low)) && lowers_to(read8(p + n - 8), read8(low + n - 8));
+    if (n >= 4)
+        return lowers_to(read_twice4(p, n), read_twice4(low, n));
     for (size_t i = 0; i < n; i++)
         if (ascii_lower(p[i]) != low[i])
             return false;
@@ -85,11 +142,6 @@ enum http_field_id http_field_alias_of(struct str name)
 struct str http_field_name(enum http_field_id id)
 {
     return str_of(known[id].name, known[id].len);
-}
-
-unsigned http_field_properties(enum http_field_id id)
-{
-    return known[id].properties;
 }
 
 bool http_field_name_valid(struct str name)

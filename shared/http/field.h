@@ -34,6 +34,8 @@ enum {
     FIELD_F_ALIAS = 1 << 2,      /* a known name spelt with '_' for '-': never forwarded */
     FIELD_F_UNDERSCORE = 1 << 3, /* a name with '_': not forwarded unless configured */
     FIELD_F_NO_TRAILER = 1 << 4, /* stands in a trailer and may not: not forwarded */
+    FIELD_F_LINE = 1 << 5,       /* in its buffer it reads `name: value CRLF`, without more white space:
+                                    a hint for copying (h1_write_parsed), harmless when outdated */
     FIELD_F_NEVER = FIELD_F_HOP | FIELD_F_FRAMING | FIELD_F_ALIAS | FIELD_F_NO_TRAILER,
 };
 
@@ -50,7 +52,11 @@ enum http_field_id http_field_of(struct str name);
 /* The known field that `name` would be if each '_' were '-'; FIELD_OTHER if none or without '_'. */
 enum http_field_id http_field_alias_of(struct str name);
 struct str http_field_name(enum http_field_id id);    /* "content-length" */
-unsigned http_field_properties(enum http_field_id id); /* FIELD_P_; 0 for FIELD_OTHER */
+extern const uint8_t http_field_table[FIELD_COUNT]; /* FIELD_P_ of each */
+static inline unsigned http_field_properties(enum http_field_id id)
+{
+    return http_field_table[id];
+}
 
 /* A token, at most HTTP_FIELD_NAME_MAX bytes. */
 bool http_field_name_valid(struct str name);

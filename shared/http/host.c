@@ -37,37 +37,41 @@ static bool ip_valid(int family, struct str s)
 
 /* A name whose last label is a number must be an IPv4 address: anything else (1.2.3, 0x7f.1,
  * 2130706433) is an address to some resolvers and a name to others. */
-static bool ends_in_number(struct str name)
+static bool is_number(struct str label)
 {
-    struct str last = str_skip(name, (size_t)(str_rchr(name, '.') + 1));
-    if (last.n > 1 && last.p[0] == '0' && ascii_lower(last.p[1]) == 'x') {
-        for (size_t i = 2; i < last.n; i++)
-            if (!token_is(last.p[i], TOKEN_HEX))
-                return false;
-        return true;
-    }
-    for (size_t i = 0; i < last.n; i++)
-        if (!ascii_is_digit(last.p[i]))
+    if (label.n > 1 && label.p[0] == '0' && ascii_lower(label.p[1]) == 'x')
+        return token_all(str_skip(label, 2), TOKEN_HEX);
+    for (size_t i = 0; i < label.n; i++)
+        if (!ascii_is_digit(label.p[i]))
             return false;
     return true;
 }
 
 #define LABEL_MAX 63
 
-/* Labels of 1 to 63 bytes of the class, separated by dots. */
-static bool labels_valid(struct str name)
+/*
+ * Labels of 1 to 63 bytes, separated by dots, up to a ':' or the end, in one pass. Gives the number of
+ * bytes with a last dot, or 0; the last label; and whether there are capitals.
+ */
+static size_t scan_name(struct str text, struct str *last, bool *lower)
 {
-    size_t label = 0;
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '.') {
-            if (label == 0)
-                return false;
-            label = 0;
-        } else if (!token_is(name.p[i], TOKEN_HOST) || ++label > LABEL_MAX) {
-            return false;
-        }
+    size_t label = 0, before = 0, i; /* where the label begins, and the one before it */
+    unsigned capital = 0;
+    for (i = 0; i < text.n && token_is(text.p[i], TOKEN_HOST); i++) {
+        capital |= (unsigned)(text.p[i] - 'A') < 26;
+        if (text.p[i] != '.')
+            continue;
+        if (i == label || i - label > LABEL_MAX)
+            return 0;
+        before = label;
+        label = i + 1;
     }
-    return label > 0;
+    if ((i < text.n && text.p[i] != ':') || i - label > LABEL_MAX)
+        return 0;
+    *last = label == i && i ? str_of(text.p + before, label - 1 - before)
+                            : str_of(text.p + label, i - label);
+    *lower = !capital;
+    return i;
 }
 
 static bool parse_ipv6(struct str text, struct http_host *h)
@@ -92,23 +96,17 @@ bool http_host_parse(struct str text, struct http_host *h)
     if (text.p[0] == '[')
         return parse_ipv6(text, h);
 
-    struct str name = text;
-    ptrdiff_t colon = str_chr(text, ':');
-    if (colon >= 0) {
-        name = str_head(text, (size_t)colon);
-        if (!parse_port(str_skip(text, (size_t)colon + 1), &h->port))
-            return false;
-    }
-    if (name.n && name.p[name.n - 1] == '.')
-        name.n--;
-    if (name.n > HTTP_HOST_MAX - 2 || !labels_valid(name)) /* RFC 1035: 253 without the last dot */
+    struct str last;
+    size_t n = scan_name(text, &last, &h->lower);
+    if (n == 0 || (n < text.n && !parse_port(str_skip(text, n + 1), &h->port)))
         return false;
-    h->name = name;
+    h->name = str_head(text, n - (text.p[n - 1] == '.'));
+    if (h->name.n > HTTP_HOST_MAX - 2) /* RFC 1035: 253 without the last dot */
+        return false;
     h->kind = HOST_NAME;
-    h->lower = !has_capitals(name);
-    if (ends_in_number(name)) {
+    if (ascii_is_digit(last.p[0]) && is_number(last)) {
         h->kind = HOST_IPV4;
-        return ip_valid(AF_INET, name);
+        return ip_valid(AF_INET, h->name);
     }
     return true;
 }

@@ -66,11 +66,18 @@ static enum uri_fault parse_absolute(enum http_method m, struct str raw, struct 
 
 enum uri_fault http_target_parse(enum http_method m, struct str raw, struct http_target *t)
 {
+    if (raw.n && token_target_end(raw.p, 0, raw.n) != raw.n) {
+        *t = (struct http_target){.form = TARGET_ORIGIN};
+        return URI_TARGET_BYTE;
+    }
+    return http_target_split(m, raw, t);
+}
+
+enum uri_fault http_target_split(enum http_method m, struct str raw, struct http_target *t)
+{
     *t = (struct http_target){.form = TARGET_ORIGIN};
     if (raw.n == 0)
         return URI_TARGET_FORM;
-    if (!token_all(raw, TOKEN_TARGET))
-        return URI_TARGET_BYTE;
     if (m == METHOD_CONNECT) {
         struct http_host host;
         t->form = TARGET_AUTHORITY;

@@ -42,6 +42,8 @@ struct http_target {
 
 /* `m` decides which forms are possible: authority only and always with CONNECT, asterisk with OPTIONS. */
 enum uri_fault http_target_parse(enum http_method m, struct str raw, struct http_target *t);
+/* The same for a target of which every byte is known to be of TOKEN_TARGET. */
+enum uri_fault http_target_split(enum http_method m, struct str raw, struct http_target *t);
 
 enum {
     PATH_MERGE_SLASHES = 1 << 0,

@@ -3,10 +3,10 @@
  * path of its target and a head for the upstream written from it. Prints the best of several rounds; a
  * tool for the eye, no test.
  */
-#include "shared/base/clock.h"
 #include "worker/codec/h1_parse.h"
 #include "worker/codec/h1_write.h"
 #include <stdio.h>
+#include <time.h>
 
 static const char request[] =
     "GET /shop/catalog/items/8371?page=2&sort=price HTTP/1.1\r\n"
@@ -23,6 +23,14 @@ static const char request[] =
     "Sec-Fetch-Mode: navigate\r\n"
     "X-Request-Trace: 4bf92f3577b34da6a3ce929d0e0e4736\r\n"
     "\r\n";
+
+/* Of this process: other load on the machine does not count. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 #define TURNS  200000
 #define ROUNDS 7
@@ -43,9 +51,7 @@ static size_t forward(const struct h1_head *head, char *out, size_t cap)
         return 0;
     struct h1_writer w = h1_writer_on(out, cap);
     h1_write_request_line(&w, head->method, path, head->parts.query);
-    for (uint16_t i = 0; i < head->n_fields; i++)
-        if (!(head->fields[i].flags & FIELD_F_NEVER))
-            h1_write_field(&w, head->fields[i].name, head->fields[i].value);
+    h1_write_parsed(&w, head->fields, head->n_fields, FIELD_F_NEVER);
     h1_write_end(&w);
     return h1_writer_ok(&w) ? h1_writer_len(&w) : 0;
 }
@@ -57,13 +63,13 @@ static double best(bool with_forward)
     struct h1_head head;
     double least = 1e9;
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = clock_ns();
+        uint64_t begin = cpu_ns();
         for (int i = 0; i < TURNS; i++) {
             if (!parse(&head, fields, 100) || (with_forward && !forward(&head, out, sizeof(out))))
                 return -1;
             __asm__ volatile("" : : "r"(&head) : "memory");
         }
-        double ns = (double)(clock_ns() - begin) / TURNS;
+        double ns = (double)(cpu_ns() - begin) / TURNS;
         least = GH_MIN(least, ns);
     }
     return least;

@@ -73,18 +73,20 @@ static enum h1_error on_coding(struct h1_parser *p, struct str value)
 
 static enum h1_error on_option(struct h1_parser *p, struct str option)
 {
-    if (!token_valid(option))
-        return H1_E_CONNECTION;
-    if (str_ieq(option, STR("keep-alive"))) {
+    enum http_field_id id = http_field_of(option);
+    if (id == FIELD_KEEP_ALIVE) {
         p->seen |= OPTION_KEEP_ALIVE;
+    } else if (id == FIELD_UPGRADE) {
+        p->seen |= OPTION_UPGRADE;
+    } else if (id == FIELD_TE) {
+        p->seen |= OPTION_TE;
     } else if (str_ieq(option, STR("close"))) {
         p->seen |= OPTION_CLOSE;
     } else {
-        enum http_field_id id = http_field_of(option);
-        p->seen |= id == FIELD_UPGRADE ? OPTION_UPGRADE : id == FIELD_TE ? OPTION_TE : OPTION_NAMES;
-        if (p->kind == H1_REQUEST &&
-            ((http_field_properties(id) & FIELD_P_FRAMING) || id == FIELD_HOST))
+        bool framing = (http_field_properties(id) & FIELD_P_FRAMING) || id == FIELD_HOST;
+        if (!token_valid(option) || (framing && p->kind == H1_REQUEST))
             return H1_E_CONNECTION;
+        p->seen |= OPTION_NAMES;
     }
     return H1_E_NONE;
 }
@@ -243,7 +245,7 @@ static enum h1_error judge_host(struct h1_parser *p)
 static enum h1_error finish_request(struct h1_parser *p)
 {
     struct h1_head *h = p->head;
-    p->uri_fault = http_target_parse(h->method_id, h->target, &h->parts);
+    p->uri_fault = http_target_split(h->method_id, h->target, &h->parts);
     if (p->uri_fault != URI_OK)
         return H1_E_TARGET;
     enum h1_error e = judge_host(p);

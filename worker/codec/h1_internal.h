@@ -25,6 +25,23 @@ enum {
     OPTION_NAMES = 1 << 11, /* Connection names other fields */
 };
 
+/* Does h1_frame_field have something to say about a field with that id? */
+static inline bool h1_frame_wants(const struct h1_parser *p, unsigned id)
+{
+    switch ((enum http_field_id)id) {
+    case FIELD_HOST:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_CONNECTION:
+    case FIELD_EXPECT:
+    case FIELD_UPGRADE:
+    case FIELD_TE:
+        return true;
+    default:
+        return p->kind == H1_TRAILERS;
+    }
+}
+
 /* The last field of the head is complete. */
 enum h1_error h1_frame_field(struct h1_parser *p);
 /* All of them are. */

@@ -238,10 +238,12 @@ static uint16_t flags_of_other(struct str name)
     return FIELD_F_UNDERSCORE | (http_field_alias_of(name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
 }
 
-static uint16_t flags_of_known(unsigned properties)
+_Static_assert((int)FIELD_P_HOP == FIELD_F_HOP && (int)FIELD_P_FRAMING == FIELD_F_FRAMING,
+               "properties of a name become flags of its field");
+
+static uint16_t flags_of_known(enum http_field_id id)
 {
-    return (properties & FIELD_P_HOP ? FIELD_F_HOP : 0) |
-           (properties & FIELD_P_FRAMING ? FIELD_F_FRAMING : 0);
+    return http_field_properties(id) & (FIELD_F_HOP | FIELD_F_FRAMING);
 }
 
 static size_t token_end(const char *d, size_t from, size_t n)
@@ -270,7 +272,7 @@ static enum step parse_name(struct h1_parser *p, const char *d, size_t end)
     if (likely(colon < stop)) {
         f->name = str_of(d + p->line, colon - p->line);
         f->id = http_field_of(f->name);
-        f->flags = flags_of_known(http_field_properties(f->id));
+        f->flags = flags_of_known(f->id);
     }
     if (colon == stop || f->id == FIELD_OTHER) {
         size_t at = token_end(d, p->at, colon);
@@ -288,6 +290,21 @@ static enum step parse_name(struct h1_parser *p, const char *d, size_t end)
     return NEXT;
 }
 
+static bool is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Field n_fields is complete: its value lies in d[mark, at), without white space at its end. */
+static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t mark, size_t at)
+{
+    struct http_field *f = &p->head->fields[p->head->n_fields++];
+    f->value = str_of(d + mark, at - mark);
+    if (d[mark - 1] == ' ' && d[mark - 2] == ':' && d[at] == '\r')
+        f->flags |= FIELD_F_LINE;
+    return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
+}
+
 static enum step parse_value(struct h1_parser *p, const char *d, size_t end)
 {
     size_t at = token_value_end(d, p->at, end);
@@ -298,12 +315,54 @@ static enum step parse_value(struct h1_parser *p, const char *d, size_t end)
     enum step s = end_of_line(p, d, at, end);
     if (s != NEXT)
         return s;
-    p->head->fields[p->head->n_fields++].value = http_trim_ows(str_of(d + p->mark, at - p->mark));
-    enum h1_error e = h1_frame_field(p);
+    size_t from = p->mark, to = at;
+    while (from < to && is_ows(d[from]))
+        from++;
+    while (from < to && is_ows(d[to - 1]))
+        to--;
+    enum h1_error e = add_field(p, d, from, to);
     if (e != H1_E_NONE)
         return fail(p, e);
     begin_line(p, (uint32_t)at + 2, NAME);
     return NEXT;
+}
+
+#define USUAL_NAME 32
+
+/*
+ * Whole lines as they usually are, `name: value CRLF`, without a step through the phases: takes what
+ * these would take in the same way, and leaves the first line that is not so (or not all there, or the
+ * last) to them.
+ */
+static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
+{
+    const size_t max_line = p->max_line;
+    size_t line = p->line, head_end = GH_MIN(n, (size_t)p->max_head);
+    enum h1_error e = H1_E_NONE;
+    while (e == H1_E_NONE && p->head->n_fields < p->max_fields) {
+        size_t end = head_end - line > max_line ? line + max_line : head_end;
+        size_t stop = GH_MIN(end, line + USUAL_NAME);
+        size_t colon = token_find(d, line, stop, ':');
+        if (colon == stop || colon == line || colon + 1 == end || d[colon + 1] != ' ')
+            break;
+        struct http_field *f = &p->head->fields[p->head->n_fields];
+        f->name = str_of(d + line, colon - line);
+        f->id = http_field_of(f->name);
+        f->flags = flags_of_known(f->id);
+        if (f->id == FIELD_OTHER) {
+            if (!token_valid(f->name))
+                break;
+            f->flags = flags_of_other(f->name);
+        }
+        size_t from = colon + 2, at = token_value_end(d, from, end);
+        if (end - at < 2 || d[at] != '\r' || d[at + 1] != '\n' || at == from || is_ows(d[from]) ||
+            is_ows(d[at - 1]))
+            break;
+        e = add_field(p, d, from, at);
+        line = at + 2;
+    }
+    begin_line(p, (uint32_t)line, NAME);
+    return e == H1_E_NONE ? NEXT : fail(p, e);
 }
 
 static void move_slice(struct str *s, const char *from, const char *to)
@@ -344,7 +403,9 @@ static enum step parse_phase(struct h1_parser *p, const char *data, size_t n)
     case REASON:
         return parse_reason(p, data, end);
     case NAME:
-        return parse_name(p, data, end);
+        if (p->at == p->line && parse_usual_lines(p, data, n) == FAIL)
+            return FAIL;
+        return parse_name(p, data, GH_MIN(n, (size_t)p->stop)); /* `stop` may be another one now */
     case VALUE:
         return parse_value(p, data, end);
     case DONE:

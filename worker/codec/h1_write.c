@@ -1,5 +1,4 @@
 #include "worker/codec/h1_write.h"
-#include "shared/http/field.h"
 #include "shared/http/status.h"
 #include "shared/http/token.h"
 
@@ -99,6 +98,37 @@ void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value)
         value /= 10;
     } while (value);
     h1_write_field(w, name, str_of(digits + at, sizeof(digits) - at));
+}
+
+/* The line as it was parsed, if it is still the same: `name: value CRLF`. The flag alone would not do,
+ * for name and value may have been exchanged since. */
+static struct str parsed_line(const struct http_field *f)
+{
+    if (!(f->flags & FIELD_F_LINE) || f->value.p != f->name.p + f->name.n + 2)
+        return STR_NONE;
+    const char *end = f->value.p + f->value.n;
+    if (memcmp(f->value.p - 2, ": ", 2) != 0 || memcmp(end, "\r\n", 2) != 0)
+        return STR_NONE;
+    return str_of(f->name.p, (size_t)(end + 2 - f->name.p));
+}
+
+void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip)
+{
+    struct str run = STR_NONE; /* lines that are one piece of memory, not yet written */
+    for (uint16_t i = 0; i < n; i++) {
+        if (fields[i].flags & skip)
+            continue;
+        struct str line = parsed_line(&fields[i]);
+        if (line.n && line.p == run.p + run.n) {
+            run.n += line.n;
+            continue;
+        }
+        h1_write_raw(w, run);
+        run = line;
+        if (!line.n)
+            h1_write_field(w, fields[i].name, fields[i].value);
+    }
+    h1_write_raw(w, run);
 }
 
 void h1_write_end(struct h1_writer *w)

@@ -9,7 +9,7 @@
 #ifndef GH_H1_WRITE_H
 #define GH_H1_WRITE_H
 
-#include "shared/base/str.h"
+#include "shared/http/field.h"
 
 struct h1_writer {
     char *start, *at, *end;
@@ -36,6 +36,12 @@ void h1_write_request_line(struct h1_writer *w, struct str method, struct str pa
 void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reason);
 void h1_write_field(struct h1_writer *w, struct str name, struct str value);
 void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value);
+/*
+ * Those of `fields` that have none of the flags `skip` (FIELD_F_NEVER and what the configuration says),
+ * as h1_write_field would write them. Lines that still stand one behind the other in the buffer they
+ * were parsed from are copied as one piece.
+ */
+void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip);
 void h1_write_end(struct h1_writer *w); /* the empty line */
 /* Bytes that are correct already, such as a prepared line. */
 void h1_write_raw(struct h1_writer *w, struct str text);

@@ -19,10 +19,19 @@ static const struct {
 static unsigned right_slot(const char *name, const unsigned char *taken)
 {
     size_t n = strlen(name);
-    uint32_t v = (uint32_t)name[0] | (uint32_t)name[n / 2] << 8 | (uint32_t)name[n - 1] << 16 |
-                 (uint32_t)name[n * 3 / 4] << 24;
-    v = ((v | 0x20202020u) ^ (uint32_t)n * 0x9e3779b1u) * 0x10ed2ce1u;
-    unsigned i = v >> 23;
+    uint32_t first = 0, last = 0;
+    for (size_t k = 0; k < 4 && n >= 4; k++) {
+        first |= (uint32_t)name[k] << 8 * k;
+        last |= (uint32_t)name[n - 4 + k] << 8 * k;
+    }
+    if (n >= 4) {
+        first |= 0x20202020u;
+        last |= 0x20202020u;
+    } else {
+        first = (uint32_t)name[0] | (uint32_t)name[n / 2] << 8 | (uint32_t)name[n - 1] << 16;
+        first |= 0x202020u;
+    }
+    unsigned i = (((first * 0x87c0909du) ^ last) + (uint32_t)n) * 0xe92a4f0fu >> 23;
     while (taken[i])
         i = (i + 1) % 512;
     return i;

@@ -1,5 +1,7 @@
 #include "tests/unit/shared/base/base_test.h"
+#include "worker/codec/h1_parse.h"
 #include "worker/codec/h1_write.h"
+#include <stdlib.h>
 
 static void heads_are_written_from_pieces(void **state)
 {
@@ -95,12 +97,54 @@ static void what_would_break_the_framing_is_marked(void **state)
     EXPECT_BAD(h1_write_status_line(&w, 99, STR_NONE));
 }
 
+/* Parses a request, lets `change` have its fields, and compares what is written. */
+static void expect_written(struct str request, void (*change)(struct http_field *f), const char *want)
+{
+    const struct h1_limits limits = H1_LIMITS_DEFAULT;
+    struct http_field fields[20];
+    struct h1_head head;
+    struct h1_parser p;
+    char out[512], *data = malloc(request.n); /* of the right size: nothing may be read behind it */
+    memcpy(data, request.p, request.n);
+    h1_parser_request(&p, &head, fields, ARRAY_LEN(fields), &limits);
+    assert_int_equal(h1_parse(&p, data, request.n), H1_DONE);
+    if (change)
+        change(fields);
+    struct h1_writer w = h1_writer_on(out, sizeof(out));
+    h1_write_parsed(&w, fields, head.n_fields, FIELD_F_NEVER);
+    assert_true(h1_writer_ok(&w));
+    assert_str(str_of(out, h1_writer_len(&w)), want);
+    free(data);
+}
+
+static void exchange_and_shorten(struct http_field *f)
+{
+    f[0].value = STR("other");
+    f[1].value.n -= 1;
+    f[2].name = STR("X-Renamed");
+    f[3].value = str_skip(f[3].value, 1);
+    f[4].flags |= FIELD_F_HOP;
+}
+
+static void parsed_fields_are_copied_but_for_those_that_stay_here(void **state)
+{
+    (void)state;
+    expect_written(STR("GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nConnection: close\r\nB:2\r\nC: 3\r\nD: \t4\r\n"
+                       "Content_Length: 5\r\nContent-Length: 5\r\nE: 5\r\n\r\n"),
+                   NULL, "Host: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\n");
+    expect_written(STR("GET / HTTP/1.1\r\nHost: a\r\nA: 12\r\nB: 34\r\nC: 56\r\nD: 78\r\nE: 9\r\n\r\n"),
+                   exchange_and_shorten,
+                   "Host: other\r\nA: 1\r\nX-Renamed: 34\r\nC: 6\r\nE: 9\r\n");
+    expect_written(STR("GET / HTTP/1.0\r\n\r\n"), NULL, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_are_written_from_pieces),
         cmocka_unit_test(status_lines_take_the_reason_given_or_the_usual_one),
         cmocka_unit_test(nothing_is_written_beyond_the_end),
+        cmocka_unit_test(parsed_fields_are_copied_but_for_those_that_stay_here),
         cmocka_unit_test(what_would_break_the_framing_is_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
