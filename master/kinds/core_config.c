@@ -84,7 +84,7 @@ static void check_secret(struct decoder *d, void *obj)
 static const struct field SECRET_FIELDS[] = {
     FIELD_STR(T, type, "type", 0, "kubernetes.io/tls for a certificate and its key; Opaque when absent", .max = 253, .def_str = "Opaque"),
     FIELD_BYTES_MAP(T, data, "data", FIELD_NULL_OK, "Values by key, in base64"),
-    FIELD_STR_MAP(T, string_data, "stringData", FIELD_NULL_OK, "Values by key, as text; wins over data"),
+    FIELD_STR_MAP(T, string_data, "stringData", FIELD_NULL_OK | FIELD_SECRET, "Values by key, as text; wins over data"),
     FIELD_BOOL(T, immutable, "immutable", FIELD_NULL_OK, "Bookkeeping of a cluster"),
 };
 #undef T

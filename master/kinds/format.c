@@ -293,6 +293,7 @@ static const struct {
     [FMT_GO_DURATION] = {"a duration", check_go_duration},
     [FMT_LABEL_KEY] = {"a label key", check_label_key},
     [FMT_LABEL_VALUE] = {"a label value", check_label_value},
+    [FMT_QUALIFIED_NAME] = {"a key of labels and annotations", check_label_key},
 };
 
 bool format_check(enum field_format f, struct str s, struct buf *why)

@@ -13,6 +13,6 @@ libkinds_a_SOURCES = \
 	%D%/istio_service_entry.c %D%/istio_service_entry.h \
 	%D%/istio_virtual_service.c %D%/istio_virtual_service.h \
 	%D%/istio_vs_check.c %D%/istio_vs_lint.c %D%/istio_vs_rule.c \
-	%D%/kinds.def %D%/kinds.h \
+	%D%/kinds.c %D%/kinds.def %D%/kinds.h \
 	%D%/schema.c %D%/schema.h \
 	%D%/value.c %D%/value.h

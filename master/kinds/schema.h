@@ -69,6 +69,7 @@ enum field_flag {
     FIELD_SILENT = 1 << 6,     /* known bookkeeping (managedFields, status): not decoded, no finding */
     FIELD_LOWER_ENUM = 1 << 7, /* enum compare ignores case */
     FIELD_UNIQUE = 1 << 8,     /* FT_STR_LIST: no element twice */
+    FIELD_SECRET = 1 << 9,     /* key material: no finding shows the value (FT_BYTES_MAP never does) */
 };
 
 enum field_format {
@@ -89,6 +90,7 @@ enum field_format {
     FMT_GO_DURATION,   /* Go duration text, >= 1 ms unless min says otherwise */
     FMT_LABEL_KEY,
     FMT_LABEL_VALUE,
+    FMT_QUALIFIED_NAME, /* as a label key; of an annotation, whose values are free */
 };
 
 struct opt_bool { bool set, v; };

@@ -99,8 +99,11 @@ static struct str type_hint(struct arena *a, const struct field *f, const struct
 
 void value_wrong_type(struct decoder *d, const struct field *f, const struct node *n, const char *want)
 {
-    struct str hint = type_hint(d->arena, f, n);
-    if (n->type == NODE_STRING && n->text.n > 0)
+    bool secret = (f->flags & FIELD_SECRET) || f->type == FT_BYTES_MAP;
+    struct str hint = secret ? STR_NONE : type_hint(d->arena, f, n);
+    if (secret)
+        diag_at(d->diags, DIAG_WrongType, n, NULL, "expected %s, found %s", want, node_type_name(n->type));
+    else if (n->type == NODE_STRING && n->text.n > 0)
         diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found the string %s", want,
                 diag_quote(d->arena, n->text));
     else if (n->type == NODE_INT || n->type == NODE_FLOAT || n->type == NODE_BOOL)
@@ -264,6 +267,7 @@ static bool check_pair(struct decoder *d, const struct field *f, const struct no
 {
     if (n->type != NODE_STRING) {
         struct field as_string = *f;
+        as_string.flags |= f->type == FT_BYTES_MAP ? FIELD_SECRET : 0;
         as_string.type = FT_STR;
         value_wrong_type(d, &as_string, n, "a string");
         return false;
