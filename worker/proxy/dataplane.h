@@ -23,10 +23,20 @@ struct dataplane_config {
     struct log *log;
     struct access_log *access;    /* NULL = no access log */
     size_t fd_limit;              /* RLIMIT_NOFILE: the reserve and max_connections come from it */
+    size_t memory_limit;          /* bytes for queues of bodies; 0 = no limit */
 };
 
 struct dataplane *dataplane_new(const struct dataplane_config *c); /* NULL: out of memory */
 void dataplane_free(struct dataplane *d);                          /* closes everything at once */
+
+/*
+ * Runs the traffic and the libuv loop until dataplane_quit. TAKES THE PLACE OF uv_run: the sockets of the
+ * traffic are in an epoll instance of their own (worker/net/net.h says why), of which libuv's descriptor is
+ * one member. uv handles work as always; uv_prepare and uv_check do not run at each turn (use a timer for
+ * a heartbeat), and uv_stop has no effect.
+ */
+void dataplane_run(struct dataplane *d);
+void dataplane_quit(struct dataplane *d);
 
 /* Takes over the listening socket `fd` of bind `bind_id`. Accepts only while active. */
 int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd);

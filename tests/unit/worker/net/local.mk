@@ -1,0 +1,12 @@
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/worker/net/timer_test
+TESTS += tests/unit/worker/net/timer_test
+tests_unit_worker_net_timer_test_SOURCES = %D%/timer_test.c
+tests_unit_worker_net_timer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_net_timer_test_LDADD = libwnet.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/net/conn_test
+TESTS += tests/unit/worker/net/conn_test
+tests_unit_worker_net_conn_test_SOURCES = %D%/conn_test.c
+tests_unit_worker_net_conn_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_net_conn_test_LDADD = libwnet.a libboard.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS)
+endif

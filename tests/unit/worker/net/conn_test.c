@@ -1,0 +1,284 @@
+#include "tests/unit/shared/base/base_test.h"
+#include "worker/net/conn.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* One connection over a socketpair; the other end is a plain descriptor of the test. */
+struct side {
+    struct conn c;
+    struct buf got;
+    unsigned ends, writables, closed;
+    int error;
+    bool echo;
+};
+struct rig {
+    uv_loop_t loop;
+    struct net net;
+    struct board_counters count;
+    struct log log;
+    struct side s;
+    int peer;
+};
+
+static void on_read(struct conn *c, char *data, size_t n)
+{
+    struct side *s = CONTAINER_OF(c, struct side, c);
+    buf_add(&s->got, data, n);
+    if (s->echo)
+        conn_write(c, data, n);
+}
+static void on_end(struct conn *c)
+{
+    CONTAINER_OF(c, struct side, c)->ends++;
+}
+static void on_writable(struct conn *c)
+{
+    CONTAINER_OF(c, struct side, c)->writables++;
+}
+static void on_error(struct conn *c, int err)
+{
+    CONTAINER_OF(c, struct side, c)->error = err;
+    conn_close(c);
+}
+static void on_closed(struct conn *c)
+{
+    CONTAINER_OF(c, struct side, c)->closed++;
+}
+static const struct conn_events EVENTS = {
+    .on_read = on_read, .on_end = on_end, .on_writable = on_writable, .on_error = on_error, .on_closed = on_closed};
+
+static int setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof(*r));
+    int v[2];
+    *state = r;
+    uv_loop_init(&r->loop);
+    log_init(&r->log, 2, "test");
+    assert_int_equal(net_init(&r->net, &r->loop, &r->count, &r->log), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, v), 0);
+    assert_int_equal(conn_open(&r->s.c, &r->net, v[0], &EVENTS), 0);
+    r->peer = v[1];
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+    conn_close(&r->s.c);
+    net_fini(&r->net);
+    assert_int_equal(r->s.closed, 1);
+    close(r->peer);
+    buf_fini(&r->s.got);
+    uv_loop_close(&r->loop);
+    free(r);
+    return 0;
+}
+
+static void turns(struct rig *r, int n)
+{
+    while (n-- > 0)
+        net_turn(&r->net, 0);
+}
+
+static size_t drain_peer(struct rig *r)
+{
+    static char b[1 << 16];
+    size_t n = 0;
+    for (ssize_t k; (k = read(r->peer, b, sizeof(b))) > 0;)
+        n += (size_t)k;
+    return n;
+}
+
+static void bytes_come_and_slices_of_them_go_out_in_one_write(void **state)
+{
+    struct rig *r = *state;
+    r->s.echo = true;
+    assert_int_equal(write(r->peer, "hello", 5), 5);
+    turns(r, 2);
+    char b[16];
+    assert_int_equal(read(r->peer, b, sizeof(b)), 5);
+    assert_memory_equal(b, "hello", 5);
+    assert_null(r->s.c.out);
+    assert_int_equal(r->net.chunks.bytes, 0);
+}
+
+static void what_the_kernel_does_not_take_is_queued_and_follows(void **state)
+{
+    struct rig *r = *state;
+    size_t size = 1 << 20, got = 0;
+    char *big = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        big[i] = (char)(i * 31 >> 3);
+    net_enter(&r->net);
+    conn_write(&r->s.c, big, size);
+    assert_true(conn_full(&r->s.c));
+    net_leave(&r->net);
+    assert_true(conn_queued(&r->s.c) > 0);
+    assert_true(r->net.chunks.bytes > 0);
+    char *all = malloc(size);
+    memset(big, 0, 16); /* the slice is free: the queue has copies of the rest */
+    while (got < size) {
+        ssize_t k = read(r->peer, all + got, size - got);
+        if (k > 0)
+            got += (size_t)k;
+        net_turn(&r->net, 0);
+    }
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(all[i], (char)(i * 31 >> 3));
+    assert_int_equal(r->s.writables, 1);
+    assert_int_equal(r->net.chunks.bytes, 0);
+    free(big);
+    free(all);
+}
+
+static void more_pieces_than_one_system_call_takes(void **state)
+{
+    struct rig *r = *state;
+    static char pieces[200][2];
+    net_enter(&r->net);
+    for (int i = 0; i < 200; i++) {
+        pieces[i][0] = (char)i;
+        conn_write(&r->s.c, pieces[i], 1);
+    }
+    net_leave(&r->net);
+    unsigned char b[300];
+    assert_int_equal(read(r->peer, b, sizeof(b)), 200);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(b[i], i);
+}
+
+static void a_paused_connection_reads_nothing_until_it_resumes(void **state)
+{
+    struct rig *r = *state;
+    conn_pause(&r->s.c, CONN_PAUSE_PEER);
+    conn_pause(&r->s.c, CONN_PAUSE_CODEC);
+    assert_int_equal(write(r->peer, "abc", 3), 3);
+    turns(r, 3);
+    assert_int_equal(r->s.got.n, 0);
+    conn_resume(&r->s.c, CONN_PAUSE_PEER);
+    turns(r, 3);
+    assert_int_equal(r->s.got.n, 0);
+    conn_resume(&r->s.c, CONN_PAUSE_CODEC);
+    assert_int_equal(r->s.got.n, 0); /* never from inside resume */
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 3);
+}
+
+static void a_pause_in_the_middle_of_much_data_loses_nothing(void **state)
+{
+    struct rig *r = *state;
+    static char block[150000];
+    ssize_t k = write(r->peer, block, sizeof(block));
+    assert_true(k > (ssize_t)NET_SCRATCH);
+    r->s.c.read_max = 1000;
+    turns(r, 1);
+    size_t part = r->s.got.n;
+    assert_int_equal(part, 4000 + 4000); /* a fair share in the event, one more in the round behind it */
+    conn_pause(&r->s.c, CONN_PAUSE_PEER);
+    turns(r, 3);
+    assert_int_equal(r->s.got.n, part);
+    conn_resume(&r->s.c, CONN_PAUSE_PEER);
+    turns(r, 200);
+    assert_int_equal(r->s.got.n, k);
+}
+
+static void the_end_comes_behind_the_last_bytes(void **state)
+{
+    struct rig *r = *state;
+    assert_int_equal(write(r->peer, "bye", 3), 3);
+    shutdown(r->peer, SHUT_WR);
+    turns(r, 2);
+    assert_int_equal(r->s.got.n, 3);
+    assert_int_equal(r->s.ends, 1);
+    net_enter(&r->net);
+    conn_write(&r->s.c, "answer", 6); /* half-closed: writing goes on */
+    conn_shutdown(&r->s.c);
+    net_leave(&r->net);
+    char b[16];
+    assert_int_equal(read(r->peer, b, sizeof(b)), 6);
+    assert_int_equal(read(r->peer, b, sizeof(b)), 0);
+    assert_int_equal(r->s.error, 0);
+}
+
+static void shutdown_waits_for_the_queue(void **state)
+{
+    struct rig *r = *state;
+    static char block[1 << 20];
+    net_enter(&r->net);
+    conn_write(&r->s.c, block, sizeof(block));
+    conn_shutdown(&r->s.c);
+    conn_write(&r->s.c, "ignored", 7);
+    net_leave(&r->net);
+    size_t n = 0;
+    for (int i = 0; i < 100 && n < sizeof(block); i++) {
+        n += drain_peer(r);
+        turns(r, 1);
+    }
+    assert_int_equal(n, sizeof(block));
+    char b[8];
+    assert_int_equal(read(r->peer, b, sizeof(b)), 0);
+}
+
+static void finish_closes_when_all_is_written(void **state)
+{
+    struct rig *r = *state;
+    static char block[1 << 20];
+    net_enter(&r->net);
+    conn_write(&r->s.c, block, sizeof(block));
+    conn_finish(&r->s.c);
+    net_leave(&r->net);
+    assert_int_equal(r->s.closed, 0);
+    size_t n = 0;
+    for (int i = 0; i < 100 && !r->s.closed; i++) {
+        n += drain_peer(r);
+        turns(r, 1);
+    }
+    n += drain_peer(r);
+    assert_int_equal(n, sizeof(block));
+    assert_int_equal(r->s.closed, 1);
+}
+
+static void a_peer_that_is_gone_is_an_error_told_once_and_from_the_loop(void **state)
+{
+    struct rig *r = *state;
+    close(r->peer);
+    net_enter(&r->net);
+    conn_write(&r->s.c, "x", 1);
+    conn_write(&r->s.c, "y", 1);
+    assert_int_equal(r->s.error, 0);
+    net_leave(&r->net);
+    assert_int_equal(r->s.error, EPIPE);
+    turns(r, 2);
+    assert_int_equal(r->s.closed, 1);
+    r->peer = dup(0);
+}
+
+static void nothing_listens_there(void **state)
+{
+    struct rig *r = *state;
+    struct sockaddr_storage none = {.ss_family = AF_UNIX};
+    struct conn c;
+    assert_true(conn_connect(&c, &r->net, (struct sockaddr *)&none, sizeof(sa_family_t) + 2, &EVENTS) < 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(bytes_come_and_slices_of_them_go_out_in_one_write),
+        T(what_the_kernel_does_not_take_is_queued_and_follows),
+        T(more_pieces_than_one_system_call_takes),
+        T(a_paused_connection_reads_nothing_until_it_resumes),
+        T(a_pause_in_the_middle_of_much_data_loses_nothing),
+        T(the_end_comes_behind_the_last_bytes),
+        T(shutdown_waits_for_the_queue),
+        T(finish_closes_when_all_is_written),
+        T(a_peer_that_is_gone_is_an_error_told_once_and_from_the_loop),
+        T(nothing_listens_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,505 @@
+#include "worker/net/conn.h"
+#include "shared/base/err.h"
+#include "worker/net/outq.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define READS_PER_TURN 4 /* of one connection, so that a fast one can't starve the others */
+
+static void on_socket(struct watch *w, uint32_t events);
+
+/* --- the two functions that touch the bytes ------------------------------------------------------- */
+
+static ssize_t raw_read(struct conn *c, char *p, size_t n)
+{
+    for (;;) {
+        ssize_t k = recv(c->fd, p, n, 0);
+        if (k >= 0 || errno != EINTR)
+            return k;
+    }
+}
+
+static ssize_t raw_write(struct conn *c, struct iovec *v, unsigned n)
+{
+    for (;;) {
+        ssize_t k;
+        if (n == 1)
+            k = send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+        else
+            k = sendmsg(c->fd, &(struct msghdr){.msg_iov = v, .msg_iovlen = n}, MSG_NOSIGNAL);
+        if (k >= 0 || errno != EINTR) {
+            if (k > 0)
+                c->sent += (size_t)k;
+            return k;
+        }
+    }
+}
+
+/* --- begin ------------------------------------------------------------------------------------------- */
+
+static void conn_init(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
+{
+    *c = (struct conn){.watch.fn = on_socket, .net = n, .ev = ev, .fd = fd, .read_max = NET_SCRATCH};
+    list_init(&c->node);
+}
+
+int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
+{
+    conn_init(c, n, fd, ev);
+    if (net_watch(n, fd, &c->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) == 0)
+        return 0;
+    close(fd);
+    c->fd = -1;
+    c->flags = CONN_F_CLOSED;
+    return GH_E_SYSTEM;
+}
+
+int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, socklen_t to_len,
+                 const struct conn_events *ev)
+{
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (to->sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    int err = 0;
+    conn_init(c, n, fd, ev);
+    c->flags = CONN_F_CONNECTING | CONN_F_WATCH_OUT;
+    /* A full queue of a unix socket says EAGAIN where TCP would wait. */
+    if (connect(fd, to, to_len) && errno != EINPROGRESS)
+        err = -errno;
+    else
+        err = net_watch(n, fd, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    if (err) {
+        close(fd);
+        c->fd = -1;
+        c->flags = CONN_F_CLOSED;
+    }
+    return err;
+}
+
+/* --- gather and flush -------------------------------------------------------------------------------- */
+
+static void out_release(struct conn *c)
+{
+    struct outq *o = c->out;
+    if (!o)
+        return;
+    c->out = NULL;
+    list_del(&o->node);
+    slab_put(&c->net->outqs, o);
+}
+
+/* Makes sure that the owner hears of it, later: from conn_tell. */
+static void fail(struct conn *c, int err)
+{
+    if (c->flags & (CONN_F_DEAD | CONN_F_CLOSED))
+        return;
+    c->flags |= CONN_F_DEAD;
+    c->error = (int16_t)err;
+    chunkq_clear(&c->queue, &c->net->chunks);
+}
+
+static void written_all(struct conn *c)
+{
+    if (c->flags & CONN_F_FINISH) {
+        conn_close(c);
+    } else if ((c->flags & (CONN_F_SHUT_WANTED | CONN_F_SHUT)) == CONN_F_SHUT_WANTED) {
+        c->flags |= CONN_F_SHUT;
+        shutdown(c->fd, SHUT_WR);
+    }
+}
+
+/* From now on the loop says when there is room. */
+static void watch_out(struct conn *c)
+{
+    if (c->flags & CONN_F_WATCH_OUT)
+        return;
+    c->flags |= CONN_F_WATCH_OUT;
+    if (net_rewatch(c->net, c->fd, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+        fail(c, errno);
+}
+
+static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
+{
+    for (unsigned i = 0; i < o->n; i++) {
+        size_t len = o->v[i].iov_len;
+        if (done >= len) {
+            done -= len;
+            continue;
+        }
+        if (!chunkq_add(&c->queue, &c->net->chunks, (char *)o->v[i].iov_base + done, len - done))
+            return false;
+        done = 0;
+    }
+    return true;
+}
+
+static void flush_one(struct conn *c, struct outq *o)
+{
+    size_t done = 0;
+    if (c->flags & CONN_F_DEAD) {
+        done = o->bytes;
+    } else if (o->n && !c->queue.n && !(c->flags & CONN_F_CONNECTING)) {
+        ssize_t k = raw_write(c, o->v, o->n);
+        if (k >= 0)
+            done = (size_t)k;
+        else if (errno != EAGAIN)
+            fail(c, errno);
+    }
+    if (done < o->bytes && !(c->flags & CONN_F_DEAD)) {
+        if (!queue_rest(c, o, done))
+            fail(c, ENOBUFS);
+        else if (!(c->flags & CONN_F_CONNECTING))
+            watch_out(c);
+    }
+    o->n = 0;
+    o->bytes = 0;
+}
+
+static bool must_tell(const struct conn *c)
+{
+    if (c->flags & CONN_F_DEAD)
+        return !(c->flags & CONN_F_TOLD);
+    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2;
+}
+
+void net_flush(struct net *n)
+{
+    while (!list_empty(&n->dirty)) {
+        struct outq *o = LIST_ITEM(n->dirty.next, struct outq, node);
+        struct conn *c = o->conn;
+        flush_one(c, o);
+        list_del(&o->node);
+        if (must_tell(c)) {
+            list_push(&n->notify, &o->node);
+        } else {
+            c->out = NULL;
+            slab_put(&n->outqs, o);
+            if (!c->queue.n && !(c->flags & (CONN_F_DEAD | CONN_F_CONNECTING)))
+                written_all(c);
+        }
+    }
+}
+
+void conn_tell(struct net *n)
+{
+    while (!list_empty(&n->notify)) {
+        struct outq *o = LIST_ITEM(n->notify.next, struct outq, node);
+        struct conn *c = o->conn;
+        if (o->n) { /* gathered again since: flush_one first */
+            list_del(&o->node);
+            list_push(&n->dirty, &o->node);
+            continue;
+        }
+        out_release(c);
+        if (c->flags & CONN_F_DEAD) {
+            if (!(c->flags & CONN_F_TOLD)) {
+                c->flags |= CONN_F_TOLD;
+                c->ev->on_error(c, c->error);
+            }
+            continue;
+        }
+        if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < n->high_water / 2) {
+            c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
+            if (c->ev->on_writable)
+                c->ev->on_writable(c);
+        }
+        if (!c->out && !c->queue.n && !(c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_CONNECTING)))
+            written_all(c);
+    }
+}
+
+/* The connection's place in the list of those to be flushed; NULL when memory has run out. */
+static struct outq *out_get(struct conn *c)
+{
+    struct outq *o = c->out;
+    if (o)
+        return o;
+    o = slab_get(&c->net->outqs);
+    if (!o)
+        return NULL;
+    o->conn = c;
+    o->n = 0;
+    o->bytes = 0;
+    list_push(&c->net->dirty, &o->node);
+    return c->out = o;
+}
+
+void conn_write(struct conn *c, const void *data, size_t n)
+{
+    if (n == 0 || (c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH)))
+        return;
+    struct outq *o = out_get(c);
+    if (!o) {
+        /* No memory to gather, none to tell of it either: the peer goes; the owner sees it as reset. */
+        fail(c, ENOBUFS);
+        shutdown(c->fd, SHUT_RDWR);
+        return;
+    }
+    if (o->n) {
+        struct iovec *last = &o->v[o->n - 1];
+        if ((char *)last->iov_base + last->iov_len == (const char *)data) {
+            last->iov_len += n;
+            o->bytes += n;
+            return;
+        }
+        if (o->n == OUTQ_PIECES) {
+            flush_one(c, o);
+            if (c->flags & CONN_F_DEAD)
+                return;
+        }
+    }
+    o->v[o->n++] = (struct iovec){(void *)(uintptr_t)data, n};
+    o->bytes += n;
+}
+
+char *conn_room(struct conn *c, size_t n)
+{
+    struct net *net = c->net;
+    must(net->depth > 0);
+    if (n > net->out_cap - net->out_n) {
+        net_flush(net);
+        net->out_n = 0;
+        if (n > net->out_cap)
+            return NULL;
+    }
+    char *p = net->out + net->out_n;
+    net->out_n += n;
+    return p;
+}
+
+void conn_room_back(struct conn *c, size_t unused)
+{
+    c->net->out_n -= unused;
+}
+
+size_t conn_queued(const struct conn *c)
+{
+    return c->queue.n + (c->out ? c->out->bytes : 0);
+}
+
+bool conn_full(struct conn *c)
+{
+    if (conn_queued(c) < c->net->high_water || (c->flags & CONN_F_DEAD))
+        return false;
+    c->flags |= CONN_F_WANT_ROOM;
+    return true;
+}
+
+/* --- the loop's side --------------------------------------------------------------------------------- */
+
+static void tell_error(struct conn *c)
+{
+    if ((c->flags & (CONN_F_DEAD | CONN_F_TOLD | CONN_F_CLOSED)) != CONN_F_DEAD)
+        return;
+    c->flags |= CONN_F_TOLD;
+    c->ev->on_error(c, c->error);
+}
+
+static void pump_write(struct conn *c)
+{
+    while (c->queue.n) {
+        struct iovec v[16];
+        unsigned n = 0;
+        size_t want = 0;
+        for (struct chunk *k = c->queue.first; k && n < ARRAY_LEN(v); k = k->next) {
+            v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
+            want += k->to - k->from;
+        }
+        ssize_t done = raw_write(c, v, n);
+        if (done < 0) {
+            if (errno != EAGAIN)
+                fail(c, errno);
+            break;
+        }
+        chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
+        if ((size_t)done < want)
+            break;
+    }
+    if (c->flags & CONN_F_DEAD) {
+        tell_error(c);
+        return;
+    }
+    if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2) {
+        c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
+        if (c->ev->on_writable)
+            c->ev->on_writable(c);
+    }
+    if (!c->queue.n && !c->out && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
+        written_all(c);
+}
+
+static void read_later(struct conn *c)
+{
+    if (list_empty(&c->node))
+        list_push(&c->net->again, &c->node);
+}
+
+/* Reads while there is something, within limits. READABLE says whether there may be more. */
+static void pump_read(struct conn *c)
+{
+    struct net *n = c->net;
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        if (c->paused || (c->flags & (CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)) ||
+            !(c->flags & CONN_F_READABLE))
+            return;
+        uint32_t want = c->read_max;
+        ssize_t k = raw_read(c, n->scratch, want);
+        if (k > 0) {
+            if ((uint32_t)k < want && !(c->flags & CONN_F_HUP))
+                c->flags &= (uint16_t)~CONN_F_READABLE;
+            c->ev->on_read(c, n->scratch, (size_t)k);
+            if (!list_empty(&n->dirty) && (c->flags & CONN_F_READABLE))
+                net_flush(n); /* the next read overwrites what was gathered */
+            continue;
+        }
+        c->flags &= (uint16_t)~CONN_F_READABLE;
+        if (k == 0) {
+            c->flags |= CONN_F_END;
+            if (c->ev->on_end)
+                c->ev->on_end(c);
+        } else if (errno != EAGAIN) {
+            fail(c, errno);
+            tell_error(c);
+        }
+        return;
+    }
+    read_later(c);
+}
+
+static void connected(struct conn *c, uint32_t events)
+{
+    int err = 0;
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        socklen_t len = sizeof(err);
+        if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) || !err)
+            err = ECONNRESET;
+    } else if (!(events & EPOLLOUT)) {
+        return;
+    }
+    c->flags &= (uint16_t)~CONN_F_CONNECTING;
+    if (err)
+        c->flags |= CONN_F_DEAD | CONN_F_TOLD;
+    c->ev->on_connect(c, err);
+    if (!err && c->queue.n && !conn_is_closed(c))
+        pump_write(c);
+}
+
+static void on_socket(struct watch *w, uint32_t events)
+{
+    struct conn *c = CONTAINER_OF(w, struct conn, watch);
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    if (c->flags & CONN_F_CONNECTING) {
+        connected(c, events);
+        if (c->flags & (CONN_F_CONNECTING | CONN_F_CLOSED))
+            return;
+    }
+    if (c->flags & CONN_F_DEAD) {
+        tell_error(c);
+        return;
+    }
+    if ((events & EPOLLOUT) && c->queue.n)
+        pump_write(c);
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        c->flags |= CONN_F_READABLE;
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            c->flags |= CONN_F_HUP;
+        /* A paused connection reads nothing, but a reset must not wait until it resumes. */
+        if ((events & EPOLLERR) && (c->paused || (c->flags & CONN_F_END)) && !(c->flags & CONN_F_CLOSED)) {
+            fail(c, ECONNRESET);
+            tell_error(c);
+            return;
+        }
+        pump_read(c);
+    }
+}
+
+void conn_read_again(struct net *n)
+{
+    struct list now;
+    if (list_empty(&n->again))
+        return;
+    /* Those that want another round go to net.again anew, for the next turn. */
+    list_insert_between(&now, n->again.prev, n->again.next);
+    n->again.prev->next = &now;
+    n->again.next->prev = &now;
+    list_init(&n->again);
+    while (!list_empty(&now)) {
+        struct conn *c = LIST_ITEM(now.next, struct conn, node);
+        list_del(&c->node);
+        net_enter(n);
+        pump_read(c);
+        net_leave(n);
+    }
+}
+
+void conn_pause(struct conn *c, enum conn_pause why)
+{
+    c->paused |= (uint8_t)why;
+}
+
+void conn_resume(struct conn *c, enum conn_pause why)
+{
+    if (!c->paused)
+        return;
+    c->paused &= (uint8_t)~why;
+    if (!c->paused && (c->flags & CONN_F_READABLE) && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
+        read_later(c);
+}
+
+/* --- end --------------------------------------------------------------------------------------------- */
+
+void conn_shutdown(struct conn *c)
+{
+    if (c->flags & (CONN_F_SHUT_WANTED | CONN_F_DEAD | CONN_F_CLOSED))
+        return;
+    c->flags |= CONN_F_SHUT_WANTED;
+    if (!c->queue.n && !c->out && !(c->flags & CONN_F_CONNECTING))
+        written_all(c);
+}
+
+void conn_finish(struct conn *c)
+{
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    c->flags |= CONN_F_FINISH;
+    if (c->flags & CONN_F_DEAD)
+        conn_close(c);
+    else if (!c->queue.n && !c->out)
+        conn_close(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    c->flags |= CONN_F_CLOSED;
+    out_release(c);
+    chunkq_clear(&c->queue, &c->net->chunks);
+    list_del(&c->node);
+    close(c->fd);
+    c->fd = -1;
+    list_push(&c->net->closed, &c->node);
+}
+
+void conn_reset(struct conn *c)
+{
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    conn_close(c);
+}
+
+void conn_bury(struct net *n)
+{
+    while (!list_empty(&n->closed)) {
+        struct conn *c = LIST_ITEM(n->closed.next, struct conn, node);
+        list_del(&c->node);
+        c->ev->on_closed(c);
+    }
+}

@@ -1,0 +1,129 @@
+/*
+ * conn.h - one stream socket: bytes in, bytes out, pause(reason). Client and upstream side alike. Only
+ * two functions of conn.c touch the socket's bytes (raw_read, raw_write): that is where TLS goes, behind
+ * the same face.
+ *
+ * Reading: the socket is watched edge-triggered from its first to its last moment, so that neither a
+ * request nor a pause costs an epoll_ctl. A read that does not fill the buffer means the socket is
+ * drained; there is no second one to see EAGAIN.
+ *
+ * Writing: conn_write takes slices that stay valid until net_leave (read buffer, snapshot, constants,
+ * conn_room). What the kernel does not take then is copied to the queue and follows when it can.
+ *
+ * State                         may be called
+ *   connecting --on_connect(0)--> open     conn_write (gathers), conn_close
+ *   open       --on_end--> half-closed     everything; no more on_read
+ *   any        --on_error--> dead          conn_close only
+ *   conn_close --> on_closed               nothing; the memory is the owner's again
+ *
+ * Invariants
+ *  1. Callbacks come from the loop only, never from inside a function of this file, so an owner may
+ *     call anything from anywhere.
+ *  2. After conn_close no callback but on_closed comes; after on_error no other but on_closed.
+ *  3. on_read's bytes are the owner's for the call only; it uses or copies all of them.
+ *  4. An open connection with an empty queue and nothing gathered holds no memory but this struct.
+ *  5. on_closed comes at the end of a turn of the loop, when no event of that turn can name the
+ *     connection any more.
+ */
+#ifndef GH_NET_CONN_H
+#define GH_NET_CONN_H
+
+#include "worker/net/net.h"
+#include <sys/socket.h>
+
+struct conn;
+
+/* The owner's ears. Any may be NULL but on_read, on_error and on_closed. */
+struct conn_events {
+    void (*on_connect)(struct conn *c, int err); /* 0, or an errno value; then close it */
+    void (*on_read)(struct conn *c, char *data, size_t n);
+    void (*on_end)(struct conn *c);              /* the peer will send nothing more */
+    void (*on_writable)(struct conn *c);         /* not full any longer; only after conn_full said so */
+    void (*on_error)(struct conn *c, int err);   /* errno value; nothing can be read or written */
+    void (*on_closed)(struct conn *c);           /* memory may go */
+};
+
+/* Why reading stands still; it goes on when no bit is left. */
+enum conn_pause {
+    CONN_PAUSE_PEER = 1 << 0,   /* the other side of the exchange is slower */
+    CONN_PAUSE_CODEC = 1 << 1,  /* read-ahead is full */
+    CONN_PAUSE_MEMORY = 1 << 2, /* the worker's memory is short */
+};
+
+enum {
+    CONN_F_CONNECTING = 1 << 0,
+    CONN_F_END = 1 << 1,        /* the peer has closed its side */
+    CONN_F_SHUT_WANTED = 1 << 2,/* close our side once the queue is empty */
+    CONN_F_SHUT = 1 << 3,
+    CONN_F_DEAD = 1 << 4,       /* an error happened (told or about to be) */
+    CONN_F_TOLD = 1 << 5,       /* on_error was called */
+    CONN_F_CLOSED = 1 << 6,
+    CONN_F_WANT_ROOM = 1 << 7,  /* tell when there is room again */
+    CONN_F_FINISH = 1 << 8,     /* close once the queue is empty */
+    CONN_F_READABLE = 1 << 9,   /* the socket may have bytes */
+    CONN_F_HUP = 1 << 10,       /* the end or an error is behind them: read on until it shows */
+    CONN_F_WATCH_OUT = 1 << 11, /* EPOLLOUT is watched too */
+};
+
+struct outq; /* gathered output of one connection, private */
+
+/* Embedded in its owner. Members are private to the room but `net`, `sent`, `paused` and `flags`, which
+ * may be read, and `read_max`, which the owner may set. */
+struct conn {
+    struct watch watch;
+    struct list node;     /* in net.again, net.closed or none */
+    struct net *net;
+    const struct conn_events *ev;
+    struct outq *out;     /* gathered in this callback; NULL when nothing was */
+    struct chunkq queue;  /* not taken by the kernel yet */
+    uint64_t sent;        /* bytes that the kernel has taken */
+    int fd;
+    uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
+    uint16_t flags;       /* CONN_F_ */
+    uint8_t paused;       /* CONN_PAUSE_ */
+    int16_t error;        /* errno of CONN_F_DEAD */
+};
+
+/* Takes over `fd` (connected, non-blocking) and begins to read. Negative gh_err; then fd is closed and
+ * there will be no callback. */
+int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev);
+/* Makes a socket and begins to connect; on_connect follows. Negative errno when it fails at once; then
+ * there will be no callback. */
+int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, socklen_t to_len,
+                 const struct conn_events *ev);
+
+/* Gathers. After an error the bytes go nowhere. */
+void conn_write(struct conn *c, const void *data, size_t n);
+/* `n` bytes of memory valid until net_leave, to be filled and then given to conn_write (any number of
+ * them, from the front). NULL when memory has run out. */
+char *conn_room(struct conn *c, size_t n);
+/* The last `unused` bytes of what conn_room gave were not needed. */
+void conn_room_back(struct conn *c, size_t unused);
+/* Bytes that the kernel has not taken. */
+size_t conn_queued(const struct conn *c);
+/* More than the limit is queued: stop giving; on_writable follows. */
+bool conn_full(struct conn *c);
+
+void conn_pause(struct conn *c, enum conn_pause why);
+void conn_resume(struct conn *c, enum conn_pause why);
+
+/* Closes our side once everything is written. */
+void conn_shutdown(struct conn *c);
+/* Closes once everything is written. The owner keeps a deadline: the peer may never take it. */
+void conn_finish(struct conn *c);
+/* Drops what is not written and closes. Again: nothing. */
+void conn_close(struct conn *c);
+/* As conn_close, but the peer sees a reset: for answers cut short that it could take for complete. */
+void conn_reset(struct conn *c);
+
+static inline bool conn_is_closed(const struct conn *c)
+{
+    return (c->flags & CONN_F_CLOSED) != 0;
+}
+
+/* For net.c: calls on_closed of what is in net.closed; reads on where net.again says. */
+void conn_bury(struct net *n);
+void conn_read_again(struct net *n);
+void conn_tell(struct net *n); /* of net.notify */
+
+#endif

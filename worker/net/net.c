@@ -1,0 +1,167 @@
+#include "worker/net/net.h"
+#include "shared/base/err.h"
+#include "worker/net/conn.h"
+#include "worker/net/outq.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define OUT_SIZE (256u * 1024) /* serialised heads of one callback */
+#define BATCH    256           /* events of one turn */
+
+static void on_uv(struct watch *w, uint32_t events)
+{
+    (void)events;
+    CONTAINER_OF(w, struct net, uv_watch)->uv_ready = true;
+}
+
+/* The wheel needs no timer of its own: net_turn asks it how long to wait. */
+static void no_wake(void *ctx, uint64_t at_ms)
+{
+    (void)ctx;
+    (void)at_ms;
+}
+
+static void read_clock(struct net *n)
+{
+    n->now_ns = clock_ns();
+    n->now_ms = n->now_ns / 1000000;
+}
+
+int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count, struct log *log)
+{
+    memset(n, 0, sizeof(*n));
+    n->loop = loop;
+    n->count = count;
+    n->log = log;
+    n->high_water = 256 * 1024;
+    list_init(&n->dirty);
+    list_init(&n->notify);
+    list_init(&n->again);
+    list_init(&n->closed);
+    slab_init(&n->outqs, sizeof(struct outq), 64);
+    chunk_pool_init(&n->chunks);
+    rng_seed(&n->rng);
+    read_clock(n);
+    timers_init(&n->timers, n->now_ms, no_wake, NULL);
+    n->epoll = epoll_create1(EPOLL_CLOEXEC);
+    n->scratch = malloc(NET_SCRATCH);
+    n->out = malloc(OUT_SIZE);
+    n->out_cap = OUT_SIZE;
+    n->uv_watch.fn = on_uv;
+    if (n->scratch && n->out && n->epoll >= 0 &&
+        net_watch(n, uv_backend_fd(loop), &n->uv_watch, EPOLLIN) == 0)
+        return 0;
+    int err = n->scratch && n->out ? GH_E_SYSTEM : GH_E_NOMEM;
+    net_fini(n);
+    return err;
+}
+
+void net_fini(struct net *n)
+{
+    conn_bury(n);
+    if (n->epoll >= 0)
+        close(n->epoll);
+    free(n->scratch);
+    free(n->out);
+    slab_fini(&n->outqs);
+    chunk_pool_fini(&n->chunks);
+}
+
+int net_watch(struct net *n, int fd, struct watch *w, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = w};
+    return epoll_ctl(n->epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+}
+
+int net_rewatch(struct net *n, int fd, struct watch *w, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = w};
+    return epoll_ctl(n->epoll, EPOLL_CTL_MOD, fd, &e) ? -errno : 0;
+}
+
+void net_unwatch(struct net *n, int fd)
+{
+    struct epoll_event e = {0};
+    epoll_ctl(n->epoll, EPOLL_CTL_DEL, fd, &e);
+}
+
+void net_leave(struct net *n)
+{
+    if (n->depth == 1)
+        while (!list_empty(&n->dirty) || !list_empty(&n->notify)) {
+            net_flush(n);
+            conn_tell(n);
+        }
+    if (--n->depth == 0)
+        n->out_n = 0;
+}
+
+/* How long libuv lets us sleep; 0 = it must run now. A loop without handles has no say. */
+static int uv_wait(const struct net *n)
+{
+    if (!uv_loop_alive(n->loop))
+        return -1;
+    return uv_backend_timeout(n->loop);
+}
+
+static int wait_time(struct net *n, int max_wait_ms)
+{
+    if (!list_empty(&n->again) || !list_empty(&n->closed) || n->quit)
+        return 0;
+    int wait = uv_wait(n);
+    if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
+        wait = max_wait_ms;
+    uint64_t next = timers_next(&n->timers);
+    if (next == UINT64_MAX)
+        return wait;
+    uint64_t left = next > n->now_ms ? next - n->now_ms : 0;
+    return wait < 0 || left < (uint64_t)wait ? (int)GH_MIN(left, UINT64_C(3600000)) : wait;
+}
+
+void net_turn(struct net *n, int max_wait_ms)
+{
+    struct epoll_event events[BATCH];
+    int k = epoll_wait(n->epoll, events, BATCH, wait_time(n, max_wait_ms));
+    read_clock(n);
+    uv_update_time(n->loop); /* its timers are judged by this below */
+    board_add(&n->count->loop_turns, 1);
+    for (int i = 0; i < k; i++) {
+        struct watch *w = events[i].data.ptr;
+        net_enter(n);
+        w->fn(w, events[i].events);
+        net_leave(n);
+    }
+    if (!list_empty(&n->again))
+        conn_read_again(n);
+    if (timers_next(&n->timers) <= n->now_ms) {
+        net_enter(n);
+        timers_run(&n->timers, n->now_ms);
+        net_leave(n);
+    }
+    if (n->uv_ready || uv_wait(n) == 0) {
+        n->uv_ready = false;
+        net_enter(n);
+        uv_run(n->loop, UV_RUN_NOWAIT);
+        net_leave(n);
+    }
+    conn_bury(n);
+}
+
+void net_run(struct net *n)
+{
+    n->quit = false;
+    while (!n->quit)
+        net_turn(n, -1);
+}
+
+uint64_t net_wall_us(struct net *n, uint64_t mono_ns)
+{
+    if (!n->wall_offset_us || n->now_ms - n->wall_renewed_ms > 1000) {
+        n->wall_offset_us = clock_wall_us() - clock_ns() / 1000;
+        n->wall_renewed_ms = n->now_ms;
+    }
+    return mono_ns / 1000 + n->wall_offset_us;
+}

@@ -1,0 +1,103 @@
+/*
+ * net.h - what all sockets of one worker share: the loop, the clock, timers, the read buffer and the
+ * memory of the write queues.
+ *
+ * The loop. libuv runs what a worker has of control: messages from the master, signals, its own timers.
+ * The sockets of the traffic are in an epoll instance of this room, edge-triggered, and libuv's own
+ * descriptor is one member of it; net_run waits there and calls uv_run when libuv has something to do.
+ * Why not uv_poll_t for the traffic: libuv 1.44 spends five system calls (epoll_ctl ADD, DEL, DEL, ADD,
+ * FIONBIO) where one is needed when a connection begins, one more (DEL) when it ends, two for each change
+ * of interest, and 160 bytes; it has no edge triggering (so pausing and resuming would cost two more) and
+ * no EPOLLEXCLUSIVE for shared listening sockets.
+ *
+ * Output. Everything a callback writes is gathered and goes to the kernel when the outermost callback
+ * returns (net_leave), one system call per connection; so a head and the body behind it, or the answers
+ * of many streams, cost one, and slices of the read buffer may be written without copying.
+ *
+ * One per process, in main's root struct; single-threaded.
+ */
+#ifndef GH_NET_NET_H
+#define GH_NET_NET_H
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/board/board.h"
+#include "worker/net/chunk.h"
+#include "worker/net/timer.h"
+
+#define NET_SCRATCH (64u * 1024) /* bytes of one read */
+
+struct uv_loop_s;
+
+/* A descriptor in the epoll instance; embedded in what handles it. */
+struct watch {
+    void (*fn)(struct watch *w, uint32_t events); /* EPOLL* */
+};
+
+struct net {
+    struct uv_loop_s *loop;
+    struct log *log;
+    struct board_counters *count;    /* of this process; never NULL */
+    uint64_t now_ns, now_ms;         /* monotonic, of this turn of the loop */
+    struct timers timers;
+    int epoll;
+    bool quit;
+    struct watch uv_watch;
+    bool uv_ready;
+    char *scratch;                   /* what a read fills; valid during one on_read */
+    char *out;                       /* heads are serialised here; valid until net_leave */
+    size_t out_n, out_cap;
+    unsigned depth;                  /* callbacks under way */
+    struct list dirty;               /* struct outq: connections with gathered output */
+    struct list notify;              /* struct outq: connections whose owner must be told something */
+    struct list again;               /* struct conn: readable, but read no further in this turn */
+    struct list closed;              /* struct conn: on_closed is due */
+    struct slab outqs;
+    struct chunk_pool chunks;
+    size_t high_water;               /* bytes queued on a connection from which on it is "full" */
+    size_t memory_limit;             /* for all queues together; 0 = none */
+    struct rng rng;
+    uint64_t wall_offset_us;         /* wall clock minus monotonic clock; renewed each second */
+    uint64_t wall_renewed_ms;
+};
+
+/* Negative gh_err. */
+int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count, struct log *log);
+void net_fini(struct net *n);
+
+/* Runs traffic and libuv until net_quit. Takes the place of uv_run. */
+void net_run(struct net *n);
+/* One turn that waits at most `max_wait_ms` (-1 = as long as it takes); for tests. */
+void net_turn(struct net *n, int max_wait_ms);
+static inline void net_quit(struct net *n)
+{
+    n->quit = true;
+}
+
+/* Around everything that may touch a connection and is not called by the loop of this room. */
+static inline void net_enter(struct net *n)
+{
+    n->depth++;
+}
+void net_leave(struct net *n);
+/* Writes what has been gathered, now. Slices given to conn_write are free again. */
+void net_flush(struct net *n);
+
+/* Negative errno. */
+int net_watch(struct net *n, int fd, struct watch *w, uint32_t events);
+int net_rewatch(struct net *n, int fd, struct watch *w, uint32_t events);
+void net_unwatch(struct net *n, int fd); /* not needed before close() */
+
+/* Wall clock of a monotonic time, microseconds. */
+uint64_t net_wall_us(struct net *n, uint64_t mono_ns);
+/* More than half, all of the memory for queues is in use. */
+static inline bool net_memory_tight(const struct net *n)
+{
+    return n->memory_limit && n->chunks.bytes > n->memory_limit / 2;
+}
+static inline bool net_memory_out(const struct net *n)
+{
+    return n->memory_limit && n->chunks.bytes > n->memory_limit;
+}
+
+#endif
