@@ -1,0 +1,122 @@
+/*
+ * istio_match.c - one match block of an http rule to a model_match (ISTIO-RULES 3.4).
+ */
+#include "master/lower/istio.h"
+
+bool istio_match_in_context(const struct lower *l, const struct istio_http_match *m, struct str own_ns,
+                            const struct istio_server_state *s)
+{
+    if (!m)
+        return true;
+    if (m->port.set && m->port.v != s->port)
+        return false;
+    for (size_t i = 0; i < m->gateways.n; i++) {
+        struct istio_gateway_ref ref = istio_gateway_ref_parse(m->gateways.v[i], own_ns);
+        if (!ref.mesh && str_eq(ref.ns, s->gw->object->ns) && str_eq(ref.name, s->gw->object->name))
+            return true;
+    }
+    if (m->gateways.n)
+        return false;
+    for (size_t i = 0; i < m->source_labels.n; i++) {
+        const struct str_pair *want = &m->source_labels.v[i];
+        bool has = false;
+        for (size_t k = 0; k < l->instance->labels.n && !has; k++)
+            has = str_eq(l->instance->labels.v[k].key, want->key) && str_eq(l->instance->labels.v[k].val, want->val);
+        if (!has)
+            return false;
+    }
+    return m->source_namespace.n == 0 || str_eq(m->source_namespace, l->instance->ns);
+}
+
+static struct model_strmatch strmatch(const struct istio_string_match *m)
+{
+    static const enum strmatch_type TYPES[] = {
+        [ISTIO_MATCH_NONE] = STRMATCH_PRESENT,
+        [ISTIO_MATCH_EXACT] = STRMATCH_EXACT,
+        [ISTIO_MATCH_PREFIX] = STRMATCH_PREFIX,
+        [ISTIO_MATCH_REGEX] = STRMATCH_REGEX,
+    };
+    struct model_strmatch out = {.type = TYPES[m->type]};
+    if (m->type != ISTIO_MATCH_NONE)
+        out.value = istio_match_value(m);
+    return out;
+}
+
+static void path(struct model_match *out, const struct istio_http_match *m, bool needs_prefix)
+{
+    const struct istio_string_match *u = m ? m->uri : NULL;
+    if (!u || u->type == ISTIO_MATCH_NONE || (u->type == ISTIO_MATCH_PREFIX && u->prefix.n == 0)) {
+        /* "The prefix is /" (3.6): a rewrite replaces that one byte. An empty prefix replaces nothing. */
+        out->path = needs_prefix ? PATH_PREFIX_STRING : PATH_ANY;
+        out->path_value = needs_prefix && (!u || u->type == ISTIO_MATCH_NONE) ? STR("/") : STR_NONE;
+        return;
+    }
+    static const enum path_match TYPES[] = {
+        [ISTIO_MATCH_EXACT] = PATH_EXACT,
+        [ISTIO_MATCH_PREFIX] = PATH_PREFIX_STRING,
+        [ISTIO_MATCH_REGEX] = PATH_REGEX,
+    };
+    out->path = TYPES[u->type];
+    out->path_value = istio_match_value(u);
+    out->path_ignore_case = u->type != ISTIO_MATCH_REGEX && m->ignore_uri_case.v;
+}
+
+/* The part of a match that a pseudo header stands for; NULL for a name that can't be matched. */
+static struct model_strmatch *pseudo(struct model_match *out, struct str name)
+{
+    return str_eqc(name, ":method")      ? &out->method
+           : str_eqc(name, ":authority") ? &out->authority
+           : str_eqc(name, ":scheme")    ? &out->scheme
+                                         : NULL;
+}
+
+/* False: the condition can't be evaluated, so the block must not match. */
+static bool header(struct lower *l, struct model_match *out, const struct istio_string_match *m, bool invert)
+{
+    struct str name = m->node->key;
+    struct model_strmatch cond = strmatch(m);
+    cond.invert = invert;
+    if (istio_is_claim(name))
+        return false;
+    if (name.n && name.p[0] == ':') {
+        struct model_strmatch *part = pseudo(out, name);
+        if (!part || part->type != STRMATCH_ANY) {
+            if (part)
+                diag_at(l->diags, DIAG_NotServed, m->node, "the block never matches",
+                        "a second condition on " STR_FMT " is not served yet", STR_ARG(name));
+            return false;
+        }
+        *part = cond;
+        return true;
+    }
+    *ARENA_PUSH(l->arena, &out->headers) = (struct model_kv_match){.name = istio_lower(l->arena, name), .m = cond};
+    return true;
+}
+
+struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m,
+                                bool needs_prefix)
+{
+    struct model_match *out = arena_new(l->arena, struct model_match);
+    path(out, m, needs_prefix);
+    if (!m)
+        return out;
+    out->origin = lower_origin(o, m->node, STR_NONE);
+    out->name = m->name;
+    out->query_raw = true;
+    if (m->scheme)
+        out->scheme = strmatch(m->scheme);
+    if (m->method)
+        out->method = strmatch(m->method);
+    if (m->authority)
+        out->authority = strmatch(m->authority);
+    for (size_t i = 0; i < m->headers.n; i++)
+        if (!header(l, out, &m->headers.v[i], false))
+            return NULL;
+    for (size_t i = 0; i < m->without_headers.n; i++)
+        if (!header(l, out, &m->without_headers.v[i], true))
+            return NULL;
+    for (size_t i = 0; i < m->query_params.n; i++)
+        *ARENA_PUSH(l->arena, &out->query) =
+            (struct model_kv_match){.name = m->query_params.v[i].node->key, .m = strmatch(&m->query_params.v[i])};
+    return out;
+}

@@ -1,0 +1,320 @@
+/*
+ * istio_vs.c - VirtualServices to virtual hosts and candidates (ISTIO-RULES 3.1 and 3.2).
+ *
+ * An object is bound to a server when it names the Gateway, is exported to this instance, and one of its
+ * hosts meets one of the server's. Each name in which they meet is a virtual host; its rules are those of all
+ * bound objects in object order. A host of Istio's never falls back to a wildcard.
+ */
+#include "master/lower/istio.h"
+
+/* One virtual host of one object, with the servers over which it was reached. */
+struct vs_host {
+    struct model_host *host;
+    struct { const struct istio_server_state **v; size_t n, cap; } servers;
+    bool closed; /* a catch-all rule has been seen: what follows is never reached */
+};
+
+/* A rule of the object as made for one form and port. */
+struct made_rule {
+    enum istio_rule_form form;
+    uint16_t port;
+    struct model_rule *rule;
+};
+
+struct bind_vs {
+    struct lower *l;
+    struct istio_vs *vs;
+    struct str own_ns;
+    const struct istio_server_state *server; /* being bound */
+    struct { struct vs_host *v; size_t n, cap; } hosts;
+    struct map by_host; /* address of the model_host -> number plus one in hosts */
+    bool private;       /* exported to single namespaces only (3.2) */
+    bool live;          /* an entry stands on a port that listens */
+    bool met;           /* the host being looked at met some server */
+    bool unserved;      /* ... that this release does not serve, or could not listen */
+};
+
+/* ---- binding -------------------------------------------------------------------------------------------- */
+
+static struct vs_host *vs_host(struct bind_vs *b, struct model_host *h)
+{
+    struct str key = str_of((const char *)&h, sizeof(h));
+    uintptr_t at = (uintptr_t)map_get(&b->by_host, key);
+    if (at)
+        return &b->hosts.v[at - 1];
+    struct vs_host *v = ARENA_PUSH(b->l->arena, &b->hosts);
+    *v = (struct vs_host){.host = h};
+    map_put(&b->by_host, arena_str(b->l->arena, key), (void *)(uintptr_t)b->hosts.n);
+    return v;
+}
+
+/* istio_meet_fn */
+static void on_meet(void *ctx, struct str name)
+{
+    struct bind_vs *b = ctx;
+    struct model_listener *listener = b->server->listener;
+    b->met = true;
+    if (!listener) {
+        b->unserved = true;
+        return;
+    }
+    struct model_host *h = model_host(b->l->model, listener->bind, name, listener);
+    if (istio_server_redirects(b->server->server))
+        h->https_redirect = true;
+    struct vs_host *v = vs_host(b, h);
+    for (size_t i = 0; i < v->servers.n; i++)
+        if (v->servers.v[i] == b->server)
+            return;
+    *ARENA_PUSH(b->l->arena, &v->servers) = b->server;
+}
+
+static void note_bound(struct bind_vs *b, const struct istio_gw *g)
+{
+    for (size_t i = 0; i < b->vs->bound.n; i++)
+        if (str_eq(b->vs->bound.v[i], g->id))
+            return;
+    *ARENA_PUSH(b->l->arena, &b->vs->bound) = g->id;
+}
+
+/* The Gateway that entry `i` of spec.gateways names; NULL for mesh and for one that does not exist. */
+static struct istio_gw *gateway(struct bind_vs *b, size_t i)
+{
+    struct lower *l = b->l;
+    struct istio_vs *vs = b->vs;
+    struct istio_gateway_ref ref = istio_gateway_ref_parse(vs->spec->gateways.v[i], b->own_ns);
+    const struct node *at = istio_item(vs->spec->node, "gateways", i);
+    if (ref.mesh) {
+        diag_at(l->diags, DIAG_NotServed, at, "its gateways are served", "traffic of the mesh is not served yet")->severity =
+            DIAG_INFO;
+        return NULL;
+    }
+    struct str id = arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(ref.ns), STR_ARG(ref.name));
+    struct istio_gw *g = map_get(&istio_work(l)->gateways, id);
+    if (g)
+        return g;
+    vs->n_missing++;
+    diag_at(l->diags, DIAG_MissingReference, at, "a Gateway of networking.istio.io, as namespace/name",
+            "Gateway " STR_FMT " does not exist [IST0101]", STR_ARG(id));
+    return NULL;
+}
+
+/* Meets host number `i` with every server of the Gateways. */
+static void bind_host(struct bind_vs *b, size_t i, struct istio_gw *const *gws, size_t n_gws, bool visible)
+{
+    struct str host = istio_host_canonical(b->l->arena, b->vs->spec->hosts.v[i]);
+    b->met = false;
+    for (size_t g = 0; g < n_gws; g++) {
+        for (size_t k = 0; k < gws[g]->n_servers; k++) {
+            b->server = &gws[g]->servers[k];
+            bool serves = visible && gws[g]->selected;
+            if (istio_server_meets(b->server, b->own_ns, host, serves ? on_meet : NULL, b) == 0)
+                continue;
+            b->met = true;
+            if (serves)
+                note_bound(b, gws[g]);
+        }
+    }
+    if (n_gws && !b->met)
+        diag_at(b->l->diags, DIAG_NotAttached, istio_item(b->vs->spec->node, "hosts", i), "add it to a server's hosts",
+                "no server of its gateways has this host [IST0132]");
+}
+
+/* ---- destinations ------------------------------------------------------------------------------------------ */
+
+static void check_destination(struct lower *l, struct istio_vs *vs, const struct istio_destination *t)
+{
+    struct istio_target found = istio_target(l, t->host, t->port ? (uint16_t)t->port->number.v : 0, 0, vs->object->ns);
+    const struct node *host = istio_at(t->node, "host");
+    if (found.ambiguous) {
+        diag_at(l->diags, DIAG_Suspicious, t->node, "set port.number",
+                "the service has several ports: the one with the number of the gateway's port is used [IST0112]");
+        return;
+    }
+    if (found.problem == BACKEND_OK)
+        return;
+    vs->n_unresolved++;
+    if (found.problem == BACKEND_NO_PORT && t->port)
+        diag_at(l->diags, DIAG_MissingReference, istio_at(t->port->node, "number"), "requests are answered 503",
+                "service " STR_FMT " has no port %d [IST0101]", STR_ARG(found.host), (int)t->port->number.v);
+    else if (found.problem == BACKEND_NO_PORT)
+        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503", "service " STR_FMT " has no port [IST0101]",
+                STR_ARG(found.host));
+    else
+        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503; a Service or ServiceEntry must have it",
+                "host " STR_FMT " is in no registry [IST0101]", STR_ARG(found.host));
+}
+
+static void check_destinations(struct lower *l, struct istio_vs *vs)
+{
+    for (size_t i = 0; i < vs->spec->http.n; i++)
+        for (size_t k = 0; k < vs->spec->http.v[i].route.n; k++)
+            if (vs->spec->http.v[i].route.v[k].destination)
+                check_destination(l, vs, vs->spec->http.v[i].route.v[k].destination);
+}
+
+/* ---- rules --------------------------------------------------------------------------------------------------- */
+
+struct rule_lowering {
+    struct bind_vs *b;
+    const struct istio_http_rule *rule;
+    size_t index;
+    bool needs_port, both_forms;
+    struct { struct made_rule *v; size_t n, cap; } made;
+};
+
+static struct model_rule *rule_for(struct rule_lowering *r, enum istio_rule_form form, uint16_t port)
+{
+    struct lower *l = r->b->l;
+    if (!r->needs_port)
+        port = 0;
+    for (size_t i = 0; i < r->made.n; i++)
+        if (r->made.v[i].form == form && r->made.v[i].port == port)
+            return r->made.v[i].rule;
+    struct str suffix = STR_NONE;
+    if (r->both_forms && form == ISTIO_RULE_WHOLE)
+        suffix = STR("/whole");
+    if (r->needs_port)
+        suffix = arena_strf(l->arena, STR_FMT ":%u", STR_ARG(suffix), port);
+    struct made_rule *m = ARENA_PUSH(l->arena, &r->made);
+    *m = (struct made_rule){form, port, istio_rule(l, r->b->vs->object, r->rule, r->index, form, port, suffix)};
+    return m->rule;
+}
+
+/* The server of the host at which the block applies; NULL when there is none. */
+static const struct istio_server_state *in_context(const struct bind_vs *b, const struct vs_host *v,
+                                                   const struct istio_http_match *m)
+{
+    for (size_t i = 0; i < v->servers.n; i++)
+        if (istio_match_in_context(b->l, m, b->own_ns, v->servers.v[i]))
+            return v->servers.v[i];
+    return NULL;
+}
+
+/* `m` NULL: the rule has no match. */
+static void add_block(struct rule_lowering *r, const struct istio_http_match *m, size_t match_index)
+{
+    struct bind_vs *b = r->b;
+    struct model_match *match = NULL;
+    bool catch_all = !m || istio_match_is_catch_all(m);
+    for (size_t i = 0; i < b->hosts.n; i++) {
+        struct vs_host *v = &b->hosts.v[i];
+        const struct istio_server_state *s = v->closed ? NULL : in_context(b, v, m);
+        if (!s)
+            continue;
+        if (!match)
+            match = istio_match(b->l, b->vs->object, m, istio_rule_rewrites_prefix(r->rule));
+        if (!match)
+            return;
+        struct lower_candidate c = {
+            .host = v->host,
+            .match = match,
+            .rule = rule_for(r, istio_rule_form(r->rule, m), s->port),
+            .object = b->vs->object,
+            .listener = s->listener,
+            .istio_private = b->private,
+            .rule_index = (uint32_t)r->index,
+            .match_index = (uint32_t)match_index,
+        };
+        lower_candidate_add(b->l, &c);
+        b->vs->n_entries++;
+        b->live |= v->host->listener->bind->bind_error == 0;
+        v->closed = catch_all;
+    }
+}
+
+static void lower_rule(struct bind_vs *b, size_t index)
+{
+    const struct istio_http_rule *rule = &b->vs->spec->http.v[index];
+    struct rule_lowering r = {.b = b, .rule = rule, .index = index};
+    bool forms[2] = {false, false};
+    r.needs_port = istio_rule_needs_port(b->l, b->vs->object, rule);
+    for (size_t i = 0; i < rule->match.n; i++)
+        forms[istio_rule_form(rule, &rule->match.v[i])] = true;
+    r.both_forms = forms[0] && forms[1];
+    if (rule->match.n == 0)
+        add_block(&r, NULL, 0);
+    for (size_t i = 0; i < rule->match.n; i++)
+        add_block(&r, &rule->match.v[i], i);
+}
+
+/* ---- objects -------------------------------------------------------------------------------------------------- */
+
+static enum istio_state judge(const struct bind_vs *b, size_t n_gws, bool selected, bool visible)
+{
+    const struct istio_vs *vs = b->vs;
+    if (vs->n_entries)
+        return b->live ? ISTIO_Programmed : ISTIO_PortUnavailable;
+    if (n_gws == 0)
+        return vs->n_missing ? ISTIO_GatewayNotFound : ISTIO_MeshOnly;
+    if (!visible)
+        return ISTIO_NotVisible;
+    if (!selected)
+        return ISTIO_NotSelected;
+    if (vs->bound.n == 0)
+        return ISTIO_NotAttached;
+    return vs->spec->http.n == 0 || b->unserved ? ISTIO_NotServed : ISTIO_NoRules;
+}
+
+static bool is_private(const struct str_list *export_to)
+{
+    return export_to->n > 0 && !str_eqc(export_to->v[0], "*");
+}
+
+static void lower_vs(struct lower *l, const struct object *o)
+{
+    struct istio_vs *vs = arena_new(l->arena, struct istio_vs);
+    vs->object = o;
+    vs->spec = ((const struct istio_virtual_service *)o->spec)->spec;
+    *ARENA_PUSH(l->arena, &istio_work(l)->vs) = vs;
+    check_destinations(l, vs);
+    if (vs->spec->hosts.n == 0) {
+        vs->state = ISTIO_Delegate;
+        return;
+    }
+    struct bind_vs b = {.l = l, .vs = vs, .own_ns = o->ns, .private = is_private(&vs->spec->export_to)};
+    map_init(&b.by_host, l->arena);
+    struct istio_gw **gws = arena_new_n(l->arena, struct istio_gw *, vs->spec->gateways.n);
+    size_t n = 0;
+    bool selected = false, visible = istio_exported_to(&vs->spec->export_to, o->ns, l->instance->ns);
+    for (size_t i = 0; i < vs->spec->gateways.n; i++) {
+        gws[n] = gateway(&b, i);
+        selected |= gws[n] && gws[n]->selected;
+        n += gws[n] != NULL;
+    }
+    if (vs->spec->gateways.n == 0)
+        diag_at(l->diags, DIAG_NotServed, vs->spec->node, "name a Gateway in gateways",
+                "without gateways the object is for the mesh, which is not served yet")->severity = DIAG_INFO;
+    for (size_t i = 0; i < vs->spec->hosts.n; i++)
+        bind_host(&b, i, gws, n, visible);
+    for (size_t i = 0; i < vs->spec->http.n; i++)
+        lower_rule(&b, i);
+    vs->state = judge(&b, n, selected, visible);
+}
+
+/* Hosts of servers with httpsRedirect redirect whether routes exist or not (2.6). */
+static void redirect_hosts(struct lower *l, const struct istio_server_state *s)
+{
+    struct model_bind *b = s->listener->bind;
+    for (size_t i = 0; i < s->hosts.n; i++) {
+        struct str name = s->hosts.v[i].host;
+        if (istio_host_is_partial_wildcard(name))
+            continue;
+        struct model_host *h = model_host(l->model, b, name, s->listener);
+        h->https_redirect = true;
+        if (h->listener->origin.api_version.n && !str_starts(h->listener->origin.api_version, STR("networking.istio.io/")))
+            diag_at(l->diags, DIAG_Conflict, istio_item(s->server->node, "hosts", i), "every request gets 301 to https",
+                    "host \"" STR_FMT "\" is also served by listener " STR_FMT " of the Gateway API", STR_ARG(name),
+                    STR_ARG(h->listener->name));
+    }
+}
+
+void lower_istio_virtual_services(struct lower *l)
+{
+    struct istio_work *w = istio_work(l);
+    for (size_t i = 0; i < l->store->n_by_kind[KIND_VIRTUAL_SERVICE]; i++)
+        lower_vs(l, l->store->by_kind[KIND_VIRTUAL_SERVICE][i]);
+    for (size_t i = 0; i < w->gw.n; i++)
+        for (size_t k = 0; k < w->gw.v[i]->n_servers; k++)
+            if (w->gw.v[i]->servers[k].listener && istio_server_redirects(w->gw.v[i]->servers[k].server))
+                redirect_hosts(l, &w->gw.v[i]->servers[k]);
+}
