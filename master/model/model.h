@@ -49,6 +49,7 @@ struct model_kv_match { /* one header or query parameter */
 
 struct model_match {
     struct str name;         /* Istio match name; may be empty */
+    uint16_t index;          /* its number among the matches of the rule */
     enum path_match path;    /* PATH_ANY .. PATH_REGEX */
     struct str path_value;   /* element prefixes without the trailing slash ("" = "/") */
     bool path_ignore_case;

@@ -110,7 +110,6 @@ struct snap_host {
 
 #define SNAP_ENTRY_IGNORE_CASE 1u
 #define SNAP_ENTRY_LAST        2u /* the last of its run */
-#define SNAP_ENTRY_PROVED      4u /* being a candidate proves the path: a regex that is one text, or ".*" */
 struct snap_entry {              /* one (match, rule) of a host */
     uint32_t rank;
     uint32_t rule;               /* RULES */
@@ -118,7 +117,7 @@ struct snap_entry {              /* one (match, rule) of a host */
     uint8_t path;                /* enum path_match */
     uint8_t flags;               /* SNAP_ENTRY_ */
     uint16_t match_index;        /* number of the match in its rule, for explain */
-    uint32_t regex;              /* REGEXES for PATH_REGEX, or none */
+    uint32_t regex;              /* REGEXES for PATH_REGEX; none: every path (".*") */
     struct snap_range conds;     /* CONDS: all must hold */
     uint32_t origin;             /* ORIGINS: the line of the match */
     struct snap_name name;       /* Istio's match name */

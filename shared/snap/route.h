@@ -20,7 +20,8 @@ struct route_request {
     struct str query;     /* raw, without '?' */
     struct str method, scheme;
     struct str authority; /* Host as received */
-    /* Value of a header field by lower-case name; several lines joined by ", " style ','. False = absent. */
+    /* Value of a header field by lower-case name, several lines joined by ','; false = absent. The slice must
+     * stay valid until the next call. */
     bool (*header)(const void *ctx, struct str lower_name, struct str *value);
     const void *header_ctx;
     /* Anchored match of REGEXES[i]; NULL = no regex ever matches. */
@@ -41,7 +42,9 @@ enum reason route_find(const struct snap *s, const struct snap_bind *b, const st
                        struct route_hit *hit);
 const struct snap_host *route_host(const struct snap *s, const struct snap_bind *b, struct str host);
 
-/* For explain: every entry of the hosts that were searched, in rank order, and why it lost. */
+/* For explain: every entry of the hosts that were searched, in rank order, and why it lost. The winner has
+ * LOST_NOT; what would have matched behind it LOST_RANK. `what` names the header or parameter, or is the
+ * wanted path, method ... Judges every entry by itself, without the structures that route_find uses. */
 enum route_lost { LOST_NOT, LOST_RANK, LOST_PATH, LOST_METHOD, LOST_SCHEME, LOST_AUTHORITY, LOST_HEADER, LOST_QUERY };
 typedef void route_trace_fn(void *ctx, const struct snap_host *h, const struct snap_entry *e,
                             enum route_lost why, struct str what);

@@ -50,13 +50,18 @@ static inline uint64_t snap_bind_id(struct str address, uint16_t port)
 {
     return hash_str(address, port);
 }
+/* What header.checksum must be for this image. */
+uint64_t snap_checksum(struct str image);
 /* The name of a series in /metrics; a rule's, listener's or cluster's name. */
 struct str snap_series_name(const struct snap *s, const struct snap_series *row);
 
 /* What of the image holds how much; one line per section. */
 void snap_sizes(const struct snap *s, struct buf *out);
-/* Text form of everything, for golden tests and `gatehouse dump`. */
+/* Text form of everything, for golden tests and `gatehouse dump`. The first half has the words of
+ * model_dump, the second draws the matcher. */
 void snap_dump(const struct snap *s, struct buf *out);
+void snap_dump_model(const struct snap *s, struct buf *out);
+void snap_dump_matcher(const struct snap *s, struct buf *out);
 
 /*
  * The compiled regexes of one snapshot. Each is compiled when it is first asked for: a generation with

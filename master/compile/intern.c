@@ -1,0 +1,168 @@
+/*
+ * intern.c - equal things once: texts, objects, origins, expressions, and the conditions of matches.
+ *
+ * One table per section over the bytes of its rows. Rows are written complete and never change, so
+ * comparing bytes is comparing meaning; padding is zero, because every row begins as zeroes.
+ */
+#include "master/compile/layout.h"
+#include "shared/base/err.h"
+#include "shared/snap/slot.h"
+
+#include <stdlib.h>
+
+#define INTERN_EMPTY 0xffffffffu
+
+void intern_free(struct layout *l)
+{
+    for (int i = 0; i < SNAP_SECTION_COUNT; i++)
+        free(l->interns[i].slots);
+}
+
+static struct str row_bytes(const struct layout *l, enum snap_section s, size_t elem, const struct intern_slot *v)
+{
+    return str_of(l->section[s].p + (size_t)v->at * elem, (size_t)v->n * elem);
+}
+
+/* The slot with these bytes, or the empty one where they belong. */
+static struct intern_slot *find(struct layout *l, enum snap_section s, size_t elem, struct str bytes, uint64_t hash)
+{
+    struct intern *t = &l->interns[s];
+    uint32_t i = (uint32_t)hash & (t->n_slots - 1);
+    for (; t->slots[i].n != INTERN_EMPTY; i = (i + 1) & (t->n_slots - 1))
+        if (t->slots[i].tag == slot_tag(hash) && str_eq(row_bytes(l, s, elem, &t->slots[i]), bytes))
+            break;
+    return &t->slots[i];
+}
+
+static bool grow(struct layout *l, enum snap_section s, size_t elem)
+{
+    struct intern *t = &l->interns[s], old = *t;
+    if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
+        return true;
+    t->n_slots = old.n_slots ? old.n_slots * 2 : 256;
+    t->slots = old.n_slots < 1u << 30 ? malloc((size_t)t->n_slots * sizeof(*t->slots)) : NULL;
+    if (!t->slots) {
+        *t = old;
+        layout_fail(l, GH_E_NOMEM);
+        return false;
+    }
+    for (uint32_t i = 0; i < t->n_slots; i++)
+        t->slots[i].n = INTERN_EMPTY;
+    for (uint32_t i = 0; i < old.n_slots; i++) {
+        if (old.slots[i].n == INTERN_EMPTY)
+            continue;
+        struct str bytes = row_bytes(l, s, elem, &old.slots[i]);
+        *find(l, s, elem, bytes, hash_str(bytes, s)) = old.slots[i];
+    }
+    free(old.slots);
+    return true;
+}
+
+/* The place of `n` rows with these bytes; behind a new text comes a NUL. */
+static uint32_t intern(struct layout *l, enum snap_section s, const void *rows, uint32_t n, size_t elem)
+{
+    struct str bytes = str_of(rows, (size_t)n * elem);
+    if (n == 0 || l->failed || !grow(l, s, elem))
+        return 0;
+    uint64_t hash = hash_str(bytes, s);
+    struct intern_slot *v = find(l, s, elem, bytes, hash);
+    if (v->n != INTERN_EMPTY)
+        return v->at;
+    uint32_t at = layout_extend(l, s, n + (s == SNAP_STRINGS));
+    if (l->failed)
+        return 0;
+    memcpy(l->section[s].p + (size_t)at * elem, rows, bytes.n);
+    *v = (struct intern_slot){slot_tag(hash), at, n};
+    l->interns[s].used++;
+    return at;
+}
+
+struct snap_str intern_str(struct layout *l, struct str text)
+{
+    if (text.n >= SNAP_SET_LIST) {
+        layout_fail(l, GH_E_LIMIT);
+        return (struct snap_str){0};
+    }
+    return (struct snap_str){intern(l, SNAP_STRINGS, text.p, (uint32_t)text.n, 1), (uint32_t)text.n};
+}
+
+struct snap_name intern_name(struct layout *l, struct str text)
+{
+    return (struct snap_name){intern_str(l, text).off};
+}
+
+struct snap_str intern_tail(struct layout *l, struct str text, struct str whole, struct snap_str at)
+{
+    if (text.n && str_ends(whole, text))
+        return (struct snap_str){at.off + (uint32_t)(whole.n - text.n), (uint32_t)text.n};
+    return intern_str(l, text);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------- */
+
+static bool same_slice(struct str a, struct str b)
+{
+    return a.p == b.p && a.n == b.n;
+}
+
+static uint32_t intern_object(struct layout *l, const struct model_origin *o)
+{
+    const struct model_origin *last = &l->last_origin;
+    if (l->last_object != SNAP_NONE && same_slice(o->name, last->name) && same_slice(o->ns, last->ns) &&
+        same_slice(o->kind, last->kind) && same_slice(o->file, last->file) &&
+        same_slice(o->api_version, last->api_version))
+        return l->last_object;
+    struct snap_object row = {intern_name(l, o->api_version), intern_name(l, o->kind), intern_name(l, o->ns),
+                              intern_name(l, o->name), intern_name(l, o->file)};
+    l->last_origin = *o;
+    l->last_object = intern(l, SNAP_OBJECTS, &row, 1, sizeof(row));
+    return l->last_object;
+}
+
+uint32_t intern_origin(struct layout *l, const struct model_origin *o)
+{
+    struct snap_origin row = {intern_object(l, o), o->line, intern_name(l, o->section)};
+    return intern(l, SNAP_ORIGINS, &row, 1, sizeof(row));
+}
+
+uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags)
+{
+    struct snap_regex row = {intern_str(l, pattern), flags};
+    return intern(l, SNAP_REGEXES, &row, 1, sizeof(row));
+}
+
+/* --- conditions ---------------------------------------------------------------------------------- */
+
+static void add_cond(struct layout *l, struct buf *rows, enum snap_cond_what what, struct str name,
+                     const struct model_strmatch *m, uint8_t flags)
+{
+    struct snap_cond row = {.what = (uint8_t)what, .type = (uint8_t)m->type, .flags = flags, .regex = SNAP_NONE};
+    if (m->type == STRMATCH_ANY)
+        return;
+    row.flags |= (uint8_t)((m->ignore_case ? SNAP_COND_IGNORE_CASE : 0) | (m->invert ? SNAP_COND_INVERT : 0));
+    row.name = intern_str(l, name);
+    row.value = intern_str(l, m->value);
+    if (m->type == STRMATCH_REGEX)
+        row.regex = intern_regex(l, m->value, m->ignore_case ? SNAP_REGEX_IGNORE_CASE : 0);
+    buf_add(rows, &row, sizeof(row));
+}
+
+struct snap_range intern_conds(struct layout *l, const struct model_match *m)
+{
+    struct buf rows = {0};
+    add_cond(l, &rows, COND_METHOD, STR_NONE, &m->method, 0);
+    add_cond(l, &rows, COND_SCHEME, STR_NONE, &m->scheme, 0);
+    add_cond(l, &rows, COND_AUTHORITY, STR_NONE, &m->authority, 0);
+    for (size_t i = 0; i < m->headers.n; i++)
+        add_cond(l, &rows, COND_HEADER, m->headers.v[i].name, &m->headers.v[i].m, 0);
+    for (size_t i = 0; i < m->query.n; i++)
+        add_cond(l, &rows, COND_QUERY, m->query.v[i].name, &m->query.v[i].m,
+                 m->query_raw ? 0 : SNAP_COND_DECODED);
+    struct snap_range r = {0, (uint32_t)(rows.n / sizeof(struct snap_cond))};
+    if (rows.oom)
+        layout_fail(l, GH_E_NOMEM);
+    else
+        r.first = intern(l, SNAP_CONDS, rows.p, r.n, sizeof(struct snap_cond));
+    buf_fini(&rows);
+    return r;
+}

@@ -1,0 +1,126 @@
+#include "master/compile/layout.h"
+#include "shared/http/field.h"
+
+static uint32_t rewrite_regex(struct layout *l, const struct model_path_rewrite *p)
+{
+    return p->type == REWRITE_REGEX ? intern_regex(l, p->regex, SNAP_REGEX_SEARCH) : SNAP_NONE;
+}
+
+static void put_header_op(struct layout *l, const struct model_header_op *o)
+{
+    struct snap_header_op row = {.op = (uint8_t)o->op, .has_subst = o->has_subst,
+                                 .field_id = (uint16_t)http_field_of(o->name)};
+    row.name = intern_str(l, o->name);
+    row.value = intern_str(l, o->value);
+    *PUSH(l, HEADER_OPS, struct snap_header_op) = row;
+}
+
+static void put_filter(struct layout *l, const struct model_filter *f)
+{
+    struct snap_filter row = {.type = (uint16_t)f->type, .arg = SNAP_NONE};
+    row.ops.first = l->n[SNAP_HEADER_OPS];
+    if (f->type == FILTER_REWRITE) {
+        struct snap_rewrite to = {.type = (uint8_t)f->u.rewrite.path.type};
+        to.regex = rewrite_regex(l, &f->u.rewrite.path);
+        to.host = intern_str(l, f->u.rewrite.host);
+        to.path = intern_str(l, f->u.rewrite.path.value);
+        row.arg = l->n[SNAP_REWRITES];
+        *PUSH(l, REWRITES, struct snap_rewrite) = to;
+    } else {
+        for (size_t i = 0; i < f->u.headers.n; i++)
+            put_header_op(l, &f->u.headers.v[i]);
+        row.ops.n = (uint32_t)f->u.headers.n;
+    }
+    row.origin = intern_origin(l, &f->origin);
+    *PUSH(l, FILTERS, struct snap_filter) = row;
+}
+
+static struct snap_range put_filters(struct layout *l, const struct model_filters *fs)
+{
+    struct snap_range r = {l->n[SNAP_FILTERS], (uint32_t)fs->n};
+    for (size_t i = 0; i < fs->n; i++)
+        put_filter(l, &fs->v[i]);
+    return r;
+}
+
+static uint32_t put_redirect(struct layout *l, const struct model_redirect *r)
+{
+    struct snap_redirect row = {.status = r->status, .port = r->port, .port_mode = (uint8_t)r->port_mode,
+                                .path_type = (uint8_t)r->path.type, .value_has_query = r->value_has_query};
+    row.scheme = intern_str(l, r->scheme);
+    row.host = intern_str(l, r->host);
+    row.path = intern_str(l, r->path.value);
+    row.regex = rewrite_regex(l, &r->path);
+    *PUSH(l, REDIRECTS, struct snap_redirect) = row;
+    return l->n[SNAP_REDIRECTS] - 1;
+}
+
+static uint32_t put_direct(struct layout *l, const struct model_direct *d)
+{
+    struct snap_direct row = {.status = d->status};
+    row.body = intern_str(l, d->body);
+    row.content_type = intern_str(l, d->content_type);
+    *PUSH(l, DIRECTS, struct snap_direct) = row;
+    return l->n[SNAP_DIRECTS] - 1;
+}
+
+static uint32_t put_retry(struct layout *l, const struct model_retry *r)
+{
+    struct snap_retry row = {.attempts = r->attempts, .on = r->on, .backoff_ms = r->backoff_ms,
+                             .per_try_ms = r->per_try_ms};
+    row.codes = (struct snap_range){l->n[SNAP_CODES], (uint32_t)r->n_codes};
+    for (size_t i = 0; i < r->n_codes; i++)
+        *PUSH(l, CODES, uint16_t) = r->codes[i];
+    *PUSH(l, RETRIES, struct snap_retry) = row;
+    return l->n[SNAP_RETRIES] - 1;
+}
+
+static void put_split(struct layout *l, const struct model_split *p)
+{
+    struct snap_split row = {.weight = p->weight, .status = p->status, .reason = (uint16_t)p->reason};
+    row.cluster = p->cluster ? p->cluster->index : SNAP_NONE;
+    row.origin = intern_origin(l, &p->origin);
+    row.filters = put_filters(l, &p->filters);
+    row.name = intern_str(l, p->name);
+    *PUSH(l, SPLITS, struct snap_split) = row;
+}
+
+/* 0 is "none", absent is SNAP_NONE. */
+static uint32_t timeout(bool has, uint32_t ms)
+{
+    return has ? GH_MIN(ms, SNAP_NONE - 1) : SNAP_NONE;
+}
+
+static void put_rule(struct layout *l, const struct model_rule *r)
+{
+    struct snap_rule row = {
+        .id = hash_str(r->key, 0), .action = (uint8_t)r->action, .header_merge = (uint8_t)r->header_merge,
+        .no_backend_status = r->no_backend_status,
+        .redirect = SNAP_NONE, .direct = SNAP_NONE, .retry = SNAP_NONE,
+        .request_timeout_ms = timeout(r->has_request_timeout, r->request_timeout_ms),
+        .backend_timeout_ms = timeout(r->has_backend_timeout, r->backend_timeout_ms),
+    };
+    row.key = intern_str(l, r->key);
+    row.name = intern_tail(l, r->name, r->key, row.key);
+    row.origin = intern_origin(l, &r->origin);
+    row.filters = put_filters(l, &r->filters);
+    row.splits = (struct snap_range){l->n[SNAP_SPLITS], (uint32_t)r->splits.n};
+    for (size_t i = 0; i < r->splits.n; i++) {
+        put_split(l, &r->splits.v[i]);
+        row.total_weight += r->splits.v[i].weight;
+    }
+    if (r->action == ACTION_REDIRECT)
+        row.redirect = put_redirect(l, &r->redirect);
+    if (r->action == ACTION_DIRECT)
+        row.direct = put_direct(l, &r->direct);
+    if (r->retry.attempts)
+        row.retry = put_retry(l, &r->retry);
+    *PUSH(l, RULES, struct snap_rule) = row;
+}
+
+void layout_rules(struct layout *l)
+{
+    const struct model *m = l->in->model;
+    for (size_t i = 0; i < m->rules.n; i++)
+        put_rule(l, m->rules.v[i]);
+}
