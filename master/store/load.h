@@ -5,7 +5,12 @@
  * version (from the state) and is reported; everything else moves on. Duplicate objects: both places
  * are named; the one that served before (else the one created first, else first by file and line) wins.
  * If a file has a broken document, all objects that its earlier good version held and that do not appear
- * now are kept as stale.
+ * now are kept as stale; so are those of files and directories that can't be read.
+ *
+ * Namespace of an object: metadata.namespace, else the directory ns/NAME/ below the conf dir, else
+ * "default". Cluster-scoped kinds have none. `kind: List` is unpacked.
+ *
+ * `struct source.path` is the path as it was given, with what lies below: "conf.d/team/a.yaml".
  */
 #ifndef GH_STORE_LOAD_H
 #define GH_STORE_LOAD_H
@@ -27,6 +32,8 @@ struct load_stats { size_t files, documents; };
  * good texts are written into in->prev when it is there. */
 void load_all(struct store *st, struct arena *a, struct diags *ds, const struct load_input *in,
               struct load_stats *stats);
+/* After lowering: the new status of every object into the state, for the next load's prev_status_json. */
+void load_keep_status(const struct store *st, struct state *state);
 /* Which names below the conf dir are configuration: *.yaml, *.yml, *.json; not hidden, not editors'
  * temporary names (#x#, .#x, x~, x.swp, 4913, x.tmp ...). Shared with watch.c. */
 bool load_name_is_config(struct str name);

@@ -1,4 +1,6 @@
 noinst_LIBRARIES += libstore.a
 libstore_a_SOURCES = \
+	%D%/files.c %D%/files.h \
+	%D%/load.c %D%/load.h \
 	%D%/state.c %D%/state.h \
 	%D%/store.c %D%/store.h

@@ -21,7 +21,8 @@ struct buf;
 
 enum node_type { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STRING, NODE_LIST, NODE_MAP };
 
-/* One input file. Lives as long as the load; `path` is relative to the conf dir when below it. */
+/* One input file. Lives as long as the load; `path` is as shown in findings: the name that was given, and
+ * what lies below it. */
 struct source {
     struct str path;
     struct str text;   /* the bytes as read (one document of it: see struct node.text) */
