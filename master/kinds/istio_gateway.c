@@ -245,7 +245,7 @@ static void port_check(struct decoder *d, const struct istio_server *s)
             diag_at(d->diags, DIAG_Exclusive, at, NULL, "a unix socket has no port; the number must be 0");
     } else if (!istio_get(p->node, "number"))
         diag_at(d->diags, DIAG_Required, p->node, NULL, "a server needs a port number");
-    else if (p->number.v == 0)
+    else if (p->number.set && p->number.v == 0)
         diag_at(d->diags, DIAG_OutOfRange, at, "1 to 65535", "0 is no port to listen on");
     if (p->target_port.set && p->target_port.v != 0)
         diag_at(d->diags, DIAG_BadValue, istio_at(p->node, "targetPort"), NULL,

@@ -3,6 +3,7 @@
  */
 #include "master/kinds/istio_common.h"
 #include "shared/http/field.h"
+#include "shared/http/host.h"
 #include "shared/regex/regex.h"
 #include "shared/tbl/enums.h"
 
@@ -221,6 +222,15 @@ static void name_check(struct decoder *d, const struct node *at, struct str name
         diag_at(d->diags, DIAG_BadValue, at, NULL, "\"" STR_FMT "\" is no header name", STR_ARG(name));
 }
 
+/* Host is text: no command can stand in it. */
+static void host_check(struct decoder *d, const struct node *at, struct str value)
+{
+    struct http_host h;
+    if (!http_host_parse(value, &h) || h.kind == HOST_EMPTY)
+        diag_at(d->diags, DIAG_BadValue, at, "host or host:port", "\"" STR_FMT "\" can't be the host of a request",
+                STR_ARG(value));
+}
+
 static void ops_check(struct decoder *d, void *obj)
 {
     struct istio_header_ops *ops = obj;
@@ -232,7 +242,10 @@ static void ops_check(struct decoder *d, void *obj)
         for (size_t i = 0; i < kv->n; i++) {
             const struct node *at = map ? istio_kid(map, kv->v[i].key) : ops->node;
             name_check(d, at, kv->v[i].key, request);
-            value_check(d, at, kv->v[i].val);
+            if (istio_is_host_header(kv->v[i].key))
+                host_check(d, at, kv->v[i].val);
+            else
+                value_check(d, at, kv->v[i].val);
         }
     }
     for (size_t i = 0; i < ops->remove.n; i++)

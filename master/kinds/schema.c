@@ -116,10 +116,9 @@ static bool decode_sub(struct decoder *d, const struct field *f, const struct no
 {
     if (n->type == NODE_MAP)
         return decode_map(d, f->sub, n, obj);
-    if (n->type == NODE_NULL && f->type == FT_OBJECT_MAP && (f->flags & FIELD_NULL_OK)) {
-        *(const struct node **)obj = n;
+    *(const struct node **)obj = n; /* an element always has its node, so that a check may point at it */
+    if (n->type == NODE_NULL && f->type == FT_OBJECT_MAP && (f->flags & FIELD_NULL_OK))
         return true;
-    }
     value_wrong_type(d, f, n, "a map");
     return false;
 }
