@@ -91,20 +91,15 @@ size_t istio_server_meets(const struct istio_server_state *s, struct str ns, str
 bool istio_match_in_context(const struct lower *l, const struct istio_http_match *m, struct str own_ns,
                             const struct istio_server_state *s);
 /* NULL: the block can never match in this release (a finding has said so). `m` NULL: everything. */
-struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m,
-                                bool needs_prefix);
+struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m);
 
 /* ---- istio_rule.c ---- */
 
-/* The rule in two forms: what a rewrite replaces depends on the kind of uri match (3.6). */
-enum istio_rule_form { ISTIO_RULE_PREFIX, ISTIO_RULE_WHOLE };
-bool istio_rule_rewrites_prefix(const struct istio_http_rule *r);
-enum istio_rule_form istio_rule_form(const struct istio_http_rule *r, const struct istio_http_match *m);
 /* Does the cluster of a destination depend on the port of the server (no port given, several ports)? */
 bool istio_rule_needs_port(struct lower *l, const struct object *o, const struct istio_http_rule *r);
 /* `suffix` goes behind the key. `port` is that of the server, for destinations without one. */
 struct model_rule *istio_rule(struct lower *l, const struct object *o, const struct istio_http_rule *r, size_t index,
-                              enum istio_rule_form form, uint16_t port, struct str suffix);
+                              uint16_t port, struct str suffix);
 
 /* ---- istio_backend.c ---- */
 

@@ -42,15 +42,11 @@ static struct model_strmatch strmatch(const struct istio_string_match *m)
     return out;
 }
 
-static void path(struct model_match *out, const struct istio_http_match *m, bool needs_prefix)
+static void path(struct model_match *out, const struct istio_http_match *m)
 {
-    const struct istio_string_match *u = m ? m->uri : NULL;
-    if (!u || u->type == ISTIO_MATCH_NONE || (u->type == ISTIO_MATCH_PREFIX && u->prefix.n == 0)) {
-        /* "The prefix is /" (3.6): a rewrite replaces that one byte. An empty prefix replaces nothing. */
-        out->path = needs_prefix ? PATH_PREFIX_STRING : PATH_ANY;
-        out->path_value = needs_prefix && (!u || u->type == ISTIO_MATCH_NONE) ? STR("/") : STR_NONE;
-        return;
-    }
+    const struct istio_string_match *u = m->uri;
+    if (!u || u->type == ISTIO_MATCH_NONE)
+        return; /* PATH_ANY; to a rewrite its prefix is "/" (3.6) */
     static const enum path_match TYPES[] = {
         [ISTIO_MATCH_EXACT] = PATH_EXACT,
         [ISTIO_MATCH_PREFIX] = PATH_PREFIX_STRING,
@@ -93,13 +89,12 @@ static bool header(struct lower *l, struct model_match *out, const struct istio_
     return true;
 }
 
-struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m,
-                                bool needs_prefix)
+struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m)
 {
     struct model_match *out = arena_new(l->arena, struct model_match);
-    path(out, m, needs_prefix);
     if (!m)
         return out;
+    path(out, m);
     out->origin = lower_origin(o, m->node, STR_NONE);
     out->name = m->name;
     out->query_raw = true;

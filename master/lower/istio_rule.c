@@ -97,24 +97,12 @@ static struct str host_of(const struct istio_headers *h)
 
 /* ---- rewrite --------------------------------------------------------------------------------------------- */
 
-bool istio_rule_rewrites_prefix(const struct istio_http_rule *r)
-{
-    return (r->rewrite && r->rewrite->uri.n) || (r->redirect && r->redirect->prefix_rewrite.n);
-}
-
-enum istio_rule_form istio_rule_form(const struct istio_http_rule *r, const struct istio_http_match *m)
-{
-    if (!istio_rule_rewrites_prefix(r) || !m || !m->uri)
-        return ISTIO_RULE_PREFIX;
-    return m->uri->type == ISTIO_MATCH_EXACT || m->uri->type == ISTIO_MATCH_REGEX ? ISTIO_RULE_WHOLE : ISTIO_RULE_PREFIX;
-}
-
 static struct str with_slash(struct lower *l, struct str path)
 {
     return path.n && path.p[0] != '/' ? arena_strf(l->arena, "/" STR_FMT, STR_ARG(path)) : path;
 }
 
-static struct model_path_rewrite path_rewrite(struct lower *l, const struct istio_rewrite *r, enum istio_rule_form form)
+static struct model_path_rewrite path_rewrite(struct lower *l, const struct istio_rewrite *r)
 {
     if (!r)
         return (struct model_path_rewrite){0};
@@ -122,8 +110,8 @@ static struct model_path_rewrite path_rewrite(struct lower *l, const struct isti
         return (struct model_path_rewrite){.type = REWRITE_REGEX, .value = r->regex->rewrite, .regex = r->regex->match};
     if (r->uri.n == 0)
         return (struct model_path_rewrite){0};
-    return (struct model_path_rewrite){.type = form == ISTIO_RULE_PREFIX ? REWRITE_PREFIX_STRING : REWRITE_FULL,
-                                       .value = with_slash(l, r->uri)};
+    /* Where the match was of the whole path, so is what is replaced. */
+    return (struct model_path_rewrite){.type = REWRITE_PREFIX_STRING, .value = with_slash(l, r->uri)};
 }
 
 static void rewrite_filter(struct lower *l, struct model_filters *out, const struct object *o, const struct node *at,
@@ -284,7 +272,7 @@ static void timeouts(struct model_rule *out, const struct istio_http_rule *r)
 }
 
 struct model_rule *istio_rule(struct lower *l, const struct object *o, const struct istio_http_rule *r, size_t index,
-                              enum istio_rule_form form, uint16_t port, struct str suffix)
+                              uint16_t port, struct str suffix)
 {
     struct str id = arena_strf(l->arena, STR_FMT "/" STR_FMT "/%zu" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name), index,
                                STR_ARG(suffix));
@@ -304,7 +292,7 @@ struct model_rule *istio_rule(struct lower *l, const struct object *o, const str
     else if (r->direct)
         direct(out, r->direct);
     else {
-        rewrite_filter(l, &out->filters, o, r->rewrite ? r->rewrite->node : r->node, host, path_rewrite(l, r->rewrite, form));
+        rewrite_filter(l, &out->filters, o, r->rewrite ? r->rewrite->node : r->node, host, path_rewrite(l, r->rewrite));
         route(l, out, o, r, port, host);
         timeouts(out, r);
         retries(l, out, r->retries);

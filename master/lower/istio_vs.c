@@ -14,9 +14,8 @@ struct vs_host {
     bool closed; /* a catch-all rule has been seen: what follows is never reached */
 };
 
-/* A rule of the object as made for one form and port. */
+/* A rule of the object as made for one port of a server (0: for any). */
 struct made_rule {
-    enum istio_rule_form form;
     uint16_t port;
     struct model_rule *rule;
 };
@@ -158,25 +157,21 @@ struct rule_lowering {
     struct bind_vs *b;
     const struct istio_http_rule *rule;
     size_t index;
-    bool needs_port, both_forms;
+    bool needs_port;
     struct { struct made_rule *v; size_t n, cap; } made;
 };
 
-static struct model_rule *rule_for(struct rule_lowering *r, enum istio_rule_form form, uint16_t port)
+static struct model_rule *rule_for(struct rule_lowering *r, uint16_t port)
 {
     struct lower *l = r->b->l;
     if (!r->needs_port)
         port = 0;
     for (size_t i = 0; i < r->made.n; i++)
-        if (r->made.v[i].form == form && r->made.v[i].port == port)
+        if (r->made.v[i].port == port)
             return r->made.v[i].rule;
-    struct str suffix = STR_NONE;
-    if (r->both_forms && form == ISTIO_RULE_WHOLE)
-        suffix = STR("/whole");
-    if (r->needs_port)
-        suffix = arena_strf(l->arena, STR_FMT ":%u", STR_ARG(suffix), port);
+    struct str suffix = r->needs_port ? arena_strf(l->arena, ":%u", port) : STR_NONE;
     struct made_rule *m = ARENA_PUSH(l->arena, &r->made);
-    *m = (struct made_rule){form, port, istio_rule(l, r->b->vs->object, r->rule, r->index, form, port, suffix)};
+    *m = (struct made_rule){port, istio_rule(l, r->b->vs->object, r->rule, r->index, port, suffix)};
     return m->rule;
 }
 
@@ -202,13 +197,13 @@ static void add_block(struct rule_lowering *r, const struct istio_http_match *m,
         if (!s)
             continue;
         if (!match)
-            match = istio_match(b->l, b->vs->object, m, istio_rule_rewrites_prefix(r->rule));
+            match = istio_match(b->l, b->vs->object, m);
         if (!match)
             return;
         struct lower_candidate c = {
             .host = v->host,
             .match = match,
-            .rule = rule_for(r, istio_rule_form(r->rule, m), s->port),
+            .rule = rule_for(r, s->port),
             .object = b->vs->object,
             .listener = s->listener,
             .istio_private = b->private,
@@ -226,11 +221,7 @@ static void lower_rule(struct bind_vs *b, size_t index)
 {
     const struct istio_http_rule *rule = &b->vs->spec->http.v[index];
     struct rule_lowering r = {.b = b, .rule = rule, .index = index};
-    bool forms[2] = {false, false};
     r.needs_port = istio_rule_needs_port(b->l, b->vs->object, rule);
-    for (size_t i = 0; i < rule->match.n; i++)
-        forms[istio_rule_form(rule, &rule->match.v[i])] = true;
-    r.both_forms = forms[0] && forms[1];
     if (rule->match.n == 0)
         add_block(&r, NULL, 0);
     for (size_t i = 0; i < rule->match.n; i++)

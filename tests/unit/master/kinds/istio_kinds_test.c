@@ -106,7 +106,7 @@ static void a_gateway_names_ports_and_hosts(void **state)
         {"{selector: {'': b, c: '*'}, servers: [{" PORT ", hosts: ['*']}]}", "E BadValue spec.selector[\"\"]; E BadValue spec.selector.c"},
         {"{selector: {}, servers: [{" PORT ", hosts: ['*']}]}", "W Suspicious spec.selector"},
         {S("{" PORT ", hosts: ['*'], default_endpoint: x, hots: []}"),
-         "W Deprecated spec.servers[0].default_endpoint; W Ignored spec.servers[0].default_endpoint; "
+         "W Ignored spec.servers[0].default_endpoint; W Deprecated spec.servers[0].default_endpoint; "
          "E UnknownField spec.servers[0].hots"},
     };
     (void)state;
