@@ -139,24 +139,37 @@ static enum uri_fault climb(struct writer *w)
     return URI_OK;
 }
 
+/* What may stand for a separator at out[at], to servers that decode first: '/' for %2F and %5C, ';' for
+ * itself and %3B; else 0. */
+static char hidden_separator(const struct writer *w, size_t at)
+{
+    const char *p = w->out + at;
+    if (p[0] == ';')
+        return ';';
+    if (p[0] != '%') /* escapes are whole and in capitals here */
+        return 0;
+    if (memcmp(p + 1, "3B", 2) == 0)
+        return ';';
+    return memcmp(p + 1, "2F", 2) == 0 || memcmp(p + 1, "5C", 2) == 0 ? '/' : 0;
+}
+
 /*
- * What was kept by a flag separates to some servers: cut at ';', "%2F" and "%5C", no part of a segment
- * may be "." or "..", and none that carries parameters may be empty ("/;x/" is "//" to them).
+ * Cut at such separators, no part of a segment may be "." or "..", and none that carries parameters may
+ * be empty ("/;x/" is "//" to those servers).
  */
 static enum uri_fault check_hidden_dots(const struct writer *w, size_t from)
 {
     size_t part = from;
     bool in_parameters = false, cut = false;
     for (size_t i = from; i <= w->n; i++) {
-        char c = i < w->n ? w->out[i] : '\0';
-        bool slash = c == '%' && (memcmp(w->out + i, "%2F", 3) == 0 || memcmp(w->out + i, "%5C", 3) == 0);
-        if (!slash && c != ';' && i < w->n)
+        char c = i < w->n ? hidden_separator(w, i) : '/';
+        if (!c)
             continue;
         cut = cut || i < w->n;
         if (!in_parameters && cut && (dots(w->out, part, i) || (c == ';' && i == part)))
             return c == ';' ? URI_PATH_PARAMETERS : URI_PATH_ENCODED_SLASH;
-        in_parameters = c == ';' || (in_parameters && !slash);
-        if (slash)
+        in_parameters = c == ';';
+        if (!in_parameters)
             part = i + 3;
     }
     return URI_OK;
@@ -170,11 +183,9 @@ static enum uri_fault close_segment(struct writer *w, size_t from, bool last)
         w->n = from;
         return n_dots == 2 ? climb(w) : URI_OK;
     }
-    if (w->flags & ~(unsigned)PATH_MERGE_SLASHES) {
-        enum uri_fault f = check_hidden_dots(w, from);
-        if (f != URI_OK)
-            return f;
-    }
+    enum uri_fault f = check_hidden_dots(w, from);
+    if (f != URI_OK)
+        return f;
     if (!last && !(w->n == from && (w->flags & PATH_MERGE_SLASHES)))
         w->out[w->n++] = '/';
     return URI_OK;

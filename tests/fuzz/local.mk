@@ -1,3 +1,5 @@
 include tests/fuzz/ipc.mk
 include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
+include tests/fuzz/h1.mk
+include tests/fuzz/http.mk

@@ -102,11 +102,15 @@ static enum h1_error on_connection(struct h1_parser *p, struct str value)
     return H1_E_NONE;
 }
 
-static enum h1_error on_expect(struct h1_parser *p, struct str value)
+static enum h1_error on_expect(struct h1_parser *p, struct http_field *f)
 {
-    if (p->kind != H1_REQUEST || p->head->minor == 0) /* RFC 9110 10.1.1 */
+    if (p->kind != H1_REQUEST)
         return H1_E_NONE;
-    if (!str_ieq(value, STR("100-continue")))
+    if (p->head->minor == 0) { /* to be ignored (RFC 9110 10.1.1), also by those who read 1.1 from us */
+        f->flags |= FIELD_F_HOP;
+        return H1_E_NONE;
+    }
+    if (!str_ieq(f->value, STR("100-continue")))
         return H1_E_EXPECT;
     p->seen |= SEEN_EXPECT;
     return H1_E_NONE;
@@ -142,7 +146,7 @@ enum h1_error h1_frame_field(struct h1_parser *p)
     case FIELD_CONNECTION:
         return on_connection(p, f->value);
     case FIELD_EXPECT:
-        return on_expect(p, f->value);
+        return on_expect(p, f);
     case FIELD_UPGRADE:
         on_upgrade(p);
         return H1_E_NONE;

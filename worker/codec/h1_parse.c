@@ -29,7 +29,7 @@ static enum step fail(struct h1_parser *p, enum h1_error e)
 static void begin_line(struct h1_parser *p, uint32_t at, enum phase phase)
 {
     p->at = p->line = p->mark = at;
-    p->stop = at > p->max_head - GH_MIN(p->max_line, p->max_head) ? p->max_head : at + p->max_line;
+    p->stop = p->max_head - at > p->max_line ? at + p->max_line : p->max_head; /* at <= max_head */
     p->phase = (uint8_t)phase;
 }
 

@@ -119,7 +119,7 @@ void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint1
         if (fields[i].flags & skip)
             continue;
         struct str line = parsed_line(&fields[i]);
-        if (line.n && line.p == run.p + run.n) {
+        if (line.n && run.n && line.p == run.p + run.n) {
             run.n += line.n;
             continue;
         }

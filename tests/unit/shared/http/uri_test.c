@@ -166,7 +166,10 @@ static void paths_become_canonical(void **state)
         {"/a%7f", NULL, URI_PATH_CONTROL},
         {"/a;b", NULL, URI_PATH_PARAMETERS},
         {"/..;/a", NULL, URI_PATH_PARAMETERS},
-        {"/a%3Bb", "/a%3Bb", 0},
+        {"/a%3bb", "/a%3Bb", 0},
+        {"/..%3B/a", NULL, URI_PATH_PARAMETERS}, /* to servers that decode before they cut */
+        {"/a/%2e%3bx", NULL, URI_PATH_PARAMETERS},
+        {"/%3bx/a", NULL, URI_PATH_PARAMETERS},
         {"/a?b", NULL, URI_PATH_BYTE},
         {"/a#b", NULL, URI_PATH_BYTE},
         {"/a b", NULL, URI_PATH_BYTE},

@@ -471,6 +471,7 @@ static void only_100_continue_is_expected(void **state)
     free(r.data);
     expect_done(&r, REQUEST, STR("POST / HTTP/1.0\r\nExpect: x\r\nContent-Length: 1\r\n\r\n"));
     assert_false(r.head.expect_continue);
+    assert_true(r.fields[0].flags & FIELD_F_HOP);
     free(r.data);
     expect_error(REQUEST, STR("TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"),
                  H1_E_CONTENT_FORBIDDEN);
@@ -635,6 +636,10 @@ static void limits_hold_to_the_byte(void **state)
     assert_int_equal(with_limits(short_head, "GET / HTTP/1.1" HEAD "X: %.*d\r\n\r\n", 28, true), H1_E_NONE);
     assert_int_equal(with_limits(short_head, "GET / HTTP/1.1" HEAD "X: %.*d\r\n\r\n", 29, true),
                      H1_E_HEAD_TOO_LONG);
+
+    const struct h1_limits line_beyond_head = {.max_head = 36, .max_line = 88, .max_fields = 4};
+    assert_int_equal(with_limits(line_beyond_head, "GET /%.*d HTTP/1.1" HEAD "\r\n", 20, true),
+                     H1_E_TARGET_TOO_LONG);
 
     const struct h1_limits wide = {.max_head = 4000, .max_line = 1000, .max_fields = 4};
     assert_int_equal(with_limits(wide, "GET / HTTP/1.1" HEAD "%.*d: y\r\n\r\n", 256, true), H1_E_NONE);
