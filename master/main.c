@@ -31,7 +31,7 @@ static void print_help(void)
         const struct verb *v = &VERBS[i];
         if (strcmp(v->group, group) != 0)
             printf("\n%s:\n", group = v->group);
-        printf("  %-10s %s\n", v->word, v->text);
+        printf("  %-14s %s\n", v->word, v->text);
     }
     puts("\n`gatehouse COMMAND --help` says more about one of them. `gatehouse --version` prints the version.\n"
          "Exit status: 0 fine, 1 the answer is no, 2 usage.");

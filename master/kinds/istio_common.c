@@ -209,16 +209,9 @@ const struct node *istio_kid(const struct node *n, struct str key)
     return n;
 }
 
-const struct node *istio_root(const struct node *n)
-{
-    while (n && n->parent)
-        n = n->parent;
-    return n;
-}
-
 struct str istio_own_namespace(const struct node *n)
 {
-    struct str ns = node_text(node_get(node_get(istio_root(n), "metadata"), "namespace"));
+    struct str ns = node_document(n)->ns;
     return ns.n ? ns : STR("default");
 }
 

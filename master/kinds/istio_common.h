@@ -53,8 +53,7 @@ const struct node *istio_item(const struct node *n, const char *name, size_t i);
 const struct node *istio_at(const struct node *n, const char *name);
 /* The value under `key` of map `n`; `n` when there is none. */
 const struct node *istio_kid(const struct node *n, struct str key);
-/* The root map of the document and the object's own namespace ("default" when not written). */
-const struct node *istio_root(const struct node *n);
+/* The namespace of the object. */
 struct str istio_own_namespace(const struct node *n);
 
 /* ---- exportTo ------------------------------------------------------------------------------ */
