@@ -285,27 +285,51 @@ static struct model_cluster *external_cluster(struct lower *l, const struct serv
     return c;
 }
 
-static void make_port(struct lower *l, const struct service *s, const struct core_service_port *p, struct service_port *out)
+/* The port of a Service that is no ExternalName, judged once; NULL and *why. */
+static struct service_port *port_of(struct lower *l, const struct service *s, uint16_t port, const struct core_service_port **p,
+                                    enum backend_problem *why)
 {
     enum upstream_protocol protocol;
+    *p = find_port(s, port, why);
+    if (!*p)
+        return NULL;
+    struct service_port *known = &s->ports[*p - s->spec->ports.v];
+    if (!known->known)
+        known->problem = app_protocol(l, *p, &protocol) ? BACKEND_OK : BACKEND_BAD_PROTOCOL;
+    known->known = true;
+    *why = known->problem;
+    return known->problem == BACKEND_OK ? known : NULL;
+}
+
+enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name, uint16_t port)
+{
+    const struct service *s = service_get(l, ns, name);
+    const struct core_service_port *p;
+    enum backend_problem why = BACKEND_OK;
+    if (!s)
+        return BACKEND_NOT_FOUND;
+    if (s->spec->type != CORE_EXTERNAL_NAME)
+        port_of(l, s, port, &p, &why);
+    return why;
+}
+
+static struct model_cluster *make_cluster(struct lower *l, const struct service *s, const struct core_service_port *p)
+{
     bool made;
-    out->known = true;
-    out->problem = BACKEND_BAD_PROTOCOL;
-    if (!app_protocol(l, p, &protocol))
-        return;
-    out->problem = BACKEND_OK;
-    out->cluster = cluster_of(l, s, (uint16_t)p->port.v, &made);
+    struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, &made);
     if (!made)
-        return;
-    out->cluster->protocol = protocol;
-    out->cluster->origin = lower_origin(s->object, p->node, p->name);
-    gather_endpoints(l, s, p, out->cluster);
+        return c;
+    app_protocol(l, p, &c->protocol);
+    c->origin = lower_origin(s->object, p->node, p->name);
+    gather_endpoints(l, s, p, c);
+    return c;
 }
 
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why)
 {
     const struct service *s = service_get(l, ns, name);
+    const struct core_service_port *p;
     enum backend_problem unasked;
     why = why ? why : &unasked;
     *why = BACKEND_NOT_FOUND;
@@ -314,12 +338,8 @@ struct model_cluster *lower_service(struct lower *l, struct str ns, struct str n
     *why = BACKEND_OK;
     if (s->spec->type == CORE_EXTERNAL_NAME)
         return external_cluster(l, s, port);
-    const struct core_service_port *p = find_port(s, port, why);
-    if (!p)
-        return NULL;
-    struct service_port *known = &s->ports[p - s->spec->ports.v];
-    if (!known->known)
-        make_port(l, s, p, known);
-    *why = known->problem;
-    return known->cluster;
+    struct service_port *known = port_of(l, s, port, &p, why);
+    if (known && !known->cluster)
+        known->cluster = make_cluster(l, s, p);
+    return known ? known->cluster : NULL;
 }

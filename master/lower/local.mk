@@ -5,6 +5,17 @@ liblower_a_SOURCES = \
 	%D%/istio.h %D%/istio_state.def \
 	%D%/istio_backend.c %D%/istio_gateway.c %D%/istio_match.c \
 	%D%/istio_rule.c %D%/istio_status.c %D%/istio_vs.c \
+	%D%/gapi.h \
+	%D%/gapi_attach.c \
+	%D%/gapi_backend.c \
+	%D%/gapi_class.c \
+	%D%/gapi_gateway.c \
+	%D%/gapi_route.c \
+	%D%/gapi_rule.c \
+	%D%/gapi_status.c \
+	%D%/json_read.c %D%/json_read.h \
 	%D%/lower.c %D%/lower.h \
 	%D%/merge.c \
-	%D%/precedence.c
+	%D%/pool.c %D%/pool.h \
+	%D%/precedence.c \
+	%D%/status.c %D%/status.h

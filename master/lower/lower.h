@@ -68,6 +68,8 @@ enum backend_problem { BACKEND_OK, BACKEND_NOT_FOUND, BACKEND_NO_PORT, BACKEND_B
  */
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why);
+/* Only the answer: makes no cluster. */
+enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name, uint16_t port);
 /* Is there a Service ns/name of type ExternalName? */
 bool lower_service_is_external(struct lower *l, struct str ns, struct str name);
 /*

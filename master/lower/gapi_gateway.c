@@ -1,0 +1,286 @@
+/* gapi_gateway.c - Gateways to binds and listeners; GATEWAY-API-RULES section 3. */
+#include "master/lower/gapi.h"
+#include "master/lower/json_read.h"
+#include "master/lower/pool.h"
+#include <stdlib.h>
+
+/* ---- addresses (3.5) --------------------------------------------------------------------------------- */
+
+static struct gapi_gw_address *add_address(struct lower *l, struct gapi_gw *gw, struct str text, struct str bind)
+{
+    struct gapi_gw_address *a = ARENA_PUSH(l->arena, &gw->addresses);
+    *a = (struct gapi_gw_address){.text = text, .bind = bind};
+    return a;
+}
+
+/* What spec.addresses asks for; whatever has to be assigned waits until all static ones are known. */
+static void read_addresses(struct lower *l, struct gapi_gw *gw)
+{
+    gw->wants_pool = gw->spec->addresses.n == 0;
+    for (size_t i = 0; i < gw->spec->addresses.n; i++) {
+        const struct gapi_address *a = &gw->spec->addresses.v[i];
+        if (!str_eqc(a->type, "IPAddress")) {
+            gw->refused = (struct gapi_fault){
+                "UnsupportedAddress", arena_strf(l->arena, "address type " STR_FMT " is not supported", STR_ARG(a->type))};
+            diag_at_key(l->diags, DIAG_NotServed, a->node, "type", "use type IPAddress; the Gateway is not served like this",
+                        "address type " STR_FMT " is not supported", STR_ARG(a->type));
+            continue;
+        }
+        if (a->value.n == 0) {
+            gw->wants_pool = true;
+            continue;
+        }
+        struct str ip = ip_canonical(l->arena, a->value);
+        if (ip.n)
+            add_address(l, gw, ip, str_eqc(ip, "::") ? STR("") : ip)->is_static = true;
+    }
+}
+
+/* The address of the pool this Gateway had before, so that it keeps it whatever comes and goes around it. */
+static struct str previous_address(struct lower *l, struct pool *p, const struct gapi_gw *gw)
+{
+    struct arena scratch;
+    struct str found = STR_NONE;
+    arena_init(&scratch, 4096, l->arena->oom);
+    const struct json_node *list = json_get(json_read(&scratch, gw->object->prev_status_json), "addresses");
+    for (const struct json_node *a = list ? list->first : NULL; a && !found.n; a = a->next) {
+        struct str text = arena_str(l->arena, json_text(a, "value"));
+        if (pool_take(p, text))
+            found = text;
+    }
+    arena_fini(&scratch);
+    return found;
+}
+
+static void assign_addresses(struct lower *l)
+{
+    struct pool p;
+    struct str none = STR("");
+    pool_init(&p, l->arena, l->instance ? l->instance->address_pool : none);
+    for (size_t i = 0; i < l->gapi->list.n && pool_is(&p); i++) {
+        struct gapi_gw *gw = l->gapi->list.v[i];
+        for (size_t j = 0; j < gw->addresses.n; j++)
+            pool_take(&p, gw->addresses.v[j].text); /* written in a spec: not to be given to others */
+    }
+    for (size_t i = 0; i < l->gapi->list.n && pool_is(&p); i++) {
+        struct gapi_gw *gw = l->gapi->list.v[i];
+        struct str text = gw->wants_pool ? previous_address(l, &p, gw) : none;
+        if (text.n) {
+            add_address(l, gw, text, text);
+            gw->wants_pool = false;
+        }
+    }
+    for (size_t i = 0; i < l->gapi->list.n; i++) {
+        struct gapi_gw *gw = l->gapi->list.v[i];
+        struct str text = gw->wants_pool ? pool_next(&p) : none;
+        if (!gw->wants_pool)
+            continue;
+        if (text.n)
+            add_address(l, gw, text, text);
+        else if (!pool_is(&p) && gw->addresses.n == 0)
+            add_address(l, gw, STR("0.0.0.0"), none); /* all addresses of the machine, shared */
+        else
+            gw->no_address = (struct gapi_fault){"AddressNotAssigned",
+                                                 pool_is(&p) ? STR("the address pool is used up") : STR("there is no address pool")};
+        if (gw->no_address.reason)
+            diag_at_key(l->diags, DIAG_PortUnavailable, gw->spec->node, "addresses", "see addressPool in gatehouse.yaml",
+                        "no address can be assigned: " STR_FMT, STR_ARG(gw->no_address.message));
+    }
+}
+
+/* ---- listeners (3.1, 3.2) --------------------------------------------------------------------------------- */
+
+static bool is_tcp_based(enum gapi_protocol p)
+{
+    return p == GAPI_PROTO_HTTP || p == GAPI_PROTO_HTTPS || p == GAPI_PROTO_TLS || p == GAPI_PROTO_TCP;
+}
+
+/* Why two listeners of one port can't both be, or NULL; the table of 3.1. A protocol that is not served yet
+ * conflicts all the same: a file must not change its meaning with the release that serves it. */
+static const char *conflict(const struct gapi_gw_listener *a, const struct gapi_gw_listener *b)
+{
+    if (a->spec->port.v != b->spec->port.v)
+        return NULL;
+    if (a->protocol == GAPI_PROTO_UDP && b->protocol == GAPI_PROTO_UDP)
+        return "ProtocolConflict";
+    if (!is_tcp_based(a->protocol) || !is_tcp_based(b->protocol))
+        return NULL;
+    if (a->protocol == GAPI_PROTO_TCP || b->protocol == GAPI_PROTO_TCP)
+        return "ProtocolConflict";
+    if ((a->protocol == GAPI_PROTO_HTTP) != (b->protocol == GAPI_PROTO_HTTP))
+        return "ProtocolConflict"; /* plain text and TLS on one port */
+    return str_eq(a->spec->hostname, b->spec->hostname) ? "HostnameConflict" : NULL;
+}
+
+/* Within one Gateway nobody wins. */
+static void find_conflicts(struct lower *l, struct gapi_gw *gw)
+{
+    for (size_t i = 0; i < gw->spec->listeners.n; i++)
+        for (size_t j = 0; j < gw->spec->listeners.n; j++) { /* at most 64 */
+            struct gapi_gw_listener *a = &gw->listeners[i], *b = &gw->listeners[j];
+            const char *reason = i == j || a->conflicted ? NULL : conflict(a, b);
+            if (!reason)
+                continue;
+            a->conflicted = true;
+            a->refused = (struct gapi_fault){
+                reason, arena_strf(l->arena, "conflicts with listener " STR_FMT " on port %u", STR_ARG(b->spec->name),
+                                   (unsigned)a->spec->port.v)};
+            diag_at(l->diags, DIAG_Conflict, a->spec->node, "give them different ports; neither is served like this",
+                    "listener " STR_FMT " (%s) conflicts with listener " STR_FMT " (" STR_FMT ") on port %u",
+                    STR_ARG(a->spec->name), a->spec->protocol.p, STR_ARG(b->spec->name), STR_ARG(b->spec->protocol),
+                    (unsigned)a->spec->port.v);
+        }
+}
+
+/* Kinds of routes of this release, by the protocols they may attach to. */
+static bool kind_fits(const struct gapi_route_kind *k, enum gapi_protocol p)
+{
+    return p == GAPI_PROTO_HTTP && str_eqc(k->group, GAPI_GROUP) && str_eqc(k->kind, "HTTPRoute");
+}
+
+static void judge_kinds(struct lower *l, struct gapi_gw_listener *gl)
+{
+    const struct gapi_allowed_routes *allowed = gl->spec->allowed_routes;
+    gl->http_routes = !allowed || allowed->kinds.n == 0;
+    for (size_t i = 0; allowed && i < allowed->kinds.n; i++) {
+        const struct gapi_route_kind *k = &allowed->kinds.v[i];
+        if (kind_fits(k, gl->protocol)) {
+            gl->http_routes = true;
+            continue;
+        }
+        if (!gl->refs.reason)
+            gl->refs = (struct gapi_fault){"InvalidRouteKinds",
+                                           arena_strf(l->arena, "allowedRoutes.kinds: " STR_FMT " can't attach to this listener",
+                                                      STR_ARG(k->kind))};
+        diag_at(l->diags, DIAG_NotServed, k->node, "HTTP listeners take HTTPRoute",
+                "routes of kind " STR_FMT " can't attach to a listener of protocol " STR_FMT, STR_ARG(k->kind),
+                STR_ARG(gl->spec->protocol));
+    }
+}
+
+static void judge_listener(struct lower *l, struct gapi_gw_listener *gl)
+{
+    if (gl->protocol == GAPI_PROTO_HTTP) {
+        judge_kinds(l, gl);
+        return;
+    }
+    gl->refused = (struct gapi_fault){"UnsupportedProtocol",
+                                      arena_strf(l->arena,
+                                                 gl->protocol == GAPI_PROTO_UNKNOWN ? "protocol " STR_FMT " is not known"
+                                                                                    : "protocol " STR_FMT " is not served yet",
+                                                 STR_ARG(gl->spec->protocol))};
+}
+
+static struct str listener_key(struct lower *l, const struct gapi_gw_listener *gl, const struct gapi_gw_address *a)
+{
+    const struct object *o = gl->gw->object;
+    if (gl->gw->addresses.n == 1)
+        return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name),
+                          STR_ARG(gl->spec->name));
+    return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT "@" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name),
+                      STR_ARG(gl->spec->name), STR_ARG(a->text));
+}
+
+static struct model_listener *make_listener(struct lower *l, struct gapi_gw_listener *gl, const struct gapi_gw_address *a)
+{
+    struct model_bind *b = model_bind(l->model, a->bind, (uint16_t)gl->spec->port.v);
+    struct model_listener *ml = model_listener_add(b, l->arena, listener_key(l, gl, a), gl->spec->hostname);
+    ml->name = str_skip(ml->key, strlen("Gateway/"));
+    ml->protocol = LISTENER_HTTP;
+    ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
+    struct model_listener *leader = lower_group_join(l, ml);
+    if (leader == ml) {
+        ml->index = l->gapi->n_groups++;
+        model_host(l->model, b, ml->hostname, ml); /* without routes too: isolation (5.1) */
+    } else {
+        diag_at(l->diags, DIAG_Shared, gl->spec->node,
+                "give the Gateways addresses or different hostnames if that is not wanted",
+                "shares port %u and host name " STR_FMT " with listener " STR_FMT " of Gateway " STR_FMT "/" STR_FMT
+                "; their routes are ranked together",
+                b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section), STR_ARG(leader->origin.ns),
+                STR_ARG(leader->origin.name));
+    }
+    return ml;
+}
+
+static void make_listeners(struct lower *l, struct gapi_gw *gw)
+{
+    for (size_t i = 0; i < gw->spec->listeners.n && !gw->refused.reason; i++) {
+        struct gapi_gw_listener *gl = &gw->listeners[i];
+        for (size_t j = 0; j < gw->addresses.n && !gl->refused.reason; j++)
+            *ARENA_PUSH(l->arena, &gl->bound) = make_listener(l, gl, &gw->addresses.v[j]);
+    }
+}
+
+/* ---- the Gateway --------------------------------------------------------------------------------------------- */
+
+/* Settings of other controllers that people write on Gateways: known, and said to be without effect. */
+static void tell_annotations(struct lower *l, const struct object *o)
+{
+    static const char *const PREFIX[] = {"proxy.istio.io/", "cert-manager.io/", "networking.istio.io/"};
+    const struct node *map = node_walk(o->root, "metadata.annotations");
+    for (size_t i = 0; map && i < map->n_kids; i++)
+        for (size_t j = 0; j < ARRAY_LEN(PREFIX); j++)
+            if (str_starts(map->kids[i]->key, str_c(PREFIX[j])))
+                diag_at(l->diags, DIAG_NotServed, map->kids[i], NULL, "annotation " STR_FMT " has no effect yet",
+                        STR_ARG(map->kids[i]->key));
+}
+
+static void add_gateway(struct lower *l, struct object *o)
+{
+    char buf[640];
+    const struct gapi_gateway *g = o->spec;
+    const struct gapi_class *class = gapi_class_of(l, g->spec->class_name, g->spec->node);
+    if (!class)
+        return;
+    struct gapi_gw *gw = arena_new(l->arena, struct gapi_gw);
+    *gw = (struct gapi_gw){.object = o, .spec = g->spec, .class = class};
+    gw->listeners = arena_new_n(l->arena, struct gapi_gw_listener, g->spec->listeners.n);
+    for (size_t i = 0; i < g->spec->listeners.n; i++) {
+        struct gapi_gw_listener *gl = &gw->listeners[i];
+        gl->gw = gw;
+        gl->spec = &g->spec->listeners.v[i];
+        gl->protocol = gapi_protocol_of(gl->spec->protocol);
+        map_init(&gl->namespaces, l->arena);
+        judge_listener(l, gl);
+    }
+    find_conflicts(l, gw);
+    tell_annotations(l, o);
+    if (class->fault.reason)
+        gw->refused = (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};
+    const struct gapi_infrastructure *inf = g->spec->infrastructure;
+    if (inf && inf->parameters_ref) {
+        gw->refused = gapi_parameters(l, inf->parameters_ref, o->ns);
+        if (gw->refused.reason)
+            diag_at(l->diags, DIAG_MissingReference, inf->parameters_ref->node, "the Gateway is not served like this", STR_FMT,
+                    STR_ARG(gw->refused.message));
+    }
+    read_addresses(l, gw);
+    map_put(&l->gapi->gateways, arena_str(l->arena, gapi_key(o->ns, o->name, buf, sizeof(buf))), gw);
+    *ARENA_PUSH(l->arena, &l->gapi->list) = gw;
+}
+
+static int by_gapi_order(const void *a, const void *b)
+{
+    return object_cmp_gapi(*(const struct object *const *)a, *(const struct object *const *)b);
+}
+
+void lower_gapi_gateways(struct lower *l)
+{
+    size_t n = l->store->n_by_kind[KIND_GATEWAY];
+    struct object **sorted = arena_new_n(l->arena, struct object *, n);
+    l->gapi = arena_new(l->arena, struct gapi_work);
+    map_init(&l->gapi->gateways, l->arena);
+    status_init(&l->gapi->status, l->arena, l->now_wall_us);
+    gapi_classes(l);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = l->store->by_kind[KIND_GATEWAY][i];
+    if (n > 1)
+        qsort(sorted, n, sizeof(struct object *), by_gapi_order);
+    for (size_t i = 0; i < n; i++)
+        add_gateway(l, sorted[i]);
+    assign_addresses(l);
+    for (size_t i = 0; i < l->gapi->list.n; i++)
+        make_listeners(l, l->gapi->list.v[i]);
+    l->gapi->placed = arena_new_n(l->arena, uint64_t, l->gapi->n_groups);
+}

@@ -1,0 +1,33 @@
+/*
+ * pool.h - addresses of the instance's addressPool, dealt out to Gateways that ask for none.
+ */
+#ifndef GH_LOWER_POOL_H
+#define GH_LOWER_POOL_H
+
+#include "shared/base/arena.h"
+#include "shared/base/hash.h"
+
+struct pool {
+    struct arena *arena;
+    struct map taken; /* text -> anything */
+    int family;       /* AF_INET, AF_INET6; 0 = no pool */
+    unsigned char base[16];
+    unsigned bits;    /* of the prefix */
+    uint64_t n, next; /* hosts in it; the next one to try, from 1 */
+};
+
+/* `cidr` empty: a pool that is none. False when it is no CIDR. */
+bool pool_init(struct pool *p, struct arena *a, struct str cidr);
+static inline bool pool_is(const struct pool *p)
+{
+    return p->family != 0;
+}
+/* Takes this address if it lies in the pool and nobody has it. */
+bool pool_take(struct pool *p, struct str address);
+/* The lowest free address; empty when all are taken. */
+struct str pool_next(struct pool *p);
+
+/* The canonical text of an IP address ("::1" for "0:0::1"), or the empty slice. */
+struct str ip_canonical(struct arena *a, struct str text);
+
+#endif
