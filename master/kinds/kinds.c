@@ -65,17 +65,17 @@ const struct kind_info *kind_find(struct str api_version, struct str kind, bool 
 {
     struct str group, version;
     split_api_version(api_version, &group, &version);
-    if (known_group)
-        *known_group = false;
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct kind_info *k = &KINDS[i];
-        if (!str_eqc(group, k->group))
-            continue;
-        if (known_group)
-            *known_group = true;
-        if (str_eqc(kind, k->kind) && listed(k->versions, version))
+        if (str_eqc(kind, k->kind) && str_eqc(group, k->group) && listed(k->versions, version)) {
+            if (known_group)
+                *known_group = true;
             return k;
+        }
     }
+    for (size_t i = 0; known_group && i < KIND_COUNT; i++)
+        if ((*known_group = str_eqc(group, KINDS[i].group)))
+            break;
     return NULL;
 }
 

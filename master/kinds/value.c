@@ -355,13 +355,14 @@ static bool decode_number(struct decoder *d, const struct field *f, const struct
 {
     if (n->type != NODE_INT && n->type != NODE_FLOAT)
         return wrong_type(d, f, n);
-    if (n->d != n->d) {
+    double v = n->type == NODE_INT ? (double)n->i : n->d;
+    if (v != v) {
         diag_at(d->diags, DIAG_BadValue, n, NULL, "is not a number");
         return false;
     }
-    if (!check_range(d, f, n, n->d, ""))
+    if (!check_range(d, f, n, v, ""))
         return false;
-    *(struct opt_num *)member = (struct opt_num){true, n->d};
+    *(struct opt_num *)member = (struct opt_num){true, v};
     return true;
 }
 

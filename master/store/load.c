@@ -14,8 +14,6 @@
 #include "shared/base/arena.h"
 #include "shared/base/clock.h"
 
-#include <stdio.h>
-
 #define DEFAULT_NAMESPACE "default"
 #define LIST_DEPTH        2 /* a List in a List is enough */
 
@@ -42,11 +40,19 @@ struct loader {
 
 /* ---- identity ---- */
 
+/* A random UUID (RFC 9562, version 4). */
 static struct str new_uid(struct loader *l)
 {
-    uint64_t a = rng_next(&l->rng), b = rng_next(&l->rng);
-    return arena_strf(l->arena, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-                      (unsigned)a & 0xfff, (unsigned)(b >> 48 & 0x3fff) | 0x8000, (unsigned long long)(b & 0xffffffffffffull));
+    static const char hex[] = "0123456789abcdef";
+    uint64_t bits[2] = {rng_next(&l->rng), rng_next(&l->rng)};
+    char *p = arena_alloc(l->arena, 37);
+    for (int i = 0, at = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20)
+            p[at++] = '-';
+        unsigned digit = bits[i / 16] >> (60 - 4 * (i % 16)) & 15;
+        p[at++] = hex[i == 12 ? 4 : i == 16 ? 8 | (digit & 3) : digit];
+    }
+    return str_of(p, 36);
 }
 
 static uint64_t whole_seconds(uint64_t us)

@@ -2,8 +2,6 @@
 #include "shared/base/arena.h"
 #include "shared/base/err.h"
 
-#include <stdio.h>
-
 #define MAGIC      "GHSTATE1"
 #define HEAD_SIZE  16 /* magic and checksum */
 #define CHECK_SEED 0x73746174u
@@ -24,24 +22,43 @@ void state_init(struct state *st, struct arena *a)
     map_init(&st->slots, a);
 }
 
+/* "group/kind/ns/name" at `p`, which has room for key_length. */
+static size_t key_length(const struct str part[4])
+{
+    return part[0].n + part[1].n + part[2].n + part[3].n + 3;
+}
+
+static void key_write(const struct str part[4], char *p)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            *p++ = '/';
+        if (part[i].n > 0)
+            memcpy(p, part[i].p, part[i].n);
+        p += part[i].n;
+    }
+}
+
 struct str state_key(struct arena *a, const struct state_object *o)
 {
-    return arena_strf(a, STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->kind_group), STR_ARG(o->kind),
-                      STR_ARG(o->ns), STR_ARG(o->name));
+    const struct str part[4] = {o->kind_group, o->kind, o->ns, o->name};
+    size_t n = key_length(part);
+    char *p = arena_alloc(a, n);
+    key_write(part, p);
+    return str_of(p, n);
 }
 
 struct state_object *state_find(const struct state *st, struct str group, struct str kind, struct str ns, struct str name)
 {
+    const struct str part[4] = {group, kind, ns, name};
     char small[512];
     struct buf b = {0};
-    int n = snprintf(small, sizeof(small), STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(group), STR_ARG(kind),
-                     STR_ARG(ns), STR_ARG(name));
-    struct str key = str_of(small, n > 0 ? (size_t)n : 0);
-    if (key.n >= sizeof(small)) {
-        buf_addf(&b, STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(group), STR_ARG(kind), STR_ARG(ns), STR_ARG(name));
-        key = buf_str(&b);
-    }
-    struct state_object *o = map_get(&st->objects, key);
+    size_t n = key_length(part);
+    char *p = n <= sizeof(small) ? small : buf_reserve(&b, n) ? b.p : NULL;
+    if (!p)
+        return NULL;
+    key_write(part, p);
+    struct state_object *o = map_get(&st->objects, str_of(p, n));
     buf_fini(&b);
     return o;
 }

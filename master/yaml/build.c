@@ -165,12 +165,10 @@ static void resolve(struct node *n)
         break;
     case '+': case '-': case '.':
     case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        if (read_int(s, &n->i)) {
+        if (read_int(s, &n->i))
             n->type = NODE_INT;
-            n->d = (double)n->i;
-        } else if (read_float(s, &n->d)) {
+        else if (read_float(s, &n->d))
             n->type = NODE_FLOAT;
-        }
         break;
     default: break;
     }
@@ -414,7 +412,7 @@ bool build_close(struct build *b)
         return false;
     if (n->type == NODE_MAP && !check_keys(b, f->base))
         return false;
-    n->n_kids = n_kids(b) - f->base;
+    n->n_kids = (uint32_t)(n_kids(b) - f->base);
     if (n->n_kids > 0) {
         n->kids = arena_new_n(b->arena, const struct node *, n->n_kids);
         for (size_t i = 0; i < n->n_kids; i++) {

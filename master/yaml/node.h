@@ -30,19 +30,21 @@ struct source {
 };
 
 struct node {
-    enum node_type type;
-    uint32_t line, column; /* of the value, from 1 */
-    const struct source *source;
     const struct node *parent; /* NULL for the root of a document */
+    const struct source *source;
     struct str key;            /* the key in the parent map; empty in a list or root */
+    struct str text;           /* scalars: the value's text; NUL-terminated */
+    const struct node **kids;  /* NODE_LIST and NODE_MAP, in file order */
+    union {
+        int64_t i;             /* NODE_INT, and 0/1 for NODE_BOOL */
+        double d;              /* NODE_FLOAT */
+    };
+    uint32_t n_kids;
+    uint32_t line, column;     /* of the value, from 1 */
     uint32_t key_line, key_column;
     uint32_t index;            /* position in the parent list or map */
-    struct str text;           /* scalars: the value's text; NUL-terminated */
-    bool quoted;               /* scalar written in quotes or as a block */
-    int64_t i;                 /* NODE_INT, and 0/1 for NODE_BOOL */
-    double d;                  /* NODE_FLOAT and NODE_INT */
-    const struct node **kids;  /* NODE_LIST and NODE_MAP, in file order */
-    size_t n_kids;
+    enum node_type type : 8;
+    bool quoted : 1;           /* scalar written in quotes or as a block */
 };
 
 /*
