@@ -6,6 +6,13 @@ include master/lower/local.mk
 include master/compile/local.mk
 include master/ctl/local.mk
 
+noinst_LIBRARIES += libmaster.a
+libmaster_a_SOURCES = \
+	%D%/build.h %D%/instance.h \
+	%D%/settings.c %D%/settings.h %D%/setting.def \
+	%D%/settle.c %D%/settle.h \
+	%D%/watch.c %D%/watch.h
+
 bin_PROGRAMS += gatehouse
 gatehouse_SOURCES = %D%/main.c
 gatehouse_LDADD = $(GATEHOUSE_LIBS)

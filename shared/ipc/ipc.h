@@ -27,11 +27,15 @@
 #include "shared/base/str.h"
 
 #define IPC_MAX_FDS  8
-#define IPC_MAX_TEXT 4096
+#define IPC_MAX_TEXT 8192
 
 /* Descriptors a child of the master is exec'd with, besides stderr (2) for its log. */
 #define IPC_FD_LINK  3 /* its end of the pair */
 #define IPC_FD_BOARD 4
+
+/* Names in the run directory. */
+#define RUN_ADMIN_SOCKET "admin.sock"   /* HTTP, as on the admin address; for the command line */
+#define RUN_PID_FILE     "gatehouse.pid" /* locked by the master while it runs */
 
 /* Bind ids of the listening sockets of the admin process (IPC_LISTENER). */
 #define IPC_BIND_ADMIN_TCP  1
@@ -73,7 +77,7 @@ struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STAT
     int32_t result;           /* 0; GH_E_EXISTS = nothing changed */
     uint32_t errors, warnings, objects;
 };                            /* + text: one line for the log */
-struct ipc_settings { uint32_t n_errors; uint32_t spare; };  /* compiler -> master; + text: key=value lines of tbl/master_setting.def */
+struct ipc_settings { uint32_t n_errors; uint32_t spare; };  /* compiler -> master; + text: key=value lines of master/setting.def */
 struct ipc_note { uint64_t generation; uint64_t wall_us; int32_t result; uint32_t spare; }; /* + text: one sentence */
 /* master -> child; 1 descriptor: a unix SOCK_SEQPACKET socket, bound in the run dir, not yet listening.
  *

@@ -1,3 +1,4 @@
+include tests/fuzz/watch.mk
 include tests/fuzz/ipc.mk
 include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
