@@ -7,8 +7,8 @@
  */
 #include "master/kinds/core_service.h"
 #include "master/lower/istio.h"
+#include "master/lower/pool.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 struct istio_work *istio_work(struct lower *l)
@@ -187,16 +187,8 @@ static struct str bind_address(struct lower *l, struct str bind)
 {
     if (istio_address_is_unix(bind))
         return arena_strf(l->arena, "unix:" STR_FMT, STR_ARG(str_skip(bind, strlen("unix://"))));
-    char text[INET6_ADDRSTRLEN] = "", plain[INET6_ADDRSTRLEN];
-    unsigned char addr[16];
-    if (bind.n == 0 || bind.n >= sizeof(plain))
-        return STR_NONE;
-    memcpy(plain, bind.p, bind.n);
-    plain[bind.n] = '\0';
-    int family = strchr(plain, ':') ? AF_INET6 : AF_INET;
-    if (inet_pton(family, plain, addr) != 1 || !inet_ntop(family, addr, text, sizeof(text)))
-        return bind;
-    return arena_str(l->arena, str_c(text));
+    struct str canonical = ip_canonical(l->arena, bind);
+    return str_eqc(canonical, "::") ? STR_NONE : canonical.n ? canonical : bind;
 }
 
 /* ---- one server ---------------------------------------------------------------------------------------- */

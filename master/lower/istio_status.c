@@ -5,8 +5,8 @@
  * Accepted: the object is valid and meant for this instance. Programmed: it serves traffic, as far as this
  * machine is concerned (the status is published when every worker has the generation).
  */
-#include "master/lower/condition.h"
 #include "master/lower/istio.h"
+#include "master/lower/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,31 +24,29 @@ struct verdicts {
     struct str detail;                     /* message of Programmed; empty = the state's own sentence */
 };
 
-static void add_conditions(struct lower *l, struct buf *out, const struct object *o, const struct verdicts *v)
+/* The store is filled by load and only read here, but for the verdict and the status. */
+static struct object *writable(const struct object *o)
 {
-    bool accepted = v->accepted == ISTIO_Programmed, programmed = v->programmed == ISTIO_Programmed;
-    struct condition a = {.type = "Accepted", .is_true = accepted, .reason = accepted ? "Accepted" : STATES[v->accepted].name,
-                          .message = str_c(accepted ? "the object is valid" : STATES[v->accepted].text)};
-    struct condition p = {.type = "Programmed", .is_true = programmed, .reason = STATES[v->programmed].name,
-                          .message = v->detail.n ? v->detail : str_c(STATES[v->programmed].text)};
-    buf_addc(out, "{\"conditions\":[");
-    condition_add(out, o->prev_status_json, &a, o->generation, l->now_wall_us);
-    buf_addch(out, ',');
-    condition_add(out, o->prev_status_json, &p, o->generation, l->now_wall_us);
-    buf_addf(out, "],\"observedGeneration\":%llu", (unsigned long long)o->generation);
+    return (struct object *)(uintptr_t)o;
 }
 
-/* The store is filled by load and only read here, but for this member. */
-static void set_status(struct lower *l, const struct object *o, struct buf *text)
+static void begin(struct status_writer *w, const struct object *o, const struct verdicts *v)
 {
-    buf_addch(text, '}');
-    ((struct object *)(uintptr_t)o)->status_json = arena_str(l->arena, buf_str(text));
-    buf_clear(text);
+    struct conds cs = {.n = 0};
+    bool accepted = v->accepted == ISTIO_Programmed, programmed = v->programmed == ISTIO_Programmed;
+    cond_set(&cs, "Accepted", accepted ? COND_TRUE : COND_FALSE, accepted ? "Accepted" : STATES[v->accepted].name,
+             str_c(accepted ? "the object is valid" : STATES[v->accepted].text));
+    cond_set(&cs, "Programmed", programmed ? COND_TRUE : COND_FALSE, STATES[v->programmed].name,
+             v->detail.n ? v->detail : str_c(STATES[v->programmed].text));
+    status_begin(w, writable(o));
+    buf_addc(&w->out, "\"conditions\":");
+    status_conditions(w, &cs, STR_NONE, STR_NONE);
+    buf_addf(&w->out, ",\"observedGeneration\":%llu", (unsigned long long)o->generation);
 }
 
 static void set_unserved(const struct object *o)
 {
-    ((struct object *)(uintptr_t)o)->verdict = VERDICT_UNSERVED;
+    writable(o)->verdict = VERDICT_UNSERVED;
 }
 
 /* ---- Gateway --------------------------------------------------------------------------------------------- */
@@ -85,7 +83,7 @@ static void add_servers(struct buf *out, const struct istio_gw *g)
     buf_addch(out, ']');
 }
 
-static void gateway_status(struct lower *l, struct istio_gw *g, struct buf *text)
+static void gateway_status(struct lower *l, struct istio_gw *g, struct status_writer *w)
 {
     struct verdicts v = {g->selected ? ISTIO_Programmed : ISTIO_NotSelected, ISTIO_Programmed, STR_NONE};
     size_t n_programmed = 0, n_unserved = 0;
@@ -103,9 +101,9 @@ static void gateway_status(struct lower *l, struct istio_gw *g, struct buf *text
         v.detail = arena_strf(l->arena, "%zu of %zu servers listen; " STR_FMT, n_programmed, g->n_servers, STR_ARG(v.detail));
     if (n_unserved == g->n_servers && g->selected)
         set_unserved(g->object);
-    add_conditions(l, text, g->object, &v);
-    add_servers(text, g);
-    set_status(l, g->object, text);
+    begin(w, g->object, &v);
+    add_servers(&w->out, g);
+    status_end(w);
 }
 
 /* ---- VirtualService ----------------------------------------------------------------------------------------- */
@@ -115,7 +113,7 @@ static int text_cmp(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static void vs_status(struct lower *l, struct istio_vs *vs, struct buf *text)
+static void vs_status(struct lower *l, struct istio_vs *vs, struct status_writer *w)
 {
     struct verdicts v = {ISTIO_Programmed, vs->state, STR_NONE};
     if (vs->state == ISTIO_NotServed)
@@ -123,22 +121,22 @@ static void vs_status(struct lower *l, struct istio_vs *vs, struct buf *text)
     if (vs->state == ISTIO_Programmed && vs->n_unresolved + vs->n_missing)
         v.detail = arena_strf(l->arena, "traffic is served, but %zu destinations and %zu gateways are missing",
                               vs->n_unresolved, vs->n_missing);
-    add_conditions(l, text, vs->object, &v);
-    buf_addc(text, ",\"boundGateways\":[");
+    begin(w, vs->object, &v);
+    buf_addc(&w->out, ",\"boundGateways\":[");
     if (vs->bound.n > 1)
         qsort(vs->bound.v, vs->bound.n, sizeof(*vs->bound.v), text_cmp);
     for (size_t i = 0; i < vs->bound.n; i++) {
         if (i)
-            buf_addch(text, ',');
-        buf_json(text, vs->bound.v[i]);
+            buf_addch(&w->out, ',');
+        buf_json(&w->out, vs->bound.v[i]);
     }
-    buf_addch(text, ']');
-    set_status(l, vs->object, text);
+    buf_addch(&w->out, ']');
+    status_end(w);
 }
 
 /* ---- ServiceEntry --------------------------------------------------------------------------------------------- */
 
-static void entry_status(struct lower *l, const struct object *o, struct buf *text)
+static void entry_status(struct lower *l, const struct object *o, struct status_writer *w)
 {
     const struct istio_se_spec *s = ((const struct istio_service_entry *)o->spec)->spec;
     struct verdicts v = {ISTIO_Programmed, ISTIO_Programmed, STR("the service is known to this instance")};
@@ -150,19 +148,20 @@ static void entry_status(struct lower *l, const struct object *o, struct buf *te
         v.programmed = ISTIO_NotVisible;
         v.detail = STR_NONE;
     }
-    add_conditions(l, text, o, &v);
-    set_status(l, o, text);
+    begin(w, o, &v);
+    status_end(w);
 }
 
 void lower_istio_status(struct lower *l)
 {
-    struct istio_work *w = istio_work(l);
-    struct buf text = {0};
-    for (size_t i = 0; i < w->gw.n; i++)
-        gateway_status(l, w->gw.v[i], &text);
-    for (size_t i = 0; i < w->vs.n; i++)
-        vs_status(l, w->vs.v[i], &text);
+    struct istio_work *work = istio_work(l);
+    struct status_writer w;
+    status_init(&w, l->arena, l->now_wall_us);
+    for (size_t i = 0; i < work->gw.n; i++)
+        gateway_status(l, work->gw.v[i], &w);
+    for (size_t i = 0; i < work->vs.n; i++)
+        vs_status(l, work->vs.v[i], &w);
     for (size_t i = 0; i < l->store->n_by_kind[KIND_SERVICE_ENTRY]; i++)
-        entry_status(l, l->store->by_kind[KIND_SERVICE_ENTRY][i], &text);
-    buf_fini(&text);
+        entry_status(l, l->store->by_kind[KIND_SERVICE_ENTRY][i], &w);
+    status_fini(&w);
 }
