@@ -1,0 +1,11 @@
+# Golden tests: the configuration language as data. `make bless` rewrites the expected files.
+check_PROGRAMS += tests/golden/golden_model
+tests_golden_golden_model_SOURCES = %D%/golden_model.c
+tests_golden_golden_model_LDADD = liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a \
+	$(YAML_LIBS) $(PCRE2_LIBS)
+EXTRA_DIST += %D%/run %D%/check %D%/model
+TESTS += tests/golden/check
+
+.PHONY: bless
+bless: tests/golden/golden_model
+	$(top_srcdir)/tests/golden/run --bless tests/golden/golden_model

@@ -1,0 +1,158 @@
+/*
+ * golden_model.c - what a configuration becomes, as text: for tests/golden/run.
+ *
+ *   golden_model DIR
+ *
+ * reads DIR/in (every YAML file below it) and writes three sections to stdout, each behind a line "== NAME":
+ * model (model_dump), status (one object per line), findings (diag_text). DIR/options may hold lines:
+ *
+ *   pool=127.0.1.0/24            the instance's addressPool
+ *   controller=example.com/x     a controller that is ours, beside the defaults
+ *   refuse=ADDRESS|PORT|ERRNO    binding fails so; ADDRESS empty = all addresses
+ *   previous=KIND/NS/NAME JSON   the status the object had before
+ *
+ * The clock stands still, so that equal input gives equal text.
+ */
+#include "master/lower/lower.h"
+#include "master/store/load.h"
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NOW "2026-01-01T00:00:00Z"
+
+struct refusal {
+    struct str address;
+    uint16_t port;
+    int error;
+};
+struct golden {
+    struct arena arena;
+    struct instance instance;
+    struct { struct refusal *v; size_t n, cap; } refusals;
+    struct { struct str *v; size_t n, cap; } controllers, previous;
+};
+
+static int refuse(void *ctx, struct str address, uint16_t port)
+{
+    const struct golden *g = ctx;
+    for (size_t i = 0; i < g->refusals.n; i++)
+        if (g->refusals.v[i].port == port && str_eq(g->refusals.v[i].address, address))
+            return g->refusals.v[i].error;
+    return 0;
+}
+
+static struct str read_file(struct arena *a, const char *path)
+{
+    struct buf b = {0};
+    char chunk[4096];
+    FILE *f = fopen(path, "r");
+    for (size_t n; f && (n = fread(chunk, 1, sizeof(chunk), f)) > 0;)
+        buf_add(&b, chunk, n);
+    if (f)
+        fclose(f);
+    struct str s = arena_str(a, buf_str(&b));
+    buf_fini(&b);
+    return s;
+}
+
+static void read_option(struct golden *g, struct str line)
+{
+    struct str value, address, port, error;
+    uint64_t p = 0, e = 0;
+    ptrdiff_t eq = str_chr(line, '=');
+    if (eq < 0)
+        return;
+    value = str_skip(line, (size_t)eq + 1);
+    if (str_starts(line, STR("pool="))) {
+        g->instance.address_pool = value;
+    } else if (str_starts(line, STR("controller="))) {
+        *ARENA_PUSH(&g->arena, &g->controllers) = value;
+    } else if (str_starts(line, STR("previous="))) {
+        *ARENA_PUSH(&g->arena, &g->previous) = value;
+    } else if (str_starts(line, STR("refuse="))) {
+        if (!str_split(&value, '|', &address) || !str_split(&value, '|', &port) || !str_split(&value, '|', &error) ||
+            !str_u64(port, &p) || !str_u64(error, &e))
+            die("options: " STR_FMT, STR_ARG(line));
+        *ARENA_PUSH(&g->arena, &g->refusals) = (struct refusal){address, (uint16_t)p, (int)e};
+    }
+}
+
+static void read_options(struct golden *g)
+{
+    static struct str_pair labels[] = {{{"istio", 5}, {"ingressgateway", 14}}};
+    struct str text = read_file(&g->arena, "options"), line;
+    g->instance = (struct instance){.ns = STR("istio-system"), .cluster_domain = STR("cluster.local")};
+    g->instance.labels = (struct str_map){labels, 1};
+    *ARENA_PUSH(&g->arena, &g->controllers) = STR("gatehouse.dev/gateway-controller");
+    *ARENA_PUSH(&g->arena, &g->controllers) = STR("istio.io/gateway-controller");
+    while (str_split(&text, '\n', &line))
+        read_option(g, line);
+    g->instance.controllers = (struct str_list){g->controllers.v, g->controllers.n};
+}
+
+/* "KIND/NS/NAME"; two APIs have a Gateway: Istio's has its group behind the kind. */
+static struct str identity(struct arena *a, const struct object *o)
+{
+    bool istio = str_c(o->kind->group).n && str_ends(str_c(o->kind->group), STR("istio.io"));
+    return arena_strf(a, "%s%s%s/" STR_FMT "/" STR_FMT, o->kind->kind, istio ? "." : "", istio ? o->kind->group : "",
+                      STR_ARG(o->ns), STR_ARG(o->name));
+}
+
+static void set_previous(struct golden *g, struct store *st)
+{
+    for (size_t i = 0; i < g->previous.n; i++) {
+        ptrdiff_t space = str_chr(g->previous.v[i], ' ');
+        for (size_t j = 0; j < st->n_all && space > 0; j++)
+            if (str_eq(identity(&g->arena, st->all[j]), str_head(g->previous.v[i], (size_t)space)))
+                st->all[j]->prev_status_json = str_skip(g->previous.v[i], (size_t)space + 1);
+    }
+}
+
+static void print(struct golden *g, const struct model *m, const struct store *st, struct diags *ds)
+{
+    struct buf out = {0};
+    const char *fault = model_check(m);
+    if (fault)
+        buf_addf(&out, "MODEL IS BROKEN: %s\n", fault);
+    buf_addc(&out, "== model\n");
+    model_dump(m, &out);
+    buf_addc(&out, "== status\n");
+    for (size_t i = 0; i < st->n_all; i++)
+        if (st->all[i]->status_json.n)
+            buf_addf(&out, STR_FMT " " STR_FMT "\n", STR_ARG(identity(&g->arena, st->all[i])), STR_ARG(st->all[i]->status_json));
+    buf_addc(&out, "== findings\n");
+    diags_sort(ds);
+    for (size_t i = 0; i < ds->n; i++)
+        diag_text(&ds->v[i], &out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_fini(&out);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const paths[] = {"in"};
+    struct golden g = {.instance = {0}};
+    struct diags ds;
+    struct store st;
+    struct model m;
+    struct load_stats stats;
+    uint64_t now;
+    if (argc != 2 || chdir(argv[1]) != 0)
+        die("usage: golden_model DIR");
+    must(clock_parse(STR(NOW), &now));
+    arena_init(&g.arena, 0, NULL);
+    read_options(&g);
+    diags_init(&ds, &g.arena);
+    load_all(&st, &g.arena, &ds, &(struct load_input){.paths = paths, .n_paths = 1}, &stats);
+    set_previous(&g, &st);
+    model_init(&m, &g.arena);
+    struct lower l = {.arena = &g.arena, .store = &st, .model = &m, .diags = &ds, .instance = &g.instance,
+                      .now_wall_us = now, .bind = refuse, .bind_ctx = &g};
+    lower_all(&l);
+    print(&g, &m, &st, &ds);
+    arena_fini(&g.arena);
+    return 0;
+}
