@@ -4,3 +4,4 @@ include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
 include tests/fuzz/h1.mk
 include tests/fuzz/http.mk
+include tests/fuzz/snap.mk
