@@ -132,6 +132,11 @@ void *arena_alloc(struct arena *a, size_t n)
     return p ? memset(p, 0, n) : NULL;
 }
 
+void *arena_room(struct arena *a, size_t n)
+{
+    return piece(a, n, ALIGNMENT);
+}
+
 void *arena_array(struct arena *a, size_t n, size_t elem)
 {
     size_t bytes;

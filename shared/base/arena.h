@@ -34,6 +34,7 @@ void arena_fini(struct arena *a);
 void arena_reset(struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t n);
+void *arena_room(struct arena *a, size_t n); /* as arena_alloc, not zeroed: for buffers */
 void *arena_array(struct arena *a, size_t n, size_t elem); /* checked multiplication */
 struct str arena_str(struct arena *a, struct str s);       /* copy, NUL-terminated behind s.n */
 struct str arena_strf(struct arena *a, const char *fmt, ...) GH_PRINTF(2, 3);

@@ -16,7 +16,7 @@
  *     of its stream (`arena`, the exchange's) and is valid as long as that.
  *  2. Bytes given to send_body stay valid until the outermost callback of the loop returns; slices of a
  *     head given to send_head are used up when it returns.
- *  3. After on_abort the stream is gone: no op may be called but release.
+ *  3. After on_abort the stream is gone: no op may be called but release. (Client side: see on_abort.)
  *  4. The exchange calls release exactly once for each stream it was given; after that neither side
  *     calls the other. What the codec still owes the peer (the rest of an upload, a lingering close, a
  *     pooled connection) is its own affair.
@@ -52,8 +52,9 @@ struct stream_events {
     void (*on_body)(struct stream *s, const char *data, size_t n, bool end); /* n may be 0 with end */
     void (*on_trailers)(struct stream *s, struct http_field *f, size_t n);   /* and the end */
     void (*on_writable)(struct stream *s);
-    /* The other end, or the message, is no good any more. Client side: CLIENT_ABORT, BAD_REQUEST in a body ...;
-     * upstream: UPSTREAM_RESET, UPSTREAM_PROTOCOL ...; see STREAM_F_ for what had happened by then. */
+    /* The other end, or the message, is no good any more. Upstream: UPSTREAM_RESET, UPSTREAM_PROTOCOL ..., see
+     * STREAM_F_ for what had happened by then. Client side: CLIENT_ABORT, CLIENT_SLOW_READER: nobody is
+     * there; BAD_REQUEST, CLIENT_TIMEOUT (in the body): an answer may still be sent if none was begun. */
     void (*on_abort)(struct stream *s, enum reason why);
 };
 

@@ -1,0 +1,7 @@
+noinst_LIBRARIES += libwhttp.a
+libwhttp_a_SOURCES = \
+	%D%/codec.h \
+	%D%/exchange.c %D%/exchange.h \
+	%D%/head.c %D%/head.h \
+	%D%/live.c %D%/live.h \
+	%D%/pipe.c %D%/pipe.h

@@ -3,7 +3,7 @@
 #include "worker/net/outq.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -282,6 +282,18 @@ size_t conn_queued(const struct conn *c)
     return c->queue.n + (c->out ? c->out->bytes : 0);
 }
 
+bool conn_unheard(const struct conn *c, uint64_t before)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    if (c->sent <= before)
+        return true;
+    /* A peer that has closed answers with a reset that acknowledges nothing. The SYN counts as one. */
+    return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           len >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) &&
+           info.tcpi_bytes_acked <= before + 1;
+}
+
 bool conn_full(struct conn *c)
 {
     if (conn_queued(c) < c->net->high_water || (c->flags & CONN_F_DEAD))
@@ -433,6 +445,10 @@ void conn_read_again(struct net *n)
         struct conn *c = LIST_ITEM(now.next, struct conn, node);
         list_del(&c->node);
         net_enter(n);
+        if (c->flags & CONN_F_KICK) {
+            c->flags &= (uint16_t)~CONN_F_KICK;
+            c->ev->on_kick(c);
+        }
         pump_read(c);
         net_leave(n);
     }
@@ -450,6 +466,14 @@ void conn_resume(struct conn *c, enum conn_pause why)
     c->paused &= (uint8_t)~why;
     if (!c->paused && (c->flags & CONN_F_READABLE) && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
         read_later(c);
+}
+
+void conn_kick(struct conn *c)
+{
+    if (c->flags & (CONN_F_CLOSED | CONN_F_DEAD))
+        return;
+    c->flags |= CONN_F_KICK;
+    read_later(c);
 }
 
 /* --- end --------------------------------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ struct conn_events {
     void (*on_read)(struct conn *c, char *data, size_t n);
     void (*on_end)(struct conn *c);              /* the peer will send nothing more */
     void (*on_writable)(struct conn *c);         /* not full any longer; only after conn_full said so */
+    void (*on_kick)(struct conn *c);             /* conn_kick asked for it */
     void (*on_error)(struct conn *c, int err);   /* errno value; nothing can be read or written */
     void (*on_closed)(struct conn *c);           /* memory may go */
 };
@@ -63,6 +64,7 @@ enum {
     CONN_F_READABLE = 1 << 9,   /* the socket may have bytes */
     CONN_F_HUP = 1 << 10,       /* the end or an error is behind them: read on until it shows */
     CONN_F_WATCH_OUT = 1 << 11, /* EPOLLOUT is watched too */
+    CONN_F_KICK = 1 << 12,      /* on_kick is due */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -99,6 +101,9 @@ void conn_write(struct conn *c, const void *data, size_t n);
 char *conn_room(struct conn *c, size_t n);
 /* The last `unused` bytes of what conn_room gave were not needed. */
 void conn_room_back(struct conn *c, size_t unused);
+/* Certainly no byte behind the first `before` that were sent has reached the peer's kernel. After an error
+ * it tells whether a request may be sent once more. */
+bool conn_unheard(const struct conn *c, uint64_t before);
 /* Bytes that the kernel has not taken. */
 size_t conn_queued(const struct conn *c);
 /* More than the limit is queued: stop giving; on_writable follows. */
@@ -106,6 +111,8 @@ bool conn_full(struct conn *c);
 
 void conn_pause(struct conn *c, enum conn_pause why);
 void conn_resume(struct conn *c, enum conn_pause why);
+/* on_kick comes later in this turn of the loop: for work that must not be done where it was found. */
+void conn_kick(struct conn *c);
 
 /* Closes our side once everything is written. */
 void conn_shutdown(struct conn *c);

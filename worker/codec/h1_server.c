@@ -1,0 +1,934 @@
+#include "worker/codec/h1_server.h"
+#include "shared/base/err.h"
+#include "worker/codec/h1_message.h"
+#include <stdlib.h>
+
+#define CHECK_MS     1000 /* between looks at the timers of a running request */
+#define CALM_CHECK_MS 5000 /* ... while there is nothing to measure */
+#define HEAD_FIRST   2048 /* bytes of a head buffer at first */
+#define EXTRA_FIELDS 12   /* room for fields that the gateway adds */
+#define SMALL_ANSWER (32u * 1024) /* fits into any socket's buffer */
+
+enum rx {
+    RX_IDLE,     /* between requests */
+    RX_HEAD,
+    RX_LENGTH,   /* work->left bytes of content to come */
+    RX_CHUNKED,
+    RX_TRAILERS,
+    RX_DONE,     /* the request is complete; what comes is for later */
+    RX_DISCARD,  /* answered; the rest of the upload (work->left) is thrown away */
+    RX_TUNNEL,
+    RX_LINGER,   /* our side is closed: input is thrown away until the end, or for a moment */
+    RX_CLOSING,  /* closes when all is written */
+};
+
+enum tx {
+    TX_NONE,     /* no final head sent */
+    TX_BODY,     /* see work->out */
+    TX_TUNNEL,
+    TX_DONE,
+};
+
+/* What a request needs while it runs. */
+struct h1_work {
+    struct h1_parser parser;
+    struct h1_head h1;
+    struct http_head head;
+    struct h1_chunked chunked;
+    struct h1_out out;
+    struct str buf;      /* the head, or the trailers, so far; in the arena */
+    size_t cap;
+    uint64_t left;       /* RX_LENGTH, RX_DISCARD */
+    uint64_t got;        /* bytes of content */
+    uint8_t minor;       /* of the request; 1 before it is known */
+    bool continued;      /* 100 was passed on */
+    bool own_fields;     /* h1.fields is ours, not all->fields */
+};
+
+static const struct stream_ops OPS;
+static struct h1_server *of_stream(struct stream *s)
+{
+    return CONTAINER_OF(s, struct h1_server, stream);
+}
+
+static bool receiving(const struct h1_server *s)
+{
+    return s->rx >= RX_LENGTH && s->rx <= RX_TRAILERS;
+}
+
+/* --- connections -------------------------------------------------------------------------------- */
+
+static void to_list(struct h1_server *s, struct list *l)
+{
+    list_del(&s->node);
+    list_push(l, &s->node);
+}
+
+static void leave_idle(struct h1_server *s)
+{
+    if (s->rx != RX_IDLE)
+        return;
+    s->all->n_idle--;
+    to_list(s, &s->all->busy);
+}
+
+/* Whatever is not written is lost. */
+static void close_now(struct h1_server *s)
+{
+    leave_idle(s);
+    s->rx = RX_CLOSING;
+    timer_stop(&s->timer);
+    chunkq_clear(&s->ahead, &s->c.net->chunks);
+    conn_close(&s->c);
+}
+
+static void free_work(struct h1_server *s)
+{
+    if (!s->work)
+        return;
+    slab_put(&s->all->works, s->work);
+    s->work = NULL;
+}
+
+static void on_closed(struct conn *c)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    struct h1_servers *all = s->all;
+    must(!s->stream.user);
+    timer_close(&s->timer);
+    list_del(&s->node);
+    free_work(s);
+    all->n--;
+    board_add(&all->net->count->client_active, (uint64_t)-1);
+    slab_put(&all->conns, s);
+}
+
+static void go_idle(struct h1_server *s)
+{
+    s->rx = RX_IDLE;
+    s->tx = TX_NONE;
+    s->all->n_idle++;
+    to_list(s, &s->all->idle);
+    s->since_ms = s->c.net->now_ms;
+    /* An answer that the client has not taken is watched like a running one. */
+    uint32_t wait = conn_queued(&s->c) > SMALL_ANSWER ? CHECK_MS : s->all->settings.idle_timeout_ms;
+    timer_set(&s->c.net->timers, &s->timer, s->since_ms + wait);
+}
+
+static void start_rates(struct h1_server *s)
+{
+    s->mark_ms = s->c.net->now_ms;
+    s->mark_sent = s->c.sent;
+    s->body_credit_ms = (int32_t)s->all->settings.body_grace_ms;
+    s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
+    timer_set(&s->c.net->timers, &s->timer, s->mark_ms + CHECK_MS);
+}
+
+/* Our side is closed once the answer is written; the client's bytes are thrown away meanwhile. */
+static void linger(struct h1_server *s)
+{
+    leave_idle(s);
+    s->rx = RX_LINGER;
+    s->since_ms = s->c.net->now_ms;
+    s->requests = 0; /* counts what is thrown away */
+    chunkq_clear(&s->ahead, &s->c.net->chunks);
+    if (s->c.flags & CONN_F_END) {
+        s->rx = RX_CLOSING;
+        conn_finish(&s->c);
+    } else {
+        conn_shutdown(&s->c);
+        conn_resume(&s->c, CONN_PAUSE_PEER);
+        conn_resume(&s->c, CONN_PAUSE_CODEC);
+    }
+}
+
+static void finish(struct h1_server *s)
+{
+    leave_idle(s);
+    s->rx = RX_CLOSING;
+    chunkq_clear(&s->ahead, &s->c.net->chunks);
+    conn_finish(&s->c);
+}
+
+/* --- the request head ----------------------------------------------------------------------------- */
+
+static bool begin_request(struct h1_server *s)
+{
+    struct h1_servers *all = s->all;
+    struct h1_work *w = slab_get(&all->works);
+    if (!w || !all->host->open(all->host, &s->stream)) {
+        if (w)
+            slab_put(&all->works, w);
+        close_now(s);
+        return false;
+    }
+    leave_idle(s);
+    s->work = w;
+    s->rx = RX_HEAD;
+    s->tx = TX_NONE;
+    s->keep = false;
+    s->stream.flags = s->c.flags & CONN_F_END ? STREAM_F_HALF : 0;
+    s->since_ms = s->c.net->now_ms;
+    s->requests++;
+    start_rates(s);
+    w->buf = STR_NONE;
+    w->cap = 0;
+    w->got = w->left = 0;
+    w->minor = 1;
+    w->continued = w->own_fields = false;
+    h1_parser_request(&w->parser, &w->h1, all->fields, all->settings.limits.max_fields, &all->settings.limits);
+    return true;
+}
+
+/* The answer of the exchange ends the connection; nothing more is read. */
+static void refuse(struct h1_server *s, enum reason why, const char *text)
+{
+    s->bad = true;
+    s->rx = RX_DONE;
+    s->all->host->refuse(s->all->host, &s->stream, why, text);
+}
+
+static void fill_head(struct h1_work *w)
+{
+    const struct h1_head *from = &w->h1;
+    struct http_head *h = &w->head;
+    h->method = from->method;
+    h->method_id = from->method_id;
+    h->authority = from->authority;
+    h->host = from->host;
+    h->path = from->parts.path;
+    h->query = from->parts.query;
+    h->https = false;
+    h->status = 0;
+    h->reason = STR_NONE;
+    h->major = 1;
+    h->minor = from->minor;
+    h->body = from->body == H1_BODY_CHUNKED  ? BODY_STREAM
+              : from->body == H1_BODY_LENGTH ? BODY_LENGTH
+                                             : BODY_NONE;
+    h->has_length = from->has_length;
+    h->length = from->length;
+    h->upgrade = from->upgrade;
+    h->upgrade_to = from->upgrade_to;
+    h->expect_continue = from->expect_continue;
+    h->te_trailers = from->te_trailers;
+    h->close = false;
+    h->fields = from->fields;
+    h->n_fields = from->n_fields;
+}
+
+/* The lines move from the array that all connections share to one of this request, with room for more. */
+static bool own_fields(struct h1_server *s, uint16_t n, uint16_t cap)
+{
+    struct h1_work *w = s->work;
+    if (w->own_fields)
+        return true;
+    struct http_field *f = arena_room(s->stream.arena, cap * sizeof(*f));
+    if (!f)
+        return false;
+    memcpy(f, w->h1.fields, n * sizeof(*f));
+    w->h1.fields = f;
+    w->own_fields = true;
+    return true;
+}
+
+static void head_done(struct h1_server *s)
+{
+    struct h1_work *w = s->work;
+    uint16_t n = w->h1.n_fields, cap = w->own_fields ? s->all->settings.limits.max_fields : n + EXTRA_FIELDS;
+    if (!own_fields(s, n, cap)) {
+        refuse(s, REASON_MEMORY, NULL);
+        return;
+    }
+    fill_head(w);
+    w->minor = w->h1.minor;
+    w->head.cap_fields = GH_MAX(cap, n);
+    switch ((enum h1_body)w->h1.body) {
+    case H1_BODY_LENGTH:
+        w->left = w->h1.length;
+        s->rx = w->left ? RX_LENGTH : RX_DONE;
+        break;
+    case H1_BODY_CHUNKED:
+        w->chunked = (struct h1_chunked){0};
+        s->rx = RX_CHUNKED;
+        break;
+    default:
+        s->rx = RX_DONE;
+    }
+    s->stream.ev->on_head(&s->stream, &w->head, s->rx == RX_DONE);
+}
+
+/* More room behind `len` bytes; at least doubles. */
+static bool grow_buf(struct h1_server *s, size_t want)
+{
+    struct h1_work *w = s->work;
+    size_t max = (size_t)s->all->settings.limits.max_head + 2;
+    size_t cap = GH_MAX(w->cap ? w->cap * 2 : HEAD_FIRST, w->cap ? 0 : GH_MIN(want, (size_t)HEAD_FIRST));
+    cap = GH_MIN(cap, max);
+    if (cap <= w->cap)
+        return false;
+    char *p = arena_room(s->stream.arena, cap);
+    if (!p)
+        return false;
+    if (w->buf.n)
+        memcpy(p, w->buf.p, w->buf.n);
+    w->buf.p = p;
+    w->cap = cap;
+    return true;
+}
+
+/* Appends to work->buf and parses, until the head (or the trailers) is complete or the bytes are used
+ * up. *used counts those of `data` that belong to it. */
+static enum h1_result parse_some(struct h1_server *s, const char *data, size_t n, size_t *used)
+{
+    struct h1_work *w = s->work;
+    enum h1_result r = H1_MORE;
+    *used = 0;
+    while (*used < n && r == H1_MORE) {
+        if (w->buf.n == w->cap && !grow_buf(s, n))
+            return H1_ERROR;
+        size_t k = GH_MIN(n - *used, w->cap - w->buf.n);
+        memcpy((char *)(uintptr_t)w->buf.p + w->buf.n, data + *used, k);
+        w->buf.n += k;
+        *used += k;
+        r = h1_parse(&w->parser, w->buf.p, w->buf.n);
+    }
+    if (r == H1_DONE)
+        *used -= w->buf.n - w->parser.used;
+    return r;
+}
+
+static size_t take_head(struct h1_server *s, const char *data, size_t n)
+{
+    struct h1_work *w = s->work;
+    size_t used;
+    switch (parse_some(s, data, n, &used)) {
+    case H1_MORE:
+        /* The array of all connections is the next one's now; one line may be half-read. */
+        if (!own_fields(s, GH_MIN(w->h1.n_fields + 1, s->all->settings.limits.max_fields),
+                        s->all->settings.limits.max_fields))
+            refuse(s, REASON_MEMORY, NULL);
+        else
+            timer_set(&s->c.net->timers, &s->timer,
+                      GH_MIN(s->timer.deadline_ms, s->since_ms + s->all->settings.header_timeout_ms));
+        break;
+    case H1_DONE:
+        head_done(s);
+        break;
+    case H1_ERROR:
+        board_add(&s->c.net->count->parse_errors, 1);
+        if (w->parser.error == H1_E_NONE)
+            refuse(s, REASON_MEMORY, NULL);
+        else
+            refuse(s, h1_reason(w->parser.error), h1_error_text(w->parser.error));
+        break;
+    }
+    return used;
+}
+
+/* --- the request body ----------------------------------------------------------------------------- */
+
+/* The client's message is broken in its body: an answer may still be possible. */
+static void bad_body(struct h1_server *s, enum reason why)
+{
+    s->bad = true;
+    s->keep = false;
+    s->rx = RX_DONE;
+    if (s->stream.user)
+        s->stream.ev->on_abort(&s->stream, why);
+}
+
+static void give_body(struct h1_server *s, const char *data, size_t n, bool end)
+{
+    s->work->got += n;
+    if (end)
+        s->rx = RX_DONE;
+    s->stream.ev->on_body(&s->stream, data, n, end);
+}
+
+static size_t take_length(struct h1_server *s, const char *data, size_t n)
+{
+    struct h1_work *w = s->work;
+    size_t k = w->left < n ? (size_t)w->left : n;
+    w->left -= k;
+    give_body(s, data, k, w->left == 0);
+    return k;
+}
+
+static size_t take_chunked(struct h1_server *s, const char *data, size_t n)
+{
+    struct h1_work *w = s->work;
+    struct str piece;
+    size_t used;
+    switch (h1_chunked_next(&w->chunked, data, n, &used, &piece)) {
+    case H1_CHUNK_MORE:
+        break;
+    case H1_CHUNK_DATA:
+        give_body(s, piece.p, piece.n, false);
+        break;
+    case H1_CHUNK_LAST:
+        s->rx = RX_TRAILERS;
+        w->buf = STR_NONE;
+        w->cap = 0;
+        w->own_fields = false;
+        w->h1.method = w->h1.target = STR_NONE; /* the parser moves slices along with its buffer */
+        h1_parser_trailers(&w->parser, &w->h1, s->all->fields, s->all->settings.limits.max_fields,
+                           &s->all->settings.limits);
+        break;
+    case H1_CHUNK_ERROR:
+        board_add(&s->c.net->count->parse_errors, 1);
+        bad_body(s, REASON_BAD_REQUEST);
+        break;
+    }
+    return used;
+}
+
+static size_t take_trailers(struct h1_server *s, const char *data, size_t n)
+{
+    struct h1_work *w = s->work;
+    size_t used;
+    /* Nearly always there are none. */
+    if (!w->buf.n && n >= 2 && data[0] == '\r' && data[1] == '\n') {
+        give_body(s, NULL, 0, true);
+        return 2;
+    }
+    switch (parse_some(s, data, n, &used)) {
+    case H1_MORE:
+        if (!own_fields(s, GH_MIN(w->h1.n_fields + 1, s->all->settings.limits.max_fields),
+                        s->all->settings.limits.max_fields))
+            bad_body(s, REASON_MEMORY);
+        break;
+    case H1_DONE:
+        s->rx = RX_DONE;
+        if (w->h1.n_fields)
+            s->stream.ev->on_trailers(&s->stream, w->h1.fields, w->h1.n_fields);
+        else
+            s->stream.ev->on_body(&s->stream, NULL, 0, true);
+        break;
+    case H1_ERROR:
+        board_add(&s->c.net->count->parse_errors, 1);
+        bad_body(s, REASON_BAD_REQUEST);
+        break;
+    }
+    return used;
+}
+
+static void next_request(struct h1_server *s);
+
+static size_t take_discard(struct h1_server *s, size_t n)
+{
+    size_t k = s->work->left < n ? (size_t)s->work->left : n;
+    s->work->left -= k;
+    if (s->work->left == 0) {
+        free_work(s);
+        next_request(s);
+    }
+    return k;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------ */
+
+/* Uses bytes as far as the phase allows; returns how many. */
+static size_t feed(struct h1_server *s, const char *data, size_t n)
+{
+    size_t at = 0;
+    s->feeding = true;
+    while (at < n && !conn_is_closed(&s->c)) {
+        size_t used = 0;
+        switch ((enum rx)s->rx) {
+        case RX_IDLE:
+            if (!begin_request(s))
+                break;
+            /* fall through */
+        case RX_HEAD:
+            used = take_head(s, data + at, n - at);
+            break;
+        case RX_LENGTH:
+            used = take_length(s, data + at, n - at);
+            break;
+        case RX_CHUNKED:
+            used = take_chunked(s, data + at, n - at);
+            if (s->rx == RX_TRAILERS && used == 0)
+                continue;
+            break;
+        case RX_TRAILERS:
+            used = take_trailers(s, data + at, n - at);
+            break;
+        case RX_DISCARD:
+            used = take_discard(s, n - at);
+            break;
+        case RX_TUNNEL:
+            s->stream.ev->on_body(&s->stream, data + at, n - at, false);
+            used = n - at;
+            break;
+        case RX_LINGER:
+            s->requests += (uint32_t)(n - at);
+            if (s->requests > H1_LINGER_MAX)
+                close_now(s);
+            used = n - at;
+            break;
+        case RX_DONE:
+        case RX_CLOSING:
+            if (s->bad || s->rx == RX_CLOSING)
+                used = n - at; /* nobody will read it */
+            break;
+        }
+        at += used;
+        if (used == 0 && (s->rx == RX_DONE || conn_is_closed(&s->c)))
+            break;
+    }
+    s->feeding = false;
+    return at;
+}
+
+static void keep_ahead(struct h1_server *s, const char *data, size_t n)
+{
+    if (s->bad)
+        return;
+    if (!chunkq_add(&s->ahead, &s->c.net->chunks, data, n)) {
+        close_now(s);
+        if (s->stream.user)
+            s->stream.ev->on_abort(&s->stream, REASON_MEMORY);
+        return;
+    }
+    if (s->ahead.n >= H1_AHEAD_MAX)
+        conn_pause(&s->c, CONN_PAUSE_CODEC);
+}
+
+/* What was read ahead, as far as the phase allows now. */
+static void feed_ahead(struct h1_server *s)
+{
+    while (s->ahead.n && !conn_is_closed(&s->c)) {
+        struct str front = chunkq_front(&s->ahead);
+        size_t used = feed(s, front.p, front.n);
+        if (conn_is_closed(&s->c) || !s->ahead.n)
+            return;
+        if (used)
+            net_flush(s->c.net); /* slices of the chunk may wait to be written */
+        chunkq_drop(&s->ahead, &s->c.net->chunks, used);
+        if (used < front.n)
+            break;
+    }
+    if (s->ahead.n < H1_AHEAD_MAX)
+        conn_resume(&s->c, CONN_PAUSE_CODEC);
+}
+
+static void on_read(struct conn *c, char *data, size_t n)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    size_t used = s->ahead.n ? 0 : feed(s, data, n);
+    if (used < n && !conn_is_closed(c))
+        keep_ahead(s, data + used, n - used);
+}
+
+static void check_end(struct h1_server *s);
+
+static void on_kick(struct conn *c)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    feed_ahead(s);
+    if (!conn_is_closed(c) && (c->flags & CONN_F_END) && !s->ahead.n)
+        check_end(s);
+}
+
+static void abort_exchange(struct h1_server *s, enum reason why)
+{
+    close_now(s);
+    if (s->stream.user)
+        s->stream.ev->on_abort(&s->stream, why);
+}
+
+/* The client has closed its side, and everything before that is used. */
+static void check_end(struct h1_server *s)
+{
+    switch ((enum rx)s->rx) {
+    case RX_IDLE:
+    case RX_LINGER:
+    case RX_DISCARD:
+        finish(s);
+        break;
+    case RX_TUNNEL:
+        s->rx = RX_DONE;
+        s->stream.ev->on_body(&s->stream, NULL, 0, true);
+        break;
+    case RX_DONE:
+        s->stream.flags |= STREAM_F_HALF;
+        s->since_ms = s->c.net->now_ms;
+        break;
+    case RX_CLOSING:
+        break;
+    default:
+        abort_exchange(s, REASON_CLIENT_ABORT); /* in the middle of its request */
+    }
+}
+
+static void on_end(struct conn *c)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    if (!s->ahead.n)
+        check_end(s);
+    else if (s->rx == RX_DONE)
+        s->stream.flags |= STREAM_F_HALF;
+}
+
+static void on_error(struct conn *c, int err)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    (void)err;
+    abort_exchange(s, REASON_CLIENT_ABORT);
+}
+
+static void on_writable(struct conn *c)
+{
+    struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    if (s->stream.user)
+        s->stream.ev->on_writable(&s->stream);
+}
+
+static const struct conn_events EVENTS = {
+    .on_read = on_read,
+    .on_end = on_end,
+    .on_writable = on_writable,
+    .on_kick = on_kick,
+    .on_error = on_error,
+    .on_closed = on_closed,
+};
+
+/* --- time ------------------------------------------------------------------------------------------- */
+
+/* Time costs credit, bytes earn it back. False: used up. */
+static bool pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rate, uint32_t grace_ms)
+{
+    if (!rate)
+        return true;
+    uint64_t earned = bytes > UINT64_C(1) << 40 ? UINT32_MAX : bytes * 1000 / rate;
+    int64_t left = *credit_ms + (int64_t)GH_MIN(earned, (uint64_t)INT32_MAX) - (int64_t)dt_ms;
+    *credit_ms = (int32_t)GH_MIN(left, (int64_t)grace_ms);
+    return left > 0;
+}
+
+static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
+{
+    struct h1_work *w = s->work;
+    if (!receiving(s) || s->c.paused)
+        return true;
+    uint64_t got = w->got;
+    w->got = 0;
+    if (pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
+        return true;
+    board_add(&s->c.net->count->timeouts_body, 1);
+    bad_body(s, REASON_CLIENT_TIMEOUT);
+    return false;
+}
+
+static bool answer_in_time(struct h1_server *s, uint64_t dt_ms)
+{
+    uint64_t took = s->c.sent - s->mark_sent;
+    s->mark_sent = s->c.sent;
+    if (!conn_queued(&s->c) || s->rx == RX_TUNNEL || s->tx == TX_TUNNEL) {
+        s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
+        return true;
+    }
+    if (pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
+        return true;
+    board_add(&s->c.net->count->timeouts_send, 1);
+    timer_stop(&s->timer);
+    chunkq_clear(&s->ahead, &s->c.net->chunks);
+    conn_reset(&s->c);
+    if (s->stream.user)
+        s->stream.ev->on_abort(&s->stream, REASON_CLIENT_SLOW_READER);
+    return false;
+}
+
+static void on_timer(struct timer *t)
+{
+    struct h1_server *s = CONTAINER_OF(t, struct h1_server, timer);
+    struct net *n = s->c.net;
+    uint64_t now = n->now_ms, dt = now - s->mark_ms, next = now + CHECK_MS;
+    s->mark_ms = now;
+    switch ((enum rx)s->rx) {
+    case RX_IDLE:
+        if (!conn_queued(&s->c) && now - s->since_ms >= s->all->settings.idle_timeout_ms) {
+            board_add(&n->count->closed_idle, 1);
+            close_now(s);
+            return;
+        }
+        if (!conn_queued(&s->c))
+            next = s->since_ms + s->all->settings.idle_timeout_ms;
+        break;
+    case RX_HEAD: {
+        uint64_t end = s->since_ms + s->all->settings.header_timeout_ms;
+        if (now >= end) {
+            board_add(&n->count->timeouts_header, 1);
+            refuse(s, REASON_CLIENT_TIMEOUT, NULL);
+        } else {
+            next = GH_MIN(next, end);
+        }
+        break;
+    }
+    case RX_LINGER:
+        if (now - s->since_ms >= H1_LINGER_MS && !conn_queued(&s->c)) {
+            close_now(s);
+            return;
+        }
+        break;
+    case RX_DONE:
+        if ((s->stream.flags & STREAM_F_HALF) && s->tx == TX_NONE && s->stream.user &&
+            now - s->since_ms >= H1_HALF_CLOSE_MS) {
+            abort_exchange(s, REASON_CLIENT_ABORT);
+            return;
+        }
+        break;
+    default:
+        if (!receiving(s) && !conn_queued(&s->c))
+            next = now + CALM_CHECK_MS;
+        break;
+    }
+    if (conn_is_closed(&s->c) || !body_in_time(s, dt) || conn_is_closed(&s->c) || !answer_in_time(s, dt))
+        return;
+    timer_set(&n->timers, &s->timer, next);
+}
+
+/* --- the answer ------------------------------------------------------------------------------------- */
+
+/* May the connection live on after the answer whose head is about to be sent? */
+static bool may_keep(struct h1_server *s, const struct http_head *h)
+{
+    const struct h1_work *w = s->work;
+    if (s->bad || h->close || !w->h1.keep_alive)
+        return false;
+    if (receiving(s)) {
+        /* A client that waits for 100 may send the body now, or not: nobody can tell. */
+        if (w->h1.expect_continue && !w->continued && !w->got)
+            return false;
+        if (s->rx != RX_LENGTH || w->left > H1_DISCARD_MAX)
+            return false;
+    }
+    return s->all->host->keep(s->all->host, &s->link, s->requests);
+}
+
+static bool send_head(struct stream *st, const struct http_head *h, bool end)
+{
+    struct h1_server *s = of_stream(st);
+    struct h1_work *w = s->work;
+    bool interim = h->status < 200 && h->status != 101;
+    if (s->tx != TX_NONE || (interim && w->minor == 0))
+        return s->tx == TX_NONE;
+    if (!interim)
+        s->keep = h->status != 101 && may_keep(s, h);
+    struct h1_answer a = {
+        .head = h,
+        .to_head = w->h1.method_id == METHOD_HEAD,
+        .minor = w->minor,
+        .keep = s->keep,
+        .end = end,
+    };
+    if (!h1_write_answer(&s->c, &a, &w->out))
+        return false;
+    if (interim) {
+        w->continued = w->continued || h->status == 100;
+        return true;
+    }
+    s->keep = a.keep;
+    if (h->status == 101) {
+        s->tx = TX_TUNNEL;
+        s->rx = RX_TUNNEL;
+        s->stream.flags |= STREAM_F_TUNNEL;
+        w->out.kind = H1_OUT_RAW;
+        if (s->ahead.n || (s->c.flags & CONN_F_END))
+            conn_kick(&s->c);
+        return true;
+    }
+    s->tx = end ? TX_DONE : TX_BODY;
+    return true;
+}
+
+static bool send_body(struct stream *st, const char *data, size_t n, bool end)
+{
+    struct h1_server *s = of_stream(st);
+    if (s->tx == TX_TUNNEL) {
+        conn_write(&s->c, data, n);
+        if (end)
+            conn_shutdown(&s->c);
+    } else if (s->tx == TX_BODY) {
+        h1_write_body(&s->c, &s->work->out, data, n, end);
+        if (end)
+            s->tx = TX_DONE;
+    }
+    return conn_full(&s->c);
+}
+
+static void send_trailers(struct stream *st, const struct http_field *f, size_t n)
+{
+    struct h1_server *s = of_stream(st);
+    if (s->tx != TX_BODY)
+        return;
+    h1_write_trailers(&s->c, &s->work->out, f, n);
+    s->tx = TX_DONE;
+}
+
+static void pause_body(struct stream *st)
+{
+    conn_pause(&of_stream(st)->c, CONN_PAUSE_PEER);
+}
+
+static void resume_body(struct stream *st)
+{
+    conn_resume(&of_stream(st)->c, CONN_PAUSE_PEER);
+}
+
+/* The answer can't be completed: that must show. A length or chunks show it by the missing rest; an
+ * answer that ends with the connection only by a reset. */
+static void abort_answer(struct stream *st)
+{
+    struct h1_server *s = of_stream(st);
+    leave_idle(s);
+    timer_stop(&s->timer);
+    if (s->tx == TX_BODY && s->work->out.kind == H1_OUT_RAW) {
+        chunkq_clear(&s->ahead, &s->c.net->chunks);
+        conn_reset(&s->c);
+    } else {
+        start_rates(s);
+        finish(s);
+    }
+}
+
+/* The request is over on both sides and the connection lives. */
+static void next_request(struct h1_server *s)
+{
+    go_idle(s);
+    if (s->feeding)
+        return;
+    if (s->ahead.n)
+        conn_kick(&s->c);
+    else if (s->c.flags & CONN_F_END)
+        finish(s);
+}
+
+static void release(struct stream *st)
+{
+    struct h1_server *s = of_stream(st);
+    st->user = NULL;
+    st->ev = NULL;
+    st->arena = NULL;
+    if (conn_is_closed(&s->c) || s->rx == RX_CLOSING)
+        return;
+    conn_resume(&s->c, CONN_PAUSE_PEER);
+    if (s->tx == TX_TUNNEL) {
+        finish(s);
+    } else if (s->tx != TX_DONE) {
+        close_now(s);
+    } else if (s->keep && s->rx == RX_DONE) {
+        free_work(s);
+        next_request(s);
+    } else if (s->keep && s->rx == RX_LENGTH) {
+        s->rx = RX_DISCARD;
+    } else if (s->rx == RX_DONE && !s->bad && !s->ahead.n && !s->work->h1.keep_alive) {
+        finish(s); /* the client's wish: it sends nothing more */
+    } else {
+        linger(s);
+    }
+}
+
+static const struct stream_ops OPS = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .send_trailers = send_trailers,
+    .pause = pause_body,
+    .resume = resume_body,
+    .abort = abort_answer,
+    .release = release,
+};
+
+/* --- all of them ------------------------------------------------------------------------------------ */
+
+int h1_servers_init(struct h1_servers *all, struct net *n, struct server_host *host)
+{
+    static const struct h1_settings FIRST = {
+        .limits = {64 * 1024, 16 * 1024, 100},
+        .header_timeout_ms = 10000,
+        .idle_timeout_ms = 75000,
+        .body_grace_ms = 10000,
+        .body_min_rate = 240,
+        .send_grace_ms = 30000,
+        .send_min_rate = 240,
+    };
+    memset(all, 0, sizeof(*all));
+    all->net = n;
+    all->host = host;
+    list_init(&all->idle);
+    list_init(&all->busy);
+    slab_init(&all->conns, sizeof(struct h1_server), 256);
+    slab_init(&all->works, sizeof(struct h1_work), 256);
+    return h1_servers_set(all, &FIRST) ? 0 : GH_E_NOMEM;
+}
+
+void h1_servers_fini(struct h1_servers *all)
+{
+    must(all->n == 0);
+    free(all->fields);
+    slab_fini(&all->conns);
+    slab_fini(&all->works);
+}
+
+bool h1_servers_set(struct h1_servers *all, const struct h1_settings *s)
+{
+    struct http_field *f = malloc(GH_MAX(s->limits.max_fields, 1) * sizeof(*f));
+    if (!f)
+        return false;
+    free(all->fields);
+    all->fields = f;
+    all->settings = *s;
+    return true;
+}
+
+int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *link)
+{
+    struct h1_server *s = slab_get(&all->conns);
+    if (!s)
+        return GH_E_NOMEM;
+    memset(s, 0, sizeof(*s));
+    int err = conn_open(&s->c, all->net, fd, &EVENTS);
+    if (err) {
+        slab_put(&all->conns, s);
+        return err;
+    }
+    s->all = all;
+    s->link = *link;
+    s->stream = (struct stream){.ops = &OPS, .link = &s->link};
+    s->rx = RX_CLOSING; /* so that go_idle counts it */
+    list_init(&s->node);
+    timer_init(&s->timer, on_timer);
+    all->n++;
+    board_add(&all->net->count->client_active, 1);
+    go_idle(s);
+    return 0;
+}
+
+uint32_t h1_servers_close_idle(struct h1_servers *all, uint32_t max,
+                               bool (*which)(void *ctx, const struct stream_link *l), void *ctx)
+{
+    uint32_t n = 0;
+    LIST_EACH(it, &all->idle)
+    {
+        struct h1_server *s = LIST_ITEM(it, struct h1_server, node);
+        if (n == max)
+            break;
+        if (which && !which(ctx, &s->link))
+            continue;
+        close_now(s);
+        n++;
+    }
+    return n;
+}
+
+void h1_servers_close_all(struct h1_servers *all)
+{
+    h1_servers_close_idle(all, UINT32_MAX, NULL, NULL);
+    LIST_EACH(it, &all->busy)
+    {
+        struct h1_server *s = LIST_ITEM(it, struct h1_server, node);
+        if (!conn_is_closed(&s->c))
+            abort_exchange(s, REASON_CLIENT_ABORT);
+    }
+}

@@ -1,0 +1,28 @@
+#include "worker/http/exchange.h"
+#include <arpa/inet.h>
+
+static char *decimal(char *at, unsigned v)
+{
+    if (v >= 100)
+        *at++ = (char)('0' + v / 100);
+    if (v >= 10)
+        *at++ = (char)('0' + v / 10 % 10);
+    *at++ = (char)('0' + v % 10);
+    return at;
+}
+
+size_t peer_text(const struct stream_link *l, char *out)
+{
+    if (l->peer_family == 4) { /* on every request: without inet_ntop */
+        char *at = out;
+        for (unsigned i = 0; i < 4; i++) {
+            if (i)
+                *at++ = '.';
+            at = decimal(at, l->peer[i]);
+        }
+        return (size_t)(at - out);
+    }
+    if (l->peer_family != 6 || !inet_ntop(AF_INET6, l->peer, out, PEER_TEXT_MAX))
+        return 0;
+    return strlen(out);
+}
