@@ -235,16 +235,15 @@ static void route(struct lower *l, struct model_rule *out, const struct object *
                   uint16_t port, struct str rule_host)
 {
     out->action = ACTION_SPLIT;
-    out->no_backend_status = 503;
+    out->no_backend_status = r->route.n ? 0 : 503;
     out->header_merge = r->route.n > 1 ? HEADER_MERGE_SPLIT_FIRST : HEADER_MERGE_RULE_FIRST;
     for (size_t i = 0; i < r->route.n; i++)
         split(l, out, o, r, i, port, rule_host);
 }
 
-static void retries(struct lower *l, struct model_rule *out, const struct istio_retries *r)
+static void retries(struct model_rule *out, const struct istio_retries *r)
 {
     static const uint32_t DEFAULT_ON = RETRY_ON_CONNECT_FAILURE | RETRY_ON_REFUSED_STREAM;
-    (void)l;
     if (!r) {
         out->retry = (struct model_retry){.attempts = DEFAULT_RETRIES, .on = DEFAULT_ON};
         return;
@@ -295,7 +294,7 @@ struct model_rule *istio_rule(struct lower *l, const struct object *o, const str
         rewrite_filter(l, &out->filters, o, r->rewrite ? r->rewrite->node : r->node, host, path_rewrite(l, r->rewrite));
         route(l, out, o, r, port, host);
         timeouts(out, r);
-        retries(l, out, r->retries);
+        retries(out, r->retries);
     }
     return out;
 }
