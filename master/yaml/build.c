@@ -376,7 +376,7 @@ static bool duplicate(struct build *b, const struct node *first, const struct no
 
 static bool check_few_keys(struct build *b, size_t base, size_t n)
 {
-    struct node **v = kid_at(b, base);
+    struct node **v = n > 0 ? kid_at(b, base) : NULL;
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; k < i; k++)
             if (v[i]->key.n == v[k]->key.n && str_eq(v[i]->key, v[k]->key)) {

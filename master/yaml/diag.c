@@ -58,13 +58,22 @@ static void count(struct diags *ds, enum diag_severity s)
     ds->n_warnings += s == DIAG_WARNING;
 }
 
-static struct diag *add(struct diags *ds, enum diag_code code)
+static struct diag *new_row(struct diags *ds, enum diag_code code)
 {
     size_t seq = ds->n;
     struct diag *d = ARENA_PUSH(ds->arena, ds);
     *d = (struct diag){.code = code, .severity = CODES[code].severity, .seq = seq};
-    count(ds, d->severity);
     return d;
+}
+
+static struct diag *add(struct diags *ds, enum diag_code code)
+{
+    count(ds, CODES[code].severity);
+    if (ds->n < DIAGS_MAX)
+        return new_row(ds, code);
+    ds->n_over++;
+    ds->left_out = (struct diag){.code = code, .severity = CODES[code].severity};
+    return &ds->left_out;
 }
 
 static void set_document(struct diag *d, const struct node *where)
@@ -81,20 +90,20 @@ static void set_document(struct diag *d, const struct node *where)
 static struct diag *leave_out(struct diags *ds, enum diag_code code, const struct node *where)
 {
     enum diag_severity s = CODES[code].severity;
+    if (ds->n >= DIAGS_MAX)
+        return add(ds, code);
     if (ds->n_recent == DIAGS_PER_DOCUMENT + 1) {
         ds->more = ds->n;
-        struct diag *d = add(ds, DIAG_LimitExceeded);
+        struct diag *d = new_row(ds, DIAG_LimitExceeded);
         set_document(d, where);
         d->severity = DIAG_INFO;
         d->line = node_document(where)->root.line;
         d->column = node_document(where)->root.column;
-        ds->n_errors--;
     }
     struct diag *d = &ds->v[ds->more];
     d->severity = GH_MIN(d->severity, s); /* errors are the lowest */
+    d->more++;
     count(ds, s);
-    d->message = arena_strf(ds->arena, "%zu more findings of this document are not listed",
-                            ds->n_recent - DIAGS_PER_DOCUMENT);
     ds->left_out = *d;
     return &ds->left_out;
 }
@@ -230,7 +239,7 @@ static bool same_place(const struct diag *a, const struct diag *b)
 /* `v[0..n)` is sorted; is `d` a repetition of one of the same place? */
 static bool repeated(const struct diag *v, size_t n, const struct diag *d)
 {
-    while (n > 0 && same_place(&v[n - 1], d)) {
+    for (int near = 0; n > 0 && near < 64 && same_place(&v[n - 1], d); near++) {
         n--;
         if (v[n].code == d->code && str_eq(v[n].path, d->path) && str_eq(v[n].message, d->message) &&
             str_eq(v[n].name, d->name))
@@ -239,8 +248,20 @@ static bool repeated(const struct diag *v, size_t n, const struct diag *d)
     return false;
 }
 
+/* Rows that stand for others get their sentence. */
+static void tell_more(struct diags *ds)
+{
+    for (size_t i = 0; i < ds->n; i++)
+        if (ds->v[i].more > 0)
+            ds->v[i].message = arena_strf(ds->arena, "%zu more findings of this document are not listed", ds->v[i].more);
+    if (ds->n_over > 0)
+        new_row(ds, DIAG_LimitExceeded)->message = arena_strf(ds->arena, "%zu more findings are not listed", ds->n_over);
+    ds->n_over = 0;
+}
+
 void diags_sort(struct diags *ds)
 {
+    tell_more(ds);
     if (ds->n > 1)
         qsort(ds->v, ds->n, sizeof(*ds->v), cmp);
     size_t n = 0;

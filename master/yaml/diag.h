@@ -35,19 +35,22 @@ struct diag {
     struct str message;                     /* what is wrong, no full stop */
     struct str hint;                        /* how to mend it; may be empty */
     size_t seq;                             /* order of arrival */
+    size_t more;                            /* this row stands for so many others; diags_sort says so */
 };
 
 /*
  * All findings of one load. Everything lives in `arena`, which must have an oom handler.
  *
  * Of one document at most DIAGS_PER_DOCUMENT findings are kept; one more says how many were left out, so
- * that a hostile file can't fill the memory with findings.
+ * that a hostile file can't fill the memory with findings. All together have a limit, too.
  */
 #define DIAGS_PER_DOCUMENT 200
+#define DIAGS_MAX          50000 /* of one load */
 struct diags {
     struct arena *arena;
     struct diag *v;
     size_t n, cap;
+    size_t n_over;                      /* findings beyond DIAGS_MAX; diags_sort makes a row of them */
     size_t n_errors, n_warnings;        /* by the code's default severity until diags_sort counts again */
     const struct node_document *recent; /* the document of the last finding */
     size_t n_recent;                    /* its findings in a row */

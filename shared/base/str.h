@@ -70,7 +70,7 @@ ptrdiff_t str_find(struct str s, struct str needle);
 /* Drops `n` bytes from the front (n <= s.n). */
 static inline struct str str_skip(struct str s, size_t n)
 {
-    return (struct str){s.p + n, s.n - n};
+    return (struct str){n ? s.p + n : s.p, s.n - n}; /* NULL + 0 is no pointer */
 }
 static inline struct str str_head(struct str s, size_t n)
 {

@@ -5,3 +5,4 @@ include tests/fuzz/log_format.mk
 include tests/fuzz/h1.mk
 include tests/fuzz/http.mk
 include tests/fuzz/snap.mk
+include tests/fuzz/yaml.mk
