@@ -6,7 +6,6 @@
  */
 #include "master/compile/layout.h"
 #include "shared/base/err.h"
-#include "shared/snap/slot.h"
 
 #include <stdlib.h>
 
@@ -29,12 +28,12 @@ static struct intern_slot *find(struct layout *l, enum snap_section s, size_t el
     struct intern *t = &l->interns[s];
     uint32_t i = (uint32_t)hash & (t->n_slots - 1);
     for (; t->slots[i].n != INTERN_EMPTY; i = (i + 1) & (t->n_slots - 1))
-        if (t->slots[i].tag == slot_tag(hash) && str_eq(row_bytes(l, s, elem, &t->slots[i]), bytes))
+        if (t->slots[i].hash == hash && str_eq(row_bytes(l, s, elem, &t->slots[i]), bytes))
             break;
     return &t->slots[i];
 }
 
-static bool grow(struct layout *l, enum snap_section s, size_t elem)
+static bool grow(struct layout *l, enum snap_section s)
 {
     struct intern *t = &l->interns[s], old = *t;
     if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
@@ -48,11 +47,13 @@ static bool grow(struct layout *l, enum snap_section s, size_t elem)
     }
     for (uint32_t i = 0; i < t->n_slots; i++)
         t->slots[i].n = INTERN_EMPTY;
-    for (uint32_t i = 0; i < old.n_slots; i++) {
-        if (old.slots[i].n == INTERN_EMPTY)
+    for (uint32_t k = 0; k < old.n_slots; k++) {
+        uint32_t i = (uint32_t)old.slots[k].hash & (t->n_slots - 1);
+        if (old.slots[k].n == INTERN_EMPTY)
             continue;
-        struct str bytes = row_bytes(l, s, elem, &old.slots[i]);
-        *find(l, s, elem, bytes, hash_str(bytes, s)) = old.slots[i];
+        while (t->slots[i].n != INTERN_EMPTY)
+            i = (i + 1) & (t->n_slots - 1);
+        t->slots[i] = old.slots[k];
     }
     free(old.slots);
     return true;
@@ -62,7 +63,7 @@ static bool grow(struct layout *l, enum snap_section s, size_t elem)
 static uint32_t intern(struct layout *l, enum snap_section s, const void *rows, uint32_t n, size_t elem)
 {
     struct str bytes = str_of(rows, (size_t)n * elem);
-    if (n == 0 || l->failed || !grow(l, s, elem))
+    if (n == 0 || l->failed || !grow(l, s))
         return 0;
     uint64_t hash = hash_str(bytes, s);
     struct intern_slot *v = find(l, s, elem, bytes, hash);
@@ -72,7 +73,7 @@ static uint32_t intern(struct layout *l, enum snap_section s, const void *rows, 
     if (l->failed)
         return 0;
     memcpy(l->section[s].p + (size_t)at * elem, rows, bytes.n);
-    *v = (struct intern_slot){slot_tag(hash), at, n};
+    *v = (struct intern_slot){hash, at, n};
     l->interns[s].used++;
     return at;
 }

@@ -22,7 +22,7 @@
 #include "shared/snap/snap.h"
 
 /* Open addressing over rows of one section: equal bytes, one place. */
-struct intern_slot { uint32_t tag, at, n; };
+struct intern_slot { uint64_t hash; uint32_t at, n; };
 struct intern {
     struct intern_slot *slots; /* n == INTERN_EMPTY: empty */
     uint32_t n_slots, used;
@@ -76,7 +76,7 @@ void layout_binds(struct layout *l);
 /* Writes the entries of HOSTS[host] and how they are found. */
 void layout_routes(struct layout *l, uint32_t host, const struct model_host *h);
 
-/* Prefixes of one tree: sorted by text, no two equal. `at` is text's place in STRINGS. */
+/* Prefixes of one tree: sorted by text, no two equal. `at` is text's place in STRINGS (NUL or not). */
 struct layout_prefix { struct str text; uint32_t at, set; };
 /* The root; none for none. */
 uint32_t layout_tree(struct layout *l, const struct layout_prefix *v, size_t n);

@@ -20,7 +20,7 @@ enum place { PLACE_ANY, PLACE_EXACT, PLACE_TREE, PLACE_FOLD, PLACE_NEVER };
 struct candidate {
     const struct model_entry *entry;
     enum place place;
-    struct str text;
+    struct str text;   /* often the start of the entry's path_value */
     uint64_t hash; /* of the value, while a list is made */
 };
 
@@ -270,6 +270,13 @@ static uint32_t put_set(struct layout *l, const struct candidate *v, size_t n, c
 
 /* --- one host ------------------------------------------------------------------------------------ */
 
+/* Labels need no NUL, so the path value's own bytes do when it begins with them. */
+static uint32_t intern_prefix(struct layout *l, const struct candidate *c)
+{
+    struct str value = c->entry->match->path_value;
+    return intern_str(l, str_starts(value, c->text) ? value : c->text).off;
+}
+
 struct host_work {
     struct layout *l;
     uint32_t host;
@@ -290,7 +297,7 @@ static void put_group(struct host_work *w, const struct candidate *v, size_t n)
     case PLACE_TREE:
     case PLACE_FOLD: {
         struct layout_prefix *p = v->place == PLACE_TREE ? &w->tree.v[w->tree.n++] : &w->fold.v[w->fold.n++];
-        *p = (struct layout_prefix){v->text, intern_str(l, v->text).off, set};
+        *p = (struct layout_prefix){v->text, intern_prefix(l, v), set};
         break;
     }
     case PLACE_NEVER: break;

@@ -9,18 +9,23 @@
 
 /*
  * Limits of one match. PCRE2 backtracks where RE2 does not, so a pattern can be slow on a hostile subject;
- * these keep one match below about a millisecond. The interpreter's memory for backtracking is kept in
- * match_data between matches and bounded by HEAP_KIB.
+ * these keep one match below about a millisecond. The interpreter's memory for backtracking (20 KiB at first)
+ * is kept in match_data between matches and bounded by HEAP_KIB.
  */
 #define MATCH_LIMIT 100000
 #define DEPTH_LIMIT 10000
 #define HEAP_KIB    1024
 #define GROUPS      10 /* \0..\9 */
 
-struct regex {
-    pcre2_code *code;
+struct regex_memory {
+    uint32_t refs;
     pcre2_match_data *data;
     pcre2_match_context *limits;
+};
+
+struct regex {
+    pcre2_code *code;
+    struct regex_memory *memory;
     unsigned flags;
     uint32_t groups; /* capturing ones in the pattern */
 };
@@ -52,7 +57,34 @@ static void say_pcre2(struct buf *why, int error)
         buf_addc(why, (const char *)text);
 }
 
-static struct regex *regex_around(pcre2_code *code, unsigned flags)
+struct regex_memory *regex_memory_new(void)
+{
+    struct regex_memory *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    m->refs = 1;
+    m->data = pcre2_match_data_create(GROUPS, NULL);
+    m->limits = pcre2_match_context_create(NULL);
+    if (!m->data || !m->limits) {
+        regex_memory_drop(m);
+        return NULL;
+    }
+    pcre2_set_match_limit(m->limits, MATCH_LIMIT);
+    pcre2_set_depth_limit(m->limits, DEPTH_LIMIT);
+    pcre2_set_heap_limit(m->limits, HEAP_KIB);
+    return m;
+}
+
+void regex_memory_drop(struct regex_memory *m)
+{
+    if (!m || --m->refs > 0)
+        return;
+    pcre2_match_context_free(m->limits);
+    pcre2_match_data_free(m->data);
+    free(m);
+}
+
+static struct regex *regex_around(pcre2_code *code, unsigned flags, struct regex_memory *m)
 {
     struct regex *r = calloc(1, sizeof(*r));
     if (!r) {
@@ -61,22 +93,30 @@ static struct regex *regex_around(pcre2_code *code, unsigned flags)
     }
     r->code = code;
     r->flags = flags;
-    r->data = pcre2_match_data_create(flags & REGEX_SEARCH ? GROUPS : 1, NULL);
-    r->limits = pcre2_match_context_create(NULL);
-    if (!r->data || !r->limits) {
+    r->memory = m ? m : regex_memory_new();
+    if (!r->memory) {
         regex_free(r);
         return NULL;
     }
+    r->memory->refs += m != NULL;
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &r->groups);
-    pcre2_set_match_limit(r->limits, MATCH_LIMIT);
-    pcre2_set_depth_limit(r->limits, DEPTH_LIMIT);
-    pcre2_set_heap_limit(r->limits, HEAP_KIB);
     if (!(flags & REGEX_NO_JIT))
-        (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* refused: the interpreter is used */
+        regex_speed_up(r);
     return r;
 }
 
+void regex_speed_up(struct regex *r)
+{
+    (void)pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* refused: the interpreter is used */
+}
+
 struct regex *regex_compile(struct str pattern, unsigned flags, struct buf *why, size_t *offset)
+{
+    return regex_compile_in(NULL, pattern, flags, why, offset);
+}
+
+struct regex *regex_compile_in(struct regex_memory *m, struct str pattern, unsigned flags, struct buf *why,
+                               size_t *offset)
 {
     struct buf text = {0};
     struct regex *r = NULL;
@@ -94,7 +134,7 @@ struct regex *regex_compile(struct str pattern, unsigned flags, struct buf *why,
         goto out;
     pcre2_code *code = text.oom ? NULL : compile(buf_str(&text), flags, &error);
     if (code)
-        r = regex_around(code, flags);
+        r = regex_around(code, flags, m);
     if (!r)
         say_pcre2(why, code || text.oom ? PCRE2_ERROR_NOMEMORY : error);
 out:
@@ -106,20 +146,19 @@ void regex_free(struct regex *r)
 {
     if (!r)
         return;
-    pcre2_match_context_free(r->limits);
-    pcre2_match_data_free(r->data);
+    regex_memory_drop(r->memory);
     pcre2_code_free(r->code);
     free(r);
 }
 
 /* The machine stack that compiled code uses is small; the interpreter has more room. */
-static int run(const struct regex *r, struct str subject, size_t at, uint32_t options)
+static int run(const struct regex *r, struct str subject, size_t at)
 {
+    const struct regex_memory *m = r->memory;
     PCRE2_SPTR p = (PCRE2_SPTR)(subject.p ? subject.p : "");
-    int rc = pcre2_match(r->code, p, subject.n, at, options | PCRE2_NO_UTF_CHECK, r->data, r->limits);
+    int rc = pcre2_match(r->code, p, subject.n, at, PCRE2_NO_UTF_CHECK, m->data, m->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(r->code, p, subject.n, at, options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, r->data,
-                         r->limits);
+        rc = pcre2_match(r->code, p, subject.n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, m->data, m->limits);
     return rc;
 }
 
@@ -130,7 +169,7 @@ bool regex_match(const struct regex *r, struct str subject, bool *limit)
         *limit = false;
     if (utf8_valid_prefix(subject) != subject.n)
         return false;
-    int rc = run(r, subject, 0, 0);
+    int rc = run(r, subject, 0);
     if (limit)
         *limit = rc < 0 && rc != PCRE2_ERROR_NOMATCH;
     return rc >= 0;
@@ -157,7 +196,7 @@ static bool next_piece(struct str *to, struct piece *p)
 
 static void add_replacement(const struct regex *r, struct str subject, struct str to, int groups, struct buf *out)
 {
-    const size_t *v = pcre2_get_ovector_pointer(r->data);
+    const size_t *v = pcre2_get_ovector_pointer(r->memory->data);
     struct piece p;
     while (next_piece(&to, &p)) {
         if (p.group < 0)
@@ -169,7 +208,7 @@ static void add_replacement(const struct regex *r, struct str subject, struct st
 
 int regex_replace(const struct regex *r, struct str subject, struct str to, struct buf *out)
 {
-    const size_t *v = pcre2_get_ovector_pointer(r->data);
+    const size_t *v = pcre2_get_ovector_pointer(r->memory->data);
     size_t at = 0, done = 0; /* where to look from; how much of subject is in out */
     int n = 0;
 
@@ -181,7 +220,7 @@ int regex_replace(const struct regex *r, struct str subject, struct str to, stru
         return 0;
     }
     while (at <= subject.n) {
-        int rc = run(r, subject, at, 0);
+        int rc = run(r, subject, at);
         if (rc == PCRE2_ERROR_NOMATCH)
             break;
         if (rc < 0)

@@ -24,11 +24,21 @@ enum {
 };
 
 struct regex; /* compiled; owned by the caller, regex_free. Not for two threads at once. */
+/* What matching needs besides the pattern: up to a megabyte. Counted by the regexes that use it, so that
+ * many of one thread can share one. */
+struct regex_memory;
 
 /* Checks and compiles. NULL on failure: `why` (may be NULL) gets one sentence, *offset (may be NULL) the
  * byte. The pattern is not needed afterwards. */
 struct regex *regex_compile(struct str pattern, unsigned flags, struct buf *why, size_t *offset);
 void regex_free(struct regex *r); /* NULL-safe */
+/* As regex_compile, with shared memory (NULL = of its own). */
+struct regex *regex_compile_in(struct regex_memory *m, struct str pattern, unsigned flags, struct buf *why,
+                               size_t *offset);
+struct regex_memory *regex_memory_new(void); /* NULL: out of memory */
+void regex_memory_drop(struct regex_memory *m); /* NULL-safe */
+/* For one that was compiled with REGEX_NO_JIT and turns out to be used a lot. */
+void regex_speed_up(struct regex *r);
 /* Whole-string match. A subject that is not UTF-8 never matches (as with RE2). Running into a limit
  * counts as no match and sets *limit (may be NULL). */
 bool regex_match(const struct regex *r, struct str subject, bool *limit);

@@ -39,11 +39,11 @@ static inline uint32_t slot_tag(uint64_t hash)
     return (uint32_t)(hash >> 32);
 }
 
-/* Slots for n keys: at most two thirds are used. 0 for none. */
+/* Slots for n keys: at most four fifths are used; eight slots are a cache line. 0 for none. */
 static inline uint32_t slot_count(uint32_t n)
 {
     uint32_t slots = n ? 2 : 0;
-    while (slots && (uint64_t)slots * 2 < (uint64_t)n * 3)
+    while (slots && (uint64_t)slots * 4 < (uint64_t)n * 5)
         slots *= 2;
     return slots;
 }

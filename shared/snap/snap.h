@@ -66,7 +66,8 @@ void snap_dump_matcher(const struct snap *s, struct buf *out);
 /*
  * The compiled regexes of one snapshot. Each is compiled when it is first asked for: a generation with
  * 100,000 of them costs nothing to switch to, and those nobody reaches cost nothing at all. The compiler
- * has compiled every one before, so that failing here means no memory: then it does not match.
+ * has compiled every one before, so that failing here means no memory: then it does not match. One that is used
+ * often is compiled to machine code where the process may.
  */
 struct regex;
 struct snap_regexes;

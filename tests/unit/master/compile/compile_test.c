@@ -1,0 +1,209 @@
+#include "shared/base/err.h"
+#include "tests/unit/master/compile/sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+/* One of everything that a model can say. */
+static void everything(struct sample *s)
+{
+    sample_init(s);
+    struct arena *a = &s->arena;
+    struct model_host *one = sample_host(s, "a.example.com"), *any = sample_host(s, "*");
+    one->fallback = any;
+    any->https_redirect = true;
+    struct model_match *m = sample_entry(s, one, PATH_EXACT, "/Login");
+    m->path_ignore_case = true;
+    m->method = sample_text(s, STRMATCH_EXACT, "GET");
+    m->scheme = sample_text(s, STRMATCH_EXACT, "http");
+    m->authority = sample_text(s, STRMATCH_PREFIX, "a.");
+    m->name = STR("login");
+    sample_header(s, m, "x-a", STRMATCH_REGEX, "v[0-9]")->ignore_case = true;
+    sample_header(s, m, "x-b", STRMATCH_PRESENT, "")->invert = true;
+    sample_query(s, m, "q", STRMATCH_EXACT, "1");
+    sample_entry(s, one, PATH_PREFIX_ELEMENT, "");
+    sample_query(s, sample_entry(s, any, PATH_REGEX, "/r/.*"), "p", STRMATCH_PREFIX, "x");
+    any->entries.v[0].match->query_raw = true;
+    struct model_rule *r = s->m.rules.v[0];
+    struct model_filter *f = ARENA_PUSH(a, &r->filters);
+    f->type = FILTER_REQUEST_HEADERS;
+    *ARENA_PUSH(a, &f->u.headers) = (struct model_header_op){HEADER_SET, STR("X-Set"), STR("%PROTOCOL%"), true};
+    *ARENA_PUSH(a, &f->u.headers) = (struct model_header_op){HEADER_REMOVE, STR("X-Gone"), STR(""), false};
+    f = ARENA_PUSH(a, &r->splits.v[0].filters);
+    f->type = FILTER_REWRITE;
+    f->u.rewrite.host = STR("inner");
+    f->u.rewrite.path = (struct model_path_rewrite){REWRITE_REGEX, STR("/\\1"), STR("/x/(.*)")};
+    *ARENA_PUSH(a, &r->splits) = (struct model_split){.weight = 2, .status = 500, .reason = REASON_INVALID_BACKEND,
+                                                      .name = STR("default/gone:80"), .origin = r->origin};
+    r->has_request_timeout = true;
+    r->retry = (struct model_retry){.attempts = 2, .on = RETRY_ON_RESET | RETRY_ON_5XX, .backoff_ms = 25};
+    r->header_merge = HEADER_MERGE_SPLIT_FIRST;
+    r = s->m.rules.v[1];
+    r->action = ACTION_REDIRECT;
+    r->redirect = (struct model_redirect){.scheme = STR("https"), .status = 301, .port_mode = PORT_FIXED, .port = 8443,
+                                          .path = {REWRITE_PREFIX_ELEMENT, STR("/new"), STR_NONE}};
+    r = s->m.rules.v[2];
+    r->action = ACTION_DIRECT;
+    r->direct = (struct model_direct){418, STR("tea\n"), STR("text/plain")};
+    struct model_endpoint *e = arena_new(a, struct model_endpoint);
+    *e = (struct model_endpoint){.key = STR("db.internal:80"), .address = STR("db.internal"), .port = 80, .weight = 3, .dns = true};
+    *ARENA_PUSH(a, &s->cluster->endpoints) = e;
+    e = arena_new(a, struct model_endpoint);
+    *e = (struct model_endpoint){.key = STR("unix:/run/x"), .address = STR("unix:/run/x"), .weight = 1};
+    *ARENA_PUSH(a, &s->cluster->endpoints) = e;
+    e = arena_new(a, struct model_endpoint);
+    *e = (struct model_endpoint){.key = STR("[::1]:80"), .address = STR("::1"), .port = 80, .weight = 1};
+    *ARENA_PUSH(a, &s->cluster->endpoints) = e;
+    s->cluster->lb = LB_LEAST_REQUEST;
+    s->cluster->max_requests = 9;
+    s->m.settings.via = 1;
+}
+
+static void the_image_says_what_the_model_says(void **state)
+{
+    struct sample s;
+    struct buf model = {0}, image = {0};
+    (void)state;
+    everything(&s);
+    struct snap *snap = sample_open(&s);
+    model_dump(&s.m, &model);
+    snap_dump_model(snap, &image);
+    assert_string_equal(buf_cstr(&image), buf_cstr(&model));
+    snap_drop(snap);
+    buf_fini(&model);
+    buf_fini(&image);
+    sample_fini(&s);
+}
+
+static void endpoints_know_their_family(void **state)
+{
+    struct sample s;
+    (void)state;
+    everything(&s);
+    struct snap *snap = sample_open(&s);
+    static const uint8_t FAMILY[] = {4, 0, 1, 6};
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(snap->ENDPOINTS[i].family, FAMILY[i]);
+    assert_int_equal(snap->ENDPOINTS[0].ip[0], 10);
+    assert_int_equal(snap->ENDPOINTS[3].ip[15], 1);
+    assert_int_equal(snap->ENDPOINTS[0].dns_slot, SNAP_NONE);
+    assert_int_not_equal(snap->ENDPOINTS[1].dns_slot, SNAP_NONE);
+    assert_int_equal(snap->CLUSTERS[0].has_dns, 1);
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
+static void the_same_model_gives_the_same_bytes(void **state)
+{
+    struct sample a, b;
+    (void)state;
+    everything(&a);
+    everything(&b);
+    snap_drop(sample_open(&a));
+    snap_drop(sample_open(&b));
+    assert_true(str_eq(buf_str(&a.image), buf_str(&b.image)));
+    sample_fini(&a);
+    sample_fini(&b);
+}
+
+static uint64_t content_of(struct sample *s, uint64_t generation, uint32_t first_slot)
+{
+    struct compile_input in = {.model = &s->m, .generation = generation, .now_wall_us = generation * 1000,
+                               .slot = sample_slot, .slot_ctx = s};
+    s->next_slot = first_slot;
+    assert_int_equal(compile_bytes(&in, &s->image, NULL), 0);
+    return ((struct snap_header *)(void *)s->image.p)->content_hash;
+}
+
+static void the_content_hash_knows_the_configuration_only(void **state)
+{
+    struct sample s;
+    (void)state;
+    everything(&s);
+    uint64_t hash = content_of(&s, 1, 0);
+    assert_true(hash == content_of(&s, 2, 100));
+    s.m.rules.v[0]->splits.v[0].weight++;
+    assert_true(hash != content_of(&s, 2, 100));
+    sample_fini(&s);
+}
+
+static void a_bind_that_failed_is_left_out(void **state)
+{
+    struct sample s;
+    (void)state;
+    everything(&s);
+    struct model_bind *b = model_bind(&s.m, STR(""), 81);
+    struct model_listener *l = model_listener_add(b, &s.arena, STR("Gateway/default/edge/other"), STR("*"));
+    l->name = STR("default/edge/other");
+    model_host(&s.m, b, STR("*"), l);
+    struct snap *snap = sample_open(&s);
+    assert_int_equal(snap->n[SNAP_BINDS], 2);
+    assert_int_equal(snap->BINDS[1].id, snap_bind_id(STR(""), 81));
+    snap_drop(snap);
+    b->bind_error = 98;
+    snap = sample_open(&s);
+    assert_int_equal(snap->n[SNAP_BINDS], 1);
+    assert_int_equal(snap->n[SNAP_LISTENERS], 1);
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
+static uint32_t no_slot(void *ctx, const char *table, struct str key)
+{
+    (void)ctx;
+    (void)table;
+    (void)key;
+    return 0;
+}
+
+static void without_places_on_the_board_there_are_no_series(void **state)
+{
+    struct sample s;
+    struct snap *snap;
+    (void)state;
+    everything(&s);
+    struct compile_input in = {.model = &s.m, .generation = 1, .slot = no_slot};
+    assert_int_equal(compile_bytes(&in, &s.image, NULL), 0);
+    assert_int_equal(snap_open_bytes(&snap, buf_str(&s.image), NULL), 0);
+    assert_int_equal(snap->n[SNAP_SERIES], 0);
+    snap_drop(snap);
+    snap = sample_open(&s);
+    for (uint32_t i = 0; i < snap->n[SNAP_SERIES]; i++)
+        assert_true(snap_series_name(snap, &snap->SERIES[i]).n > 0);
+    assert_int_equal(snap->n[SNAP_SERIES], snap->n[SNAP_LISTENERS] + snap->n[SNAP_RULES] + snap->n[SNAP_CLUSTERS]);
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
+static void an_empty_model_is_an_image_too(void **state)
+{
+    struct arena a;
+    struct model m;
+    struct buf image = {0};
+    struct snap *snap;
+    (void)state;
+    arena_init(&a, 0, NULL);
+    model_init(&m, &a);
+    struct compile_input in = {.model = &m, .generation = 1, .slot = no_slot};
+    assert_int_equal(compile_bytes(&in, &image, NULL), 0);
+    assert_int_equal(snap_open_bytes(&snap, buf_str(&image), NULL), 0);
+    assert_int_equal(snap->n[SNAP_BINDS], 0);
+    snap_drop(snap);
+    buf_fini(&image);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_image_says_what_the_model_says),
+        cmocka_unit_test(endpoints_know_their_family),
+        cmocka_unit_test(the_same_model_gives_the_same_bytes),
+        cmocka_unit_test(the_content_hash_knows_the_configuration_only),
+        cmocka_unit_test(a_bind_that_failed_is_left_out),
+        cmocka_unit_test(without_places_on_the_board_there_are_no_series),
+        cmocka_unit_test(an_empty_model_is_an_image_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

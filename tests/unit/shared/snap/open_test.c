@@ -1,0 +1,205 @@
+/* Who opens a snapshot may rely on it: what is not as it must be is refused, with a sentence. */
+#include "shared/base/err.h"
+#include "tests/unit/master/compile/sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct sample full(void)
+{
+    struct sample s;
+    sample_init(&s);
+    struct model_host *h = sample_host(&s, "a.example.com");
+    h->fallback = sample_host(&s, "*.example.com");
+    for (int i = 0; i < 20; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "v%d", i);
+        sample_header(&s, sample_entry(&s, h, PATH_PREFIX_STRING, "/a"), "x", STRMATCH_EXACT, text);
+    }
+    sample_entry(&s, h, PATH_PREFIX_STRING, "/ab");
+    sample_entry(&s, h, PATH_PREFIX_STRING, "/ac");
+    sample_entry(&s, h, PATH_EXACT, "/e");
+    sample_entry(&s, h, PATH_REGEX, "/r[0-9]");
+    sample_entry(&s, h, PATH_EXACT, "/F")->path_ignore_case = true;
+    snap_drop(sample_open(&s));
+    return s;
+}
+
+/* Opens the image with a mended checksum; the sentence goes to `why`. */
+static int reopen(struct sample *s, struct buf *why)
+{
+    struct snap *snap = NULL;
+    struct snap_header *h = (void *)s->image.p;
+    h->checksum = snap_checksum(buf_str(&s->image));
+    int rc = snap_open_bytes(&snap, buf_str(&s->image), why);
+    snap_drop(snap);
+    return rc;
+}
+
+#define ROW_OF(s, NAME, type, i) ((type *)(void *)((s)->image.p + ((struct snap_header *)(void *)(s)->image.p)->sections[SNAP_##NAME].off) + (i))
+
+/* Changes one member, expects the refusal to say `word`, puts it back. */
+#define REFUSED(s, NAME, type, i, member, bad, word)                                               \
+    do {                                                                                           \
+        struct buf why = {0};                                                                      \
+        type *row = ROW_OF(s, NAME, type, i), keep = *row;                                         \
+        row->member = (bad);                                                                       \
+        assert_true(reopen((s), &why) < 0);                                                        \
+        if (strncmp(buf_cstr(&why), "section ", 8) != 0 || !strstr(buf_cstr(&why), word))          \
+            fail_msg("%s.%s: %s", #NAME, #member, buf_cstr(&why));                                 \
+        *ROW_OF(s, NAME, type, i) = keep;                                                          \
+        buf_fini(&why);                                                                            \
+    } while (0)
+
+static void every_invariant_has_a_check(void **state)
+{
+    struct sample s = full();
+    (void)state;
+    assert_int_equal(reopen(&s, NULL), 0);
+    REFUSED(&s, ORIGINS, struct snap_origin, 0, object, 999, "object");
+    REFUSED(&s, OBJECTS, struct snap_object, 0, name.off, 0x7fffffff, "name");
+    REFUSED(&s, BINDS, struct snap_bind, 0, hosts.n, 99, "hosts");
+    REFUSED(&s, BINDS, struct snap_bind, 0, default_host, 7, "default_host");
+    REFUSED(&s, BINDS, struct snap_bind, 0, protocol, 77, "protocol");
+    REFUSED(&s, LISTENERS, struct snap_listener, 0, bind, 5, "bind");
+    REFUSED(&s, LISTENERS, struct snap_listener, 0, key.len, 3, "NUL");
+    REFUSED(&s, HOSTS, struct snap_host, 0, fallback, 0, "fallback");
+    REFUSED(&s, HOSTS, struct snap_host, 1, fallback, 0, "fallback");
+    REFUSED(&s, HOSTS, struct snap_host, 0, flags, 64, "flags");
+    REFUSED(&s, HOSTS, struct snap_host, 0, tree, 999, "tree");
+    REFUSED(&s, HOSTS, struct snap_host, 0, any, 999, "any");
+    REFUSED(&s, HOSTS, struct snap_host, 0, entries.n, 3, "entr");
+    REFUSED(&s, HOST_SLOTS, struct snap_slot, 0, value, 12345, "value");
+    REFUSED(&s, EXACT_SLOTS, struct snap_slot, 0, value, 12345, "value");
+    REFUSED(&s, NODES, struct snap_node, 0, label_len, 0xffff, "label");
+    REFUSED(&s, NODES, struct snap_node, 0, kids, 0, "kids");
+    REFUSED(&s, NODES, struct snap_node, 1, byte, 'z', "kid");
+    REFUSED(&s, NODES, struct snap_node, 1, label_len, 0, "kid");
+    REFUSED(&s, NODES, struct snap_node, 0, set, 0x80000009, "set");
+    REFUSED(&s, LISTS, struct snap_list, 0, level, 0, "level");
+    REFUSED(&s, LISTS, struct snap_list, 0, log2, 31, "log2");
+    REFUSED(&s, LISTS, struct snap_list, 0, rest, SNAP_SET_LIST, "rest");
+    REFUSED(&s, LISTS, struct snap_list, 0, by, 9, "by");
+    REFUSED(&s, LIST_SLOTS, struct snap_slot, 0, value, 12345, "value");
+    REFUSED(&s, ENTRIES, struct snap_entry, 0, rule, 999, "rule");
+    REFUSED(&s, ENTRIES, struct snap_entry, 0, path, 9, "path");
+    REFUSED(&s, ENTRIES, struct snap_entry, 0, conds.n, 999, "conds");
+    REFUSED(&s, CONDS, struct snap_cond, 0, type, 0, "type");
+    REFUSED(&s, CONDS, struct snap_cond, 0, regex, 0, "regex");
+    REFUSED(&s, REGEXES, struct snap_regex, 0, flags, SNAP_REGEX_SEARCH, "searching");
+    REFUSED(&s, RULES, struct snap_rule, 0, total_weight, 7, "total_weight");
+    REFUSED(&s, RULES, struct snap_rule, 0, action, ACTION_REDIRECT, "redirect");
+    REFUSED(&s, RULES, struct snap_rule, 1, splits.first, 0, "splits");
+    REFUSED(&s, SPLITS, struct snap_split, 0, cluster, 9, "cluster");
+    REFUSED(&s, CLUSTERS, struct snap_cluster, 0, endpoints.n, 9, "endpoints");
+    REFUSED(&s, ENDPOINTS, struct snap_endpoint, 0, family, 9, "family");
+    REFUSED(&s, SERIES, struct snap_series, 0, index, 999, "index");
+    assert_int_equal(reopen(&s, NULL), 0);
+    sample_fini(&s);
+}
+
+static void ranks_and_runs_must_fit(void **state)
+{
+    struct sample s = full();
+    (void)state;
+    uint32_t *ranked = ROW_OF(&s, RANKED, uint32_t, 0);
+    uint32_t t = ranked[0];
+    ranked[0] = ranked[1];
+    assert_int_equal(reopen(&s, NULL), GH_E_RANGE);
+    ranked[0] = t;
+    struct snap_header *h = (void *)s.image.p;
+    struct snap_entry *e = ROW_OF(&s, ENTRIES, struct snap_entry, 0);
+    uint32_t n = h->sections[SNAP_ENTRIES].n;
+    assert_true(e[n - 1].flags & SNAP_ENTRY_LAST);
+    e[n - 1].flags &= (uint8_t)~SNAP_ENTRY_LAST;
+    assert_int_equal(reopen(&s, NULL), GH_E_RANGE);
+    sample_fini(&s);
+}
+
+static void a_full_table_is_refused(void **state)
+{
+    struct sample s = full();
+    (void)state;
+    struct snap_header *h = (void *)s.image.p;
+    for (uint32_t i = 0; i < h->sections[SNAP_EXACT_SLOTS].n; i++)
+        ROW_OF(&s, EXACT_SLOTS, struct snap_slot, i)->value = 0;
+    assert_int_equal(reopen(&s, NULL), GH_E_RANGE);
+    sample_fini(&s);
+}
+
+static void the_outside_is_looked_at_first(void **state)
+{
+    struct sample s = full();
+    struct snap *snap;
+    struct buf why = {0};
+    (void)state;
+    struct snap_header *h = (void *)s.image.p, keep = *h;
+    assert_int_equal(snap_open_bytes(&snap, str_of(s.image.p, 100), &why), GH_E_TRUNCATED);
+    assert_int_equal(snap_open_bytes(&snap, str_of(s.image.p, s.image.n - 8), &why), GH_E_TRUNCATED);
+    assert_int_equal(snap_open_bytes(&snap, STR(""), &why), GH_E_TRUNCATED);
+    h->magic++;
+    assert_int_equal(reopen(&s, &why), GH_E_FORMAT);
+    *h = keep;
+    h->version++;
+    assert_int_equal(reopen(&s, &why), GH_E_VERSION);
+    *h = keep;
+    h->sections[SNAP_RULES].elem++;
+    assert_int_equal(reopen(&s, &why), GH_E_VERSION);
+    *h = keep;
+    h->sections[SNAP_RULES].off -= SNAP_ALIGN;
+    assert_int_equal(reopen(&s, &why), GH_E_RANGE);
+    *h = keep;
+    h->sections[SNAP_SERIES].n = 0x40000000;
+    assert_int_equal(reopen(&s, &why), GH_E_RANGE);
+    *h = keep;
+    s.image.p[s.image.n - 1] ^= 1;
+    assert_int_equal(snap_open_bytes(&snap, buf_str(&s.image), &why), GH_E_CHECKSUM);
+    s.image.p[s.image.n - 1] ^= 1;
+    h->generation++;
+    assert_int_equal(snap_open_bytes(&snap, buf_str(&s.image), &why), GH_E_CHECKSUM);
+    assert_null(snap);
+    buf_fini(&why);
+    sample_fini(&s);
+}
+
+static void only_a_sealed_descriptor_is_taken(void **state)
+{
+    struct sample s = full();
+    struct snap *snap;
+    struct buf why = {0};
+    (void)state;
+    int fd = image_seal("test", buf_str(&s.image));
+    assert_true(fd >= 0);
+    assert_int_equal(snap_open(&snap, fd, &why), 0);
+    assert_int_equal(snap->head->generation, 7);
+    assert_true(pwrite(fd, "x", 1, 0) < 0);
+    close(fd);
+    struct snap *again = snap_hold(snap);
+    snap_drop(snap);
+    assert_int_equal(again->n[SNAP_HOSTS], 2); /* still mapped */
+    snap_drop(again);
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    assert_int_equal(snap_open(&snap, fileno(f), &why), GH_E_UNSEALED);
+    fclose(f);
+    assert_int_equal(snap_open(&snap, -1, &why), GH_E_UNSEALED);
+    fd = image_seal("empty", STR(""));
+    assert_int_equal(snap_open(&snap, fd, &why), GH_E_TRUNCATED);
+    close(fd);
+    buf_fini(&why);
+    sample_fini(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_invariant_has_a_check),
+        cmocka_unit_test(ranks_and_runs_must_fit),
+        cmocka_unit_test(a_full_table_is_refused),
+        cmocka_unit_test(the_outside_is_looked_at_first),
+        cmocka_unit_test(only_a_sealed_descriptor_is_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
