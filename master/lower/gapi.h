@@ -17,6 +17,9 @@
 #include "master/lower/lower.h"
 #include "master/lower/status.h"
 
+#define GAPI_RULES_MAX   16 /* of an HTTPRoute; the tables' limits */
+#define GAPI_MATCHES_MAX 64
+
 /* A verdict: reason NULL = fine. Reasons are the API's CamelCase words. */
 struct gapi_fault {
     const char *reason;
@@ -73,11 +76,14 @@ struct gapi_work {
     struct map gateways; /* "ns/name" -> struct gapi_gw, of our classes only */
     struct { struct gapi_gw **v; size_t n, cap; } list; /* the same, in object order */
     struct status_writer status;
+    struct buf text;     /* scratch for short texts; freed with the status writer */
     uint32_t n_groups;   /* leaders of listener groups are numbered by model_listener.index */
     uint64_t *placed;    /* by that number: serial of the route whose hosts it got last */
     uint64_t serial;     /* of the route at hand, from 1 */
     struct gapi_places places; /* of the route at hand */
     unsigned n_hints;    /* costly hints given so far; see gapi_backend.c */
+    struct str rule_words[GAPI_RULES_MAX];                      /* "rules[0]", made when first asked for */
+    struct str match_words[GAPI_RULES_MAX][GAPI_MATCHES_MAX];   /* "rules[0].matches[1]" */
 };
 
 /* "ns/name" in `buf`, without touching the arena; empty when it does not fit (no name is that long). */

@@ -218,6 +218,7 @@ void lower_gapi_routes(struct lower *l)
     }
     if (!in_order)
         qsort(sorted, n, sizeof(struct object *), by_gapi_order);
+    lower_candidates_reserve(l, n);
     for (size_t i = 0; i < n; i++)
         lower_route(l, sorted[i]);
 }

@@ -2,6 +2,43 @@
 #include "master/lower/gapi.h"
 #include "shared/http/uri.h"
 
+/* ---- names ------------------------------------------------------------------------------------------------ */
+
+/* A hundred thousand routes share a few of these words. */
+static struct str rule_word(struct lower *l, size_t i)
+{
+    struct str *w = i < GAPI_RULES_MAX ? &l->gapi->rule_words[i] : NULL;
+    if (!w)
+        return arena_strf(l->arena, "rules[%zu]", i);
+    if (!w->n)
+        *w = arena_strf(l->arena, "rules[%zu]", i);
+    return *w;
+}
+
+static struct str match_word(struct lower *l, size_t i, size_t j)
+{
+    struct str *w = i < GAPI_RULES_MAX && j < GAPI_MATCHES_MAX ? &l->gapi->match_words[i][j] : NULL;
+    if (!w)
+        return arena_strf(l->arena, "rules[%zu].matches[%zu]", i, j);
+    if (!w->n)
+        *w = arena_strf(l->arena, "rules[%zu].matches[%zu]", i, j);
+    return *w;
+}
+
+/* "HTTPRoute/ns/name/0": printf would be the most costly thing that happens to a small route. */
+static struct str rule_key(struct lower *l, const struct object *o, size_t i)
+{
+    struct buf *b = &l->gapi->text;
+    buf_clear(b);
+    buf_adds(b, STR("HTTPRoute/"));
+    buf_adds(b, o->ns);
+    buf_addch(b, '/');
+    buf_adds(b, o->name);
+    buf_addch(b, '/');
+    buf_addu(b, i);
+    return arena_str(l->arena, buf_str(b));
+}
+
 /* ---- matches (6) ---------------------------------------------------------------------------------------- */
 
 /* Requests are matched in canonical form (shared/http/uri.h), so values are brought to it, too. */
@@ -76,7 +113,7 @@ struct model_match *gapi_make_match(struct lower *l, const struct object *o, con
     const struct gapi_http_match *from = r && j < r->matches.n ? &r->matches.v[j] : NULL;
     make_path(l, from ? from->path : NULL, m);
     m->origin = lower_origin(o, from ? from->node : r ? r->node : NULL,
-                             from ? arena_strf(l->arena, "rules[%zu].matches[%zu]", i, j) : arena_strf(l->arena, "rules[%zu]", i));
+                             from ? match_word(l, i, j) : rule_word(l, i));
     if (!from)
         return m;
     if (from->method.n)
@@ -262,12 +299,11 @@ static void make_splits(struct lower *l, const struct object *o, const struct ga
 
 struct model_rule *gapi_make_rule(struct lower *l, const struct object *o, const struct gapi_http_rule *r, size_t i)
 {
-    struct model_rule *rule = model_rule_add(l->model, arena_strf(l->arena, "HTTPRoute/" STR_FMT "/" STR_FMT "/%zu", STR_ARG(o->ns),
-                                                                  STR_ARG(o->name), i));
+    struct model_rule *rule = model_rule_add(l->model, rule_key(l, o, i));
     rule->name = r && r->name.n
                      ? arena_strf(l->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(r->name))
                      : str_skip(rule->key, strlen("HTTPRoute/"));
-    rule->origin = lower_origin(o, r ? r->node : NULL, arena_strf(l->arena, "rules[%zu]", i));
+    rule->origin = lower_origin(o, r ? r->node : NULL, rule_word(l, i));
     rule->action = ACTION_SPLIT;
     rule->header_merge = HEADER_MERGE_RULE_FIRST;
     if (r && first_unserved(&r->filters, false)) {

@@ -218,4 +218,5 @@ void lower_gapi_status(struct lower *l)
     for (size_t i = 0; i < l->gapi->list.n; i++)
         gateway_status(l, l->gapi->list.v[i]);
     status_fini(&l->gapi->status);
+    buf_fini(&l->gapi->text);
 }

@@ -92,6 +92,8 @@ struct lower_candidate {
     uint32_t rule_index, match_index;
 };
 void lower_candidate_add(struct lower *l, const struct lower_candidate *c);
+/* About so many will come. */
+void lower_candidates_reserve(struct lower *l, size_t n);
 /* Gives every host its entries with ranks; reports hosts that both APIs claim, and matches that another
  * one hides wherever they stand. */
 void lower_precedence(struct lower *l);

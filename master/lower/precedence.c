@@ -23,6 +23,14 @@ void lower_candidate_add(struct lower *l, const struct lower_candidate *c)
     *ARENA_PUSH(l->arena, &l->candidates) = *c;
 }
 
+void lower_candidates_reserve(struct lower *l, size_t n)
+{
+    if (l->candidates.n == 0 && l->candidates.cap < n) {
+        l->candidates.v = arena_new_n(l->arena, struct lower_candidate, n);
+        l->candidates.cap = n;
+    }
+}
+
 /* ---- Gateway API: GATEWAY-API-RULES section 6 ----------------------------------------------------- */
 
 /* Criterion 2 and 3. Regular expressions lie between, as the API leaves to us. */
@@ -96,8 +104,7 @@ static int run_cmp(const void *x, const void *y)
     return a->gapi ? object_cmp_gapi(a->object, b->object) : object_cmp_istio(a->object, b->object);
 }
 
-/* Criteria 7 and 8 as a number: the place of the object among all of its API. Lowering mostly goes in this
- * order already, so that there is nothing to sort. */
+/* Criteria 7 and 8 as a number: the place of the object among all of its API. */
 static void number_objects(struct lower *l, struct sort_key *keys)
 {
     struct { struct run *v; size_t n, cap; } runs = {0};
@@ -109,13 +116,14 @@ static void number_objects(struct lower *l, struct sort_key *keys)
             continue;
         }
         *ARENA_PUSH(l->arena, &runs) = (struct run){c->object, i, 1, c->gapi};
-        sorted = sorted && (runs.n < 2 || run_cmp(&runs.v[runs.n - 2], &runs.v[runs.n - 1]) <= 0);
+        /* Routes come in their order already (gapi_route.c); VirtualServices server by server. */
+        sorted = sorted && c->gapi;
     }
     if (!sorted)
         qsort(runs.v, runs.n, sizeof(*runs.v), run_cmp);
     uint32_t number = 0;
     for (size_t i = 0; i < runs.n; i++) {
-        if (i && run_cmp(&runs.v[i - 1], &runs.v[i]) != 0)
+        if (i && runs.v[i - 1].object != runs.v[i].object)
             number++;
         for (size_t j = 0; j < runs.v[i].n; j++)
             keys[runs.v[i].first + j].object = number;
