@@ -128,8 +128,8 @@ static void check_listener(struct decoder *d, void *obj)
     if (l->protocol.n == 0 || p == GAPI_PROTO_HTTP)
         return;
     if (p != GAPI_PROTO_UNKNOWN) {
-        diag_at_key(d->diags, DIAG_NotServed, l->node, "protocol", "the other listeners of the Gateway are served",
-                    "listeners of protocol " STR_FMT " are not served yet", STR_ARG(l->protocol));
+        diag_at_key(d->diags, DIAG_NotServed, l->node, "protocol", NULL,
+                    "listeners of protocol " STR_FMT " are not served yet: nothing listens here", STR_ARG(l->protocol));
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(PROTOCOLS); i++)
@@ -152,7 +152,7 @@ static const struct field LISTENER_FIELDS[] = {
               .format = FMT_HOSTNAME),
     FIELD_INT(T, port, "port", FIELD_REQUIRED, 1, 65535, "Port to listen on"),
     FIELD_STR(T, protocol, "protocol", FIELD_REQUIRED, "HTTP, HTTPS, TLS, TCP or UDP", .min = 1, .max = 255),
-    FIELD_OBJ(T, tls, "tls", 0, &SCHEMA_LISTENER_TLS, "Certificates, for protocols HTTPS and TLS"),
+    FIELD_OBJ(T, tls, "tls", FIELD_NOT_SERVED, &SCHEMA_LISTENER_TLS, "Certificates, for protocols HTTPS and TLS"),
     FIELD_OBJ(T, allowed_routes, "allowedRoutes", 0, &SCHEMA_ALLOWED_ROUTES,
               "Routes that may attach; those of the Gateway's namespace when absent"),
 };

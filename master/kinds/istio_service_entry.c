@@ -116,6 +116,9 @@ static void port_check(struct decoder *d, const struct istio_se_spec *s, const s
     else if (proto == ISTIO_PROTO_HTTP2 || proto == ISTIO_PROTO_GRPC)
         diag_at(d->diags, DIAG_NotServed, at, "requests to this port are answered 503",
                 "HTTP/2 to backends is not served yet");
+    else if (istio_protocol_is_tls(proto))
+        diag_at(d->diags, DIAG_NotServed, at, "connections to this port are plain text",
+                "TLS to backends is not served yet");
     bool opaque = !istio_protocol_is_http(proto) && !istio_protocol_is_tls(proto);
     if (!opaque || (p->protocol.n && proto == ISTIO_PROTO_UNKNOWN))
         return;

@@ -187,6 +187,15 @@ static void add_addresses(struct lower *l, const struct gapi_gw *gw)
     buf_addch(out, ']');
 }
 
+/* Nothing in it that this release could serve. */
+static bool is_unserved(const struct gapi_gw *gw)
+{
+    size_t later = 0;
+    for (size_t i = 0; i < gw->spec->listeners.n; i++)
+        later += gw->listeners[i].protocol != GAPI_PROTO_HTTP && gw->listeners[i].protocol != GAPI_PROTO_UNKNOWN;
+    return later > 0 && later == gw->spec->listeners.n;
+}
+
 static void gateway_status(struct lower *l, struct gapi_gw *gw)
 {
     struct status_writer *w = &l->gapi->status;
@@ -194,6 +203,8 @@ static void gateway_status(struct lower *l, struct gapi_gw *gw)
     judge_ports(l, gw);
     judge_addresses(l, gw);
     gateway_conditions(gw, &cs);
+    if (is_unserved(gw))
+        gw->object->verdict = VERDICT_UNSERVED;
     status_begin(w, gw->object);
     add_addresses(l, gw);
     buf_addc(&w->out, ",\"conditions\":");

@@ -71,6 +71,8 @@ struct istio_work {
     struct { struct istio_vs **v; size_t n, cap; } vs;
     struct map entries;  /* host -> struct istio_se_ref, the oldest */
     bool entries_read;
+    struct map gapi_hosts; /* address of the model_host -> itself */
+    bool gapi_hosts_read;
 };
 
 struct istio_work *istio_work(struct lower *l); /* makes it at the first call */

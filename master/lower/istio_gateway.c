@@ -17,6 +17,7 @@ struct istio_work *istio_work(struct lower *l)
         l->istio = arena_new(l->arena, struct istio_work);
         map_init(&l->istio->gateways, l->arena);
         map_init(&l->istio->entries, l->arena);
+        map_init(&l->istio->gapi_hosts, l->arena);
     }
     return l->istio;
 }

@@ -116,7 +116,7 @@ static int text_cmp(const void *a, const void *b)
 static void vs_status(struct lower *l, struct istio_vs *vs, struct status_writer *w)
 {
     struct verdicts v = {ISTIO_Programmed, vs->state, STR_NONE};
-    if (vs->state == ISTIO_NotServed)
+    if (vs->state == ISTIO_NotServed || vs->spec->http.n == 0)
         set_unserved(vs->object);
     if (vs->state == ISTIO_Programmed && vs->n_unresolved + vs->n_missing)
         v.detail = arena_strf(l->arena, "traffic is served, but %zu destinations and %zu gateways are missing",

@@ -47,6 +47,32 @@ static struct vs_host *vs_host(struct bind_vs *b, struct model_host *h)
     return v;
 }
 
+/* Hosts to which a HTTPRoute has been attached; routes of the Gateway API are lowered before. */
+static bool has_gapi_route(struct lower *l, const struct model_host *h)
+{
+    struct istio_work *w = istio_work(l);
+    if (!w->gapi_hosts_read) {
+        w->gapi_hosts_read = true;
+        for (size_t i = 0; i < l->candidates.n; i++)
+            if (l->candidates.v[i].gapi)
+                map_put(&w->gapi_hosts, str_of((const char *)&l->candidates.v[i].host, sizeof(h)), l->candidates.v[i].host);
+    }
+    return map_get(&w->gapi_hosts, str_of((const char *)&h, sizeof(h))) != NULL;
+}
+
+/* httpsRedirect, unless the host is routed by the Gateway API, whose listeners know no such thing. */
+static void set_redirect(struct lower *l, const struct istio_server_state *s, struct model_host *h, const struct node *at)
+{
+    bool foreign = h->listener != s->listener && !str_starts(h->listener->key, STR("IstioGateway/"));
+    if (!foreign || !has_gapi_route(l, h)) {
+        h->https_redirect = true;
+        return;
+    }
+    diag_at(l->diags, DIAG_Conflict, at, "give the two Gateways different hosts, addresses or ports",
+            "host \"" STR_FMT "\" on port %u also has routes at listener " STR_FMT " of the Gateway API: it is not redirected to https",
+            STR_ARG(h->name), s->port, STR_ARG(h->listener->name));
+}
+
 /* istio_meet_fn */
 static void on_meet(void *ctx, struct str name)
 {
@@ -59,7 +85,7 @@ static void on_meet(void *ctx, struct str name)
     }
     struct model_host *h = model_host(b->l->model, listener->bind, name, listener);
     if (istio_server_redirects(b->server->server))
-        h->https_redirect = true;
+        set_redirect(b->l, b->server, h, b->server->server->node);
     struct vs_host *v = vs_host(b, h);
     for (size_t i = 0; i < v->servers.n; i++)
         if (v->servers.v[i] == b->server)
@@ -290,12 +316,7 @@ static void redirect_hosts(struct lower *l, const struct istio_server_state *s)
         struct str name = s->hosts.v[i].host;
         if (istio_host_is_partial_wildcard(name))
             continue;
-        struct model_host *h = model_host(l->model, b, name, s->listener);
-        h->https_redirect = true;
-        if (h->listener->origin.api_version.n && !str_starts(h->listener->origin.api_version, STR("networking.istio.io/")))
-            diag_at(l->diags, DIAG_Conflict, istio_item(s->server->node, "hosts", i), "every request gets 301 to https",
-                    "host \"" STR_FMT "\" is also served by listener " STR_FMT " of the Gateway API", STR_ARG(name),
-                    STR_ARG(h->listener->name));
+        set_redirect(l, s, model_host(l->model, b, name, s->listener), istio_item(s->server->node, "hosts", i));
     }
 }
 

@@ -3,8 +3,9 @@
  *
  *   golden_model DIR
  *
- * reads DIR/in (every YAML file below it) and writes three sections to stdout, each behind a line "== NAME":
- * model (model_dump), status (one object per line), findings (diag_text). DIR/options may hold lines:
+ * reads DIR/in (every YAML file below it) and writes four sections to stdout, each behind a line "== NAME":
+ * objects (identity, verdict, place), model (model_dump), status (one object per line), findings (diag_text).
+ * DIR/options may hold lines:
  *
  *   pool=127.0.1.0/24            the instance's addressPool
  *   controller=example.com/x     a controller that is ours, beside the defaults
@@ -111,12 +112,23 @@ static void set_previous(struct golden *g, struct store *st)
     }
 }
 
+static void print_object(struct golden *g, const struct object *o, struct buf *out)
+{
+    static const char *const VERDICTS[] = {
+        [VERDICT_ACCEPTED] = "accepted", [VERDICT_REJECTED] = "rejected", [VERDICT_UNSERVED] = "unserved"};
+    buf_addf(out, STR_FMT " %s " STR_FMT ":%u\n", STR_ARG(identity(&g->arena, o)), VERDICTS[o->verdict],
+             STR_ARG(o->source->path), o->line);
+}
+
 static void print(struct golden *g, const struct model *m, const struct store *st, struct diags *ds)
 {
     struct buf out = {0};
     const char *fault = model_check(m);
     if (fault)
         buf_addf(&out, "MODEL IS BROKEN: %s\n", fault);
+    buf_addc(&out, "== objects\n");
+    for (size_t i = 0; i < st->n_all; i++)
+        print_object(g, st->all[i], &out);
     buf_addc(&out, "== model\n");
     model_dump(m, &out);
     buf_addc(&out, "== status\n");
