@@ -24,7 +24,9 @@ struct instance {
     struct str address_pool;       /* CIDR or "" */
     enum lb_policy load_balancer;
     struct { bool json; struct str format, path; } access_log; /* path: "stdout", "journal", "off", a file */
-    int32_t log_level;
+    int32_t log_level;             /* enum log_level */
+    struct str_list dns_servers;   /* "192.0.2.1", "[2001:db8::1]:5353"; none = resolv.conf */
+    uint32_t metrics_max_series;
     struct model_settings settings;
 };
 

@@ -6,9 +6,15 @@ include master/lower/local.mk
 include master/compile/local.mk
 include master/ctl/local.mk
 
+# From files to images, as one function; used by the compiler child and by commands.
+noinst_LIBRARIES += libbuild.a
+libbuild_a_SOURCES = \
+	%D%/build.c %D%/build.h \
+	%D%/instance.c %D%/instance.h \
+	%D%/status_image.c %D%/status_image.h
+
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
-	%D%/build.h %D%/instance.h \
 	%D%/settings.c %D%/settings.h %D%/setting.def \
 	%D%/settle.c %D%/settle.h \
 	%D%/watch.c %D%/watch.h
@@ -18,5 +24,5 @@ gatehouse_SOURCES = %D%/main.c
 gatehouse_LDADD = $(GATEHOUSE_LIBS)
 
 # What a program needs that loads and compiles; a room uses only rooms to its right.
-GATEHOUSE_LIBS = libctl.a libmodel.a libkinds.a libyamltree.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
+GATEHOUSE_LIBS = libctl.a libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
 	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) -lm
