@@ -133,6 +133,22 @@ struct board_series *board_series(struct board *b, uint32_t row, uint32_t slot)
     return slab + (slot < BOARD_MAX_SLOTS ? slot : 0);
 }
 
+bool board_series_used(struct board *b, uint32_t row, uint32_t from, uint32_t *first, uint32_t *end)
+{
+    const size_t elem = sizeof(struct board_series);
+    must(row < BOARD_MAX_PROC);
+    off_t slab = (off_t)(AT_SLABS + (size_t)SLAB_SIZE * row), stop = slab + (off_t)(elem * BOARD_MAX_SLOTS);
+    off_t data = from < BOARD_MAX_SLOTS ? lseek(b->fd, slab + (off_t)(elem * from), SEEK_DATA) : -1;
+    if (data < 0 || data >= stop)
+        return false;
+    off_t hole = lseek(b->fd, data, SEEK_HOLE);
+    if (hole < 0 || hole > stop)
+        hole = stop;
+    *first = (uint32_t)((size_t)(data - slab) / elem);
+    *end = (uint32_t)(((size_t)(hole - slab) + elem - 1) / elem);
+    return true;
+}
+
 struct board_endpoint *board_endpoint(struct board *b, uint32_t slot)
 {
     return slot < BOARD_MAX_ENDPOINTS ? (struct board_endpoint *)(void *)(b->base + AT_ENDPOINTS) + slot : NULL;

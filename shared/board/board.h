@@ -121,6 +121,9 @@ void board_close(struct board *b); /* unmaps; NULL-safe */
 struct board_head *board_head(struct board *b);
 struct board_proc *board_proc(struct board *b, uint32_t row);           /* NULL when out of range */
 struct board_series *board_series(struct board *b, uint32_t row, uint32_t slot); /* slot out of range = 0 */
+/* The next slots from `from` on that row `row` ever touched, as [*first, *end); false: no more. Readers of many
+ * slots ask first, because reading an untouched page makes it exist (rule 5). */
+bool board_series_used(struct board *b, uint32_t row, uint32_t from, uint32_t *first, uint32_t *end);
 struct board_endpoint *board_endpoint(struct board *b, uint32_t slot);
 struct board_dns *board_dns(struct board *b, uint32_t slot);
 /* Zeroes the gauges of a row whose process is gone (rule 3) and takes back its shares (rule 6); counters, pid's

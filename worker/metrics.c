@@ -1,0 +1,219 @@
+/*
+ * metrics.c - every family in one pass over its table. The families of listeners, routes and clusters, which
+ * are sums over the slabs of all workers, are in metrics_series.c.
+ */
+#include "worker/metrics.h"
+#include "shared/base/clock.h"
+#include "shared/http/field.h"
+#include "shared/snap/snap.h"
+#include "worker/metrics_write.h"
+
+bool metrics_wants_openmetrics(struct str accept)
+{
+    struct str item;
+    while (http_list_next(&accept, &item)) {
+        ptrdiff_t semicolon = str_chr(item, ';');
+        struct str type = http_trim_ows(semicolon < 0 ? item : str_head(item, (size_t)semicolon));
+        if (str_ieq(type, STR("application/openmetrics-text")))
+            return semicolon < 0 || str_find(item, STR("q=0;")) < 0;
+        if (str_ieq(type, STR("text/plain")))
+            return false; /* the first one that we know */
+    }
+    return false;
+}
+
+/* ---- the instance ---- */
+
+static void one(struct metrics_out *o, const char *name, const char *type, const char *help, uint64_t v)
+{
+    metrics_family(o, name, type, help);
+    metrics_u64(o, name, type, STR_NONE, v);
+}
+
+static void one_time(struct metrics_out *o, const char *name, const char *help, uint64_t wall_us)
+{
+    metrics_family(o, name, "gauge", help);
+    metrics_seconds(o, name, "gauge", STR_NONE, wall_us);
+}
+
+static void put_instance(struct metrics_out *o, const struct metrics_input *in)
+{
+    struct board_head *h = board_head(in->board);
+    struct buf labels = {0};
+    metrics_label(&labels, "version", in->version);
+    metrics_family(o, "gatehouse_build_info", "gauge", "Always 1; the labels say which build this is.");
+    metrics_u64(o, "gatehouse_build_info", "gauge", buf_str(&labels), 1);
+    buf_fini(&labels);
+    one_time(o, "gatehouse_start_time_seconds", "When this instance started, seconds since 1970.",
+             board_get(&h->started_wall_us));
+    one(o, "gatehouse_draining", "gauge", "1 while the instance shuts down.", board_get(&h->draining) != 0);
+    one(o, "gatehouse_master_up", "gauge", "1 while there is a master; without one the workers serve on.", !in->orphan);
+    one(o, "gatehouse_crashes", "counter", "Processes that ended without being told to.", board_get(&h->crashes));
+    one(o, "gatehouse_stuck_kills", "counter", "Processes killed because their loop stood still.",
+        board_get(&h->stuck_kills));
+}
+
+static void put_generation(struct metrics_out *o, const struct metrics_input *in)
+{
+    struct board_head *h = board_head(in->board);
+    const struct snap *s = in->snap;
+    one(o, "gatehouse_generation", "gauge", "Generation of the configuration that is programmed.",
+        board_get(&h->generation));
+    one_time(o, "gatehouse_generation_timestamp_seconds", "When that generation was compiled.",
+             s ? s->head->made_wall_us : 0);
+    one(o, "gatehouse_snapshot_bytes", "gauge", "Size of its image.", s ? s->size : 0);
+    one(o, "gatehouse_config_listeners", "gauge", "Listeners in it.", s ? s->n[SNAP_LISTENERS] : 0);
+    one(o, "gatehouse_config_hosts", "gauge", "Virtual hosts in it.", s ? s->n[SNAP_HOSTS] : 0);
+    one(o, "gatehouse_config_rules", "gauge", "Rules in it.", s ? s->n[SNAP_RULES] : 0);
+    one(o, "gatehouse_config_clusters", "gauge", "Clusters (backends) in it.", s ? s->n[SNAP_CLUSTERS] : 0);
+    one(o, "gatehouse_config_endpoints", "gauge", "Endpoints in it.", s ? s->n[SNAP_ENDPOINTS] : 0);
+    one(o, "gatehouse_config_errors", "gauge", "Errors in the files as they are now.", board_get(&h->config_errors));
+    one(o, "gatehouse_config_warnings", "gauge", "Warnings about the files as they are now.",
+        board_get(&h->config_warnings));
+}
+
+static void put_reloads(struct metrics_out *o, const struct metrics_input *in)
+{
+    struct board_head *h = board_head(in->board);
+    metrics_family(o, "gatehouse_reloads", "counter", "Changes of the configuration, by how they ended.");
+    metrics_u64(o, "gatehouse_reloads", "counter", STR("result=\"ok\""), board_get(&h->reloads_ok));
+    metrics_u64(o, "gatehouse_reloads", "counter", STR("result=\"failed\""), board_get(&h->reloads_failed));
+    one(o, "gatehouse_reload_last_success", "gauge", "1 when the last change is served, 0 when it was refused.",
+        !board_get(&h->reload_last_failed));
+    one_time(o, "gatehouse_reload_last_timestamp_seconds", "When the last change ended.",
+             board_get(&h->reload_last_wall_us));
+    one_time(o, "gatehouse_reload_last_duration_seconds", "From the first sign of it to all workers serving it.",
+             board_get(&h->reload_last_ms) * 1000);
+}
+
+/* ---- processes ---- */
+
+static bool row_was_used(struct board_proc *p)
+{
+    return board_get(&p->started_ns) != 0;
+}
+
+static void put_worker_states(struct metrics_out *o, const struct metrics_input *in)
+{
+    static const char *const states[] = {NULL, "starting", "spare", "active", "draining", NULL};
+    uint64_t count[ARRAY_LEN(states)] = {0}, behind = 0, generation = board_get(&board_head(in->board)->generation);
+    for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
+        struct board_proc *p = board_proc(in->board, row);
+        uint32_t state = atomic_load(&p->state);
+        if (atomic_load(&p->role) != ROLE_WORKER || state >= ARRAY_LEN(states))
+            continue;
+        count[state]++;
+        behind += state == PROC_ACTIVE && board_get(&p->generation) < generation;
+    }
+    one(o, "gatehouse_workers_wanted", "gauge", "Workers that should be active.",
+        board_get(&board_head(in->board)->workers_wanted));
+    one(o, "gatehouse_workers_behind", "gauge", "Active workers that serve an older generation.", behind);
+    metrics_family(o, "gatehouse_workers", "gauge", "Workers by state.");
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        struct buf labels = {0};
+        if (!states[i])
+            continue;
+        metrics_label(&labels, "state", str_c(states[i]));
+        metrics_u64(o, "gatehouse_workers", "gauge", buf_str(&labels), count[i]);
+        buf_fini(&labels);
+    }
+}
+
+struct process_family {
+    const char *name, *type, *text;
+    size_t offset;
+    bool microseconds;
+};
+
+/* One family of tbl/counter.def over all rows. A process that is no worker shows what it counted. */
+static void put_counter(struct metrics_out *o, const struct metrics_input *in, const struct process_family *f)
+{
+    static const char *const roles[] = {"none", "worker", "scout", "admin"};
+    metrics_family(o, f->name, f->type, f->text);
+    for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
+        struct board_proc *p = board_proc(in->board, row);
+        uint32_t role = atomic_load(&p->role);
+        uint64_t v = board_get((const _Atomic uint64_t *)(const void *)((const char *)&p->counters + f->offset));
+        if (!row_was_used(p) || role >= ARRAY_LEN(roles) || (role != ROLE_WORKER && v == 0))
+            continue;
+        struct buf labels = {0};
+        metrics_label(&labels, "role", str_c(roles[role]));
+        buf_addf(&labels, ",row=\"%u\"", row);
+        (f->microseconds ? metrics_seconds : metrics_u64)(o, f->name, f->type, buf_str(&labels), v);
+        buf_fini(&labels);
+    }
+}
+
+static void put_counters(struct metrics_out *o, const struct metrics_input *in)
+{
+    static const char type_C[] = "counter", type_G[] = "gauge";
+    static const struct {
+        const char *name, *type, *unit, *text;
+        size_t offset;
+    } rows[] = {
+#define X(name, type, unit, text) {#name, type_##type, unit, text, offsetof(struct board_counters, name)},
+#include "shared/tbl/counter.def"
+#undef X
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct str name = str_c(rows[i].name);
+        bool us = strcmp(rows[i].unit, "microseconds") == 0;
+        struct buf full = {0}, text = {0};
+        if (us && str_ends(name, STR("_us")))
+            name.n -= 3;
+        buf_addf(&full, "gatehouse_" STR_FMT "%s", STR_ARG(name), us ? "_seconds" : "");
+        buf_addf(&text, "%c%s.", rows[i].text[0] >= 'a' && rows[i].text[0] <= 'z' ? rows[i].text[0] - 32
+                                                                                  : rows[i].text[0], rows[i].text + 1);
+        struct process_family f = {buf_cstr(&full), rows[i].type, buf_cstr(&text), rows[i].offset, us};
+        put_counter(o, in, &f);
+        buf_fini(&full);
+        buf_fini(&text);
+    }
+}
+
+/* ---- names that are resolved ---- */
+
+static void put_dns(struct metrics_out *o, const struct metrics_input *in)
+{
+    const struct snap *s = in->snap;
+    static const struct {
+        const char *name, *help;
+    } families[] = {
+        {"gatehouse_dns_addresses", "Addresses of the last good answer for a name."},
+        {"gatehouse_dns_failing", "1 while the name gets no answer; the last good one is used."},
+    };
+    for (size_t f = 0; s && f < ARRAY_LEN(families); f++) {
+        uint32_t shown = 0;
+        bool seen[BOARD_MAX_DNS] = {false};
+        metrics_family(o, families[f].name, "gauge", families[f].help);
+        for (uint32_t i = 0; i < s->n[SNAP_ENDPOINTS] && shown < in->max_series; i++) {
+            const struct snap_endpoint *e = &s->ENDPOINTS[i];
+            struct board_dns *d = e->dns_slot == SNAP_NONE ? NULL : board_dns(in->board, e->dns_slot);
+            struct board_dns_answer a;
+            if (!d || seen[e->dns_slot])
+                continue;
+            seen[e->dns_slot] = true;
+            if (!board_dns_read(d, &a))
+                a = (struct board_dns_answer){.status = 1};
+            struct buf labels = {0};
+            metrics_label(&labels, "name", snap_text(s, e->address));
+            metrics_u64(o, families[f].name, "gauge", buf_str(&labels), f == 0 ? a.n : a.status != 0);
+            buf_fini(&labels);
+            shown++;
+        }
+    }
+}
+
+void metrics_write(const struct metrics_input *in, struct buf *out)
+{
+    struct metrics_out o = {.b = out, .openmetrics = in->openmetrics};
+    put_instance(&o, in);
+    put_generation(&o, in);
+    put_reloads(&o, in);
+    put_worker_states(&o, in);
+    put_counters(&o, in);
+    metrics_series_write(&o, in);
+    put_dns(&o, in);
+    if (in->openmetrics)
+        buf_addc(out, "# EOF\n");
+}
