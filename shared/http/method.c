@@ -11,6 +11,8 @@ static const struct {
 
 enum http_method http_method_of(struct str name)
 {
+    if (likely(name.n == 3 && memcmp(name.p, "GET", 3) == 0))
+        return METHOD_GET;
     for (int m = METHOD_OTHER + 1; m < METHOD_COUNT; m++) /* the usual ones come first */
         if (methods[m].name.n == name.n && methods[m].name.p[0] == name.p[0] &&
             memcmp(methods[m].name.p, name.p, name.n) == 0)

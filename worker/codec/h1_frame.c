@@ -94,6 +94,10 @@ static enum h1_error on_option(struct h1_parser *p, struct str option)
 static enum h1_error on_connection(struct h1_parser *p, struct str value)
 {
     struct str option;
+    if (http_field_of(value) == FIELD_KEEP_ALIVE) { /* what most clients send */
+        p->seen |= OPTION_KEEP_ALIVE;
+        return H1_E_NONE;
+    }
     for (int n = 0; http_list_next(&value, &option); n++) {
         enum h1_error e = n == MAX_OPTIONS ? H1_E_CONNECTION : on_option(p, option);
         if (e != H1_E_NONE)

@@ -230,12 +230,20 @@ static enum step bad_name(struct h1_parser *p, const char *d, size_t at)
     return d[at] == '\r' ? fail(p, H1_E_NO_COLON) : fail_at(p, d[at], H1_E_NAME);
 }
 
-/* Flags of a name that is not in the table. */
-static uint16_t flags_of_other(struct str name)
+/* Judges a name that is not in the table: false if it is no token. */
+static bool judge_other(struct http_field *f)
 {
-    if (str_chr(name, '_') < 0)
-        return 0;
-    return FIELD_F_UNDERSCORE | (http_field_alias_of(name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
+    bool underscore = false;
+    f->flags = 0;
+    for (size_t i = 0; i < f->name.n; i++) {
+        if (!token_is(f->name.p[i], TOKEN_TCHAR))
+            return false;
+        underscore |= f->name.p[i] == '_';
+    }
+    if (underscore)
+        f->flags = FIELD_F_UNDERSCORE |
+                   (http_field_alias_of(f->name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
+    return f->name.n > 0;
 }
 
 _Static_assert((int)FIELD_P_HOP == FIELD_F_HOP && (int)FIELD_P_FRAMING == FIELD_F_FRAMING,
@@ -282,9 +290,8 @@ static enum step parse_name(struct h1_parser *p, const char *d, size_t end)
             return fail(p, H1_E_NAME_TOO_LONG);
         if (colon == stop)
             return starve(p, end);
-        if (colon == p->line)
+        if (!judge_other(f)) /* the empty name */
             return fail(p, H1_E_NAME);
-        f->flags = flags_of_other(f->name);
     }
     begin_part(p, (uint32_t)colon + 1, VALUE);
     return NEXT;
@@ -349,11 +356,8 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         f->name = str_of(d + line, colon - line);
         f->id = http_field_of(f->name);
         f->flags = flags_of_known(f->id);
-        if (f->id == FIELD_OTHER) {
-            if (!token_valid(f->name))
-                break;
-            f->flags = flags_of_other(f->name);
-        }
+        if (f->id == FIELD_OTHER && !judge_other(f))
+            break;
         size_t from = colon + 2, at = token_value_end(d, from, end);
         if (end - at < 2 || d[at] != '\r' || d[at + 1] != '\n' || at == from || is_ows(d[from]) ||
             is_ows(d[at - 1]))
@@ -376,9 +380,11 @@ static void follow(struct h1_parser *p, const char *data)
 {
     struct h1_head *h = p->head;
     uint16_t n = h->n_fields + (p->phase == VALUE);
-    move_slice(&h->method, p->base, data);
-    move_slice(&h->target, p->base, data);
-    move_slice(&h->reason, p->base, data);
+    if (p->kind != H1_TRAILERS) { /* then these are of the head, and in its buffer */
+        move_slice(&h->method, p->base, data);
+        move_slice(&h->target, p->base, data);
+        move_slice(&h->reason, p->base, data);
+    }
     for (uint16_t i = 0; i < n; i++) {
         move_slice(&h->fields[i].name, p->base, data);
         if (i < h->n_fields)
