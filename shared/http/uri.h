@@ -10,7 +10,8 @@
  *   4. refused: control bytes, encoded or not; raw '\', '#', space and bytes above 0x7e; an escape that
  *      is not two hex digits; escapes that are an over-long form of UTF-8;
  *   5. refused unless a flag keeps them: %2F, %5C and ';' (parameters of a segment: servers differ about
- *      what belongs to the name).
+ *      what belongs to the name). Even then, and for %3B always, no part of a segment between them may be
+ *      "." or "..": servers that decode first would climb.
  *
  * The function is idempotent: canonical(canonical(x)) == canonical(x). Escapes are decoded once:
  * %252e stays %252e. The query is kept byte for byte.
