@@ -95,17 +95,19 @@ static void rule_lint(struct decoder *d, struct seen *s, const struct istio_http
         return;
     }
     if (r->match.n == 0) {
-        s->catch_all = i + 1;
+        s->catch_all = r->delegate ? 0 : i + 1;
         return;
     }
     size_t dead = 0, by_last = 0, *by = arena_new_n(d->arena, size_t, r->match.n);
     for (size_t k = 0; k < r->match.n; k++) {
         const struct istio_http_match *m = &r->match.v[k];
         by[k] = s->catch_all ? s->catch_all : covered_before(s, m);
-        size_t same = same_before(s, d->arena, m->node, i);
+        size_t same = r->delegate ? 0 : same_before(s, d->arena, m->node, i);
         by[k] = by[k] ? by[k] : same;
         dead += by[k] > 0 && by[k] != i + 1; /* by another rule */
         by_last = by[k] ? by[k] : by_last;
+        if (r->delegate)
+            continue; /* the rules of the delegate may match less */
         remember_prefix(s, m, i);
         if (istio_match_is_catch_all(m) && !has_context(m) && !s->catch_all)
             s->catch_all = i + 1;

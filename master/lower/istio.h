@@ -3,6 +3,7 @@
  *
  *   istio_gateway.c   Gateways -> binds, listeners; which server accepts which hosts
  *   istio_vs.c        VirtualServices -> virtual hosts and candidates (binding rules, ISTIO-RULES 3.1, 3.2)
+ *   istio_delegate.c  the http rules of an object, those of its delegates among them
  *   istio_rule.c      one http rule -> model_rule
  *   istio_match.c     one match block -> model_match
  *   istio_backend.c   destination hosts -> clusters
@@ -71,6 +72,7 @@ struct istio_work {
     struct { struct istio_vs **v; size_t n, cap; } vs;
     struct map entries;  /* host -> struct istio_se_ref, the oldest */
     bool entries_read;
+    struct map delegates;  /* id of an object to which a rule delegates -> not NULL */
     struct map gapi_hosts; /* address of the model_host -> itself */
     bool gapi_hosts_read;
 };
@@ -95,13 +97,25 @@ bool istio_match_in_context(const struct lower *l, const struct istio_http_match
 /* NULL: the block can never match in this release (a finding has said so). `m` NULL: everything. */
 struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m);
 
+/* ---- istio_delegate.c ---- */
+
+struct istio_rule_ref {
+    const struct istio_http_rule *rule; /* a delegate's is a joined copy */
+    const struct object *owner;         /* where it is written; names are resolved in its namespace */
+    size_t index;                       /* of the rule of the root object: its place in the order */
+    struct str id;                      /* "ns/name/0", "ns/name/0/delegate-ns/delegate/1" */
+    struct str section;                 /* "http[0]", in its owner */
+};
+struct istio_rules { struct istio_rule_ref *v; size_t n, cap; };
+/* All that apply, in order. */
+void istio_rules(struct lower *l, const struct object *o, const struct istio_vs_spec *spec, struct istio_rules *out);
+
 /* ---- istio_rule.c ---- */
 
 /* Does the cluster of a destination depend on the port of the server (no port given, several ports)? */
-bool istio_rule_needs_port(struct lower *l, const struct object *o, const struct istio_http_rule *r);
-/* `suffix` goes behind the key. `port` is that of the server, for destinations without one. */
-struct model_rule *istio_rule(struct lower *l, const struct object *o, const struct istio_http_rule *r, size_t index,
-                              uint16_t port, struct str suffix);
+bool istio_rule_needs_port(struct lower *l, const struct istio_rule_ref *r);
+/* `port` is that of the server, for destinations without one; `suffix` goes behind the key. */
+struct model_rule *istio_rule(struct lower *l, const struct istio_rule_ref *r, uint16_t port, struct str suffix);
 
 /* ---- istio_backend.c ---- */
 

@@ -18,6 +18,7 @@ struct istio_work *istio_work(struct lower *l)
         map_init(&l->istio->gateways, l->arena);
         map_init(&l->istio->entries, l->arena);
         map_init(&l->istio->gapi_hosts, l->arena);
+        map_init(&l->istio->delegates, l->arena);
     }
     return l->istio;
 }

@@ -177,11 +177,11 @@ static void direct(struct model_rule *out, const struct istio_direct *r)
 
 /* ---- route ------------------------------------------------------------------------------------------------------ */
 
-bool istio_rule_needs_port(struct lower *l, const struct object *o, const struct istio_http_rule *r)
+bool istio_rule_needs_port(struct lower *l, const struct istio_rule_ref *r)
 {
-    for (size_t i = 0; i < r->route.n; i++) {
-        const struct istio_destination *t = r->route.v[i].destination;
-        if (!t->port && istio_target(l, t->host, 0, 0, o->ns).ambiguous)
+    for (size_t i = 0; i < r->rule->route.n; i++) {
+        const struct istio_destination *t = r->rule->route.v[i].destination;
+        if (!t->port && istio_target(l, t->host, 0, 0, r->owner->ns).ambiguous)
             return true;
     }
     return false;
@@ -270,14 +270,14 @@ static void timeouts(struct model_rule *out, const struct istio_http_rule *r)
     out->backend_timeout_ms = 0;
 }
 
-struct model_rule *istio_rule(struct lower *l, const struct object *o, const struct istio_http_rule *r, size_t index,
-                              uint16_t port, struct str suffix)
+struct model_rule *istio_rule(struct lower *l, const struct istio_rule_ref *ref, uint16_t port, struct str suffix)
 {
-    struct str id = arena_strf(l->arena, STR_FMT "/" STR_FMT "/%zu" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name), index,
-                               STR_ARG(suffix));
-    struct model_rule *out = model_rule_add(l->model, arena_strf(l->arena, "VirtualService/" STR_FMT, STR_ARG(id)));
-    out->name = r->name.n ? r->name : id;
-    out->origin = lower_origin(o, r->node, arena_strf(l->arena, "http[%zu]", index));
+    const struct istio_http_rule *r = ref->rule;
+    const struct object *o = ref->owner;
+    struct str key = arena_strf(l->arena, "VirtualService/" STR_FMT STR_FMT, STR_ARG(ref->id), STR_ARG(suffix));
+    struct model_rule *out = model_rule_add(l->model, key);
+    out->name = r->name.n ? r->name : ref->id;
+    out->origin = lower_origin(o, r->node, ref->section);
     const struct istio_headers *only = r->route.n == 1 ? r->route.v[0].headers : NULL;
     struct str host = r->rewrite ? r->rewrite->authority : STR_NONE;
     if (host.n == 0)

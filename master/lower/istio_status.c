@@ -116,6 +116,11 @@ static int text_cmp(const void *a, const void *b)
 static void vs_status(struct lower *l, struct istio_vs *vs, struct status_writer *w)
 {
     struct verdicts v = {ISTIO_Programmed, vs->state, STR_NONE};
+    struct str id = arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(vs->object->ns), STR_ARG(vs->object->name));
+    if (vs->state == ISTIO_Delegate && map_get(&istio_work(l)->delegates, id)) {
+        v.programmed = ISTIO_Programmed;
+        v.detail = STR("its rules are used by objects that delegate to it");
+    }
     if (vs->state == ISTIO_NotServed || vs->spec->http.n == 0)
         set_unserved(vs->object);
     if (vs->state == ISTIO_Programmed && vs->n_unresolved + vs->n_missing)

@@ -181,8 +181,8 @@ static void check_destinations(struct lower *l, struct istio_vs *vs)
 
 struct rule_lowering {
     struct bind_vs *b;
-    const struct istio_http_rule *rule;
-    size_t index;
+    const struct istio_rule_ref *ref;
+    uint32_t n_blocks;  /* of this rule of the root object, so far */
     bool needs_port;
     struct { struct made_rule *v; size_t n, cap; } made;
 };
@@ -197,7 +197,7 @@ static struct model_rule *rule_for(struct rule_lowering *r, uint16_t port)
             return r->made.v[i].rule;
     struct str suffix = r->needs_port ? arena_strf(l->arena, ":%u", port) : STR_NONE;
     struct made_rule *m = ARENA_PUSH(l->arena, &r->made);
-    *m = (struct made_rule){port, istio_rule(l, r->b->vs->object, r->rule, r->index, port, suffix)};
+    *m = (struct made_rule){port, istio_rule(l, r->ref, port, suffix)};
     return m->rule;
 }
 
@@ -212,7 +212,7 @@ static const struct istio_server_state *in_context(const struct bind_vs *b, cons
 }
 
 /* `m` NULL: the rule has no match. */
-static void add_block(struct rule_lowering *r, const struct istio_http_match *m, size_t match_index)
+static void add_block(struct rule_lowering *r, const struct istio_http_match *m)
 {
     struct bind_vs *b = r->b;
     struct model_match *match = NULL;
@@ -223,7 +223,7 @@ static void add_block(struct rule_lowering *r, const struct istio_http_match *m,
         if (!s)
             continue;
         if (!match)
-            match = istio_match(b->l, b->vs->object, m);
+            match = istio_match(b->l, r->ref->owner, m);
         if (!match)
             return;
         struct lower_candidate c = {
@@ -233,8 +233,8 @@ static void add_block(struct rule_lowering *r, const struct istio_http_match *m,
             .object = b->vs->object,
             .listener = s->listener,
             .istio_private = b->private,
-            .rule_index = (uint32_t)r->index,
-            .match_index = (uint32_t)match_index,
+            .rule_index = (uint32_t)r->ref->index,
+            .match_index = r->n_blocks,
         };
         lower_candidate_add(b->l, &c);
         b->vs->n_entries++;
@@ -243,15 +243,24 @@ static void add_block(struct rule_lowering *r, const struct istio_http_match *m,
     }
 }
 
-static void lower_rule(struct bind_vs *b, size_t index)
+/* Rules of one delegate have one place in the order; their blocks are counted through. */
+static void lower_rules(struct bind_vs *b)
 {
-    const struct istio_http_rule *rule = &b->vs->spec->http.v[index];
-    struct rule_lowering r = {.b = b, .rule = rule, .index = index};
-    r.needs_port = istio_rule_needs_port(b->l, b->vs->object, rule);
-    if (rule->match.n == 0)
-        add_block(&r, NULL, 0);
-    for (size_t i = 0; i < rule->match.n; i++)
-        add_block(&r, &rule->match.v[i], i);
+    struct istio_rules rules = {.n = 0};
+    struct rule_lowering r = {.b = b};
+    istio_rules(b->l, b->vs->object, b->vs->spec, &rules);
+    for (size_t i = 0; i < rules.n; i++) {
+        const struct istio_http_rule *rule = rules.v[i].rule;
+        if (i == 0 || rules.v[i].index != rules.v[i - 1].index)
+            r.n_blocks = 0;
+        r.ref = &rules.v[i];
+        r.needs_port = istio_rule_needs_port(b->l, r.ref);
+        r.made.n = 0;
+        if (rule->match.n == 0)
+            add_block(&r, NULL);
+        for (size_t k = 0; k < rule->match.n; k++, r.n_blocks++)
+            add_block(&r, &rule->match.v[k]);
+    }
 }
 
 /* ---- objects -------------------------------------------------------------------------------------------------- */
@@ -303,8 +312,7 @@ static void lower_vs(struct lower *l, const struct object *o)
                 "without gateways the object is for the mesh, which is not served yet")->severity = DIAG_INFO;
     for (size_t i = 0; i < vs->spec->hosts.n; i++)
         bind_host(&b, i, gws, n, visible);
-    for (size_t i = 0; i < vs->spec->http.n; i++)
-        lower_rule(&b, i);
+    lower_rules(&b);
     vs->state = judge(&b, n, selected, visible);
 }
 

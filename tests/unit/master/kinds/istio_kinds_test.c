@@ -165,7 +165,7 @@ static void a_virtual_service_names_hosts_and_gateways(void **state)
         {"{hosts: [a.com], gateways: [gw]}", "E Required spec"},
         {"{http: [{" TO "}]}", ""}, /* a delegate */
         {"{gateways: [gw], http: [{delegate: {name: x}}]}",
-         "E Exclusive spec.gateways; W NotServed spec.http[0].delegate; E Exclusive spec.http[0].delegate"},
+         "E Exclusive spec.gateways; E Exclusive spec.http[0].delegate"},
         {"{hosts: [a.com], exportTo: [., ns1], http: [{" TO "}]}", "E BadValue spec.exportTo[1]"},
         {"{hosts: [a.com], exportTo: ['*', x, '~', B], http: [{" TO "}]}",
          "E Exclusive spec.exportTo[0]; E BadValue spec.exportTo[2]; E Exclusive spec.exportTo[2]; E BadValue spec.exportTo[3]"},
@@ -331,6 +331,7 @@ static void rules_that_are_never_reached_are_named(void **state)
         {V("{match: [{uri: {prefix: /ab}}], " TO "}, {match: [{uri: {prefix: /a}}], " TO "}"), ""},
         {V("{match: [{name: x, headers: {a: {}}, port: 1}], " TO "}, {match: [{name: y, port: 1, headers: {a: {}}}], " TO "}"),
          "W Unreachable spec.http[1]"},
+        {V("{delegate: {name: x}}, {match: [{uri: {prefix: /a}}], delegate: {name: y}}, {match: [{uri: {prefix: /ab}}], " TO "}"), ""},
         {V("{match: [{uri: {exact: /a}}, {uri: {exact: /a}}], " TO "}"), "I Unreachable spec.http[0].match[1]"},
     };
     (void)state;

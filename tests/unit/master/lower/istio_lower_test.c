@@ -332,7 +332,41 @@ static void rewrites_redirects_and_answers(void **state)
          {"response header set a \"b\"", "direct 418 \"tea\" text/plain", "!retry"}},
         {ROUTE("directResponse: {status: 200, body: {bytes: aGk=}}"), {"direct 200 \"hi\" text/plain"}},
         {ROUTE("directResponse: {status: 204}"), {"direct 204 \"\" \n"}},
-        {ROUTE("delegate: {name: x}"), {"without backend 503"}},
+    };
+    (void)state;
+    run(CASES, ARRAY_LEN(CASES));
+}
+
+static void rules_of_delegates_stand_where_they_are_delegated_to(void **state)
+{
+#define ROOT(rules) VS("default", "root", "hosts: [a.com], gateways: [gw], http: [" rules "]")
+#define LEAF(rules) VS("other", "leaf", "http: [" rules "]")
+#define TO_LEAF "delegate: {name: leaf, namespace: other}"
+    static const struct kase CASES[] = {
+        {ONE ROOT("{match: [{uri: {prefix: /x}}], directResponse: {status: 200}}, {match: [{uri: {prefix: /a}, headers: {h: {exact: '1'}}}], "
+                  "name: r, timeout: 5s, headers: {request: {set: {a: b}}}, " TO_LEAF "}, {directResponse: {status: 404}}")
+             LEAF("{match: [{uri: {prefix: /a/b}}], name: one, route: [{destination: {host: s}}]}, "
+                  "{name: two, timeout: 1s, route: [{destination: {host: s}}]}") SVC("other", "s", "80"),
+         {"0 string prefix \"/x\" -> VirtualService/default/root/0\n"
+          "    1 string prefix \"/a/b\" header h=\"1\" -> VirtualService/default/root/1/other/leaf/0\n"
+          "    2 string prefix \"/a\" header h=\"1\" -> VirtualService/default/root/1/other/leaf/1\n"
+          "    3 any path -> VirtualService/default/root/2",
+          "rule VirtualService/default/root/1/other/leaf/0 named r-one", "request timeout 5000ms", "request timeout 1000ms",
+          "request header set a", "-> Service/other/s:80", "its rules are used by objects that delegate to it"}},
+        /* a block that fits nothing of the root costs its rule */
+        {ONE ROOT("{match: [{uri: {prefix: /a}}], " TO_LEAF "}")
+             LEAF("{match: [{uri: {prefix: /b}}], directResponse: {status: 200}}, {match: [{uri: {exact: /a/c}}], directResponse: {status: 201}}"),
+         {"!leaf/0\n", "0 exact \"/a/c\" -> VirtualService/default/root/0/other/leaf/1",
+          "spec.http[0].match[0]: the block fits no match of the rule in VirtualService default/root"}},
+        {ONE ROOT("{" TO_LEAF "}") LEAF("{match: [{uri: {regex: '/b.*'}}, {uri: {exact: /c}}], directResponse: {status: 200}}"),
+         {"0 regex \"/b.*\"", "1 exact \"/c\""}},
+        {ONE ROOT("{match: [{uri: {prefix: /a}}], " TO_LEAF "}") LEAF("{match: [{uri: {regex: '/a.*'}}], directResponse: {status: 200}}"),
+         {"!regex", "fits no match"}},
+        {ONE ROOT("{" TO_LEAF "}, {directResponse: {status: 200}}"),
+         {"spec.http[0].delegate: VirtualService other/leaf does not exist [IST0101]", "0 any path -> VirtualService/default/root/1"}},
+        {ONE ROOT("{" TO_LEAF "}") VS("other", "leaf", "hosts: [b.com], http: [{directResponse: {status: 200}}]"), {"has hosts of its own", "!any path"}},
+        {ONE ROOT("{" TO_LEAF "}") VS("other", "leaf", "exportTo: [.], http: [{directResponse: {status: 200}}]"),
+         {"is not exported to namespace default", "!any path"}},
     };
     (void)state;
     run(CASES, ARRAY_LEN(CASES));
@@ -375,6 +409,7 @@ int main(void)
         cmocka_unit_test(destinations_are_looked_up_in_both_registries),
         cmocka_unit_test(weights_and_headers_of_several_destinations),
         cmocka_unit_test(rewrites_redirects_and_answers),
+        cmocka_unit_test(rules_of_delegates_stand_where_they_are_delegated_to),
         cmocka_unit_test(timeouts_and_retries),
         cmocka_unit_test(a_service_of_the_instance_maps_ports),
     };
