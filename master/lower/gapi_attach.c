@@ -121,13 +121,14 @@ static struct gapi_fault no_listener(struct lower *l, const struct gapi_parent_r
 struct gapi_fault gapi_attach(struct lower *l, const struct object *route, const struct gapi_http_route_spec *spec,
                               struct gapi_gw *gw, const struct gapi_parent_ref *ref, bool count)
 {
-    size_t meant = 0, allowed = 0, fitting = 0;
+    size_t meant = 0, takes = 0, allowed = 0, fitting = 0;
     struct hosts hs;
     for (size_t i = 0; i < gw->spec->listeners.n; i++) {
         struct gapi_gw_listener *gl = &gw->listeners[i];
         if (!is_meant(gl, ref))
             continue;
         meant++;
+        takes += gl->http_routes;
         if (!allows(l, gl, route))
             continue;
         allowed++;
@@ -145,7 +146,8 @@ struct gapi_fault gapi_attach(struct lower *l, const struct object *route, const
         return no_listener(l, ref);
     if (allowed == 0)
         return (struct gapi_fault){"NotAllowedByListeners",
-                                   arena_strf(l->arena, "no listener allows HTTPRoutes of namespace " STR_FMT, STR_ARG(route->ns))};
+                                   takes == 0 ? STR("no listener takes HTTPRoutes")
+                                              : arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT, STR_ARG(route->ns))};
     if (fitting == 0)
         return (struct gapi_fault){"NoMatchingListenerHostname", STR("no hostname of the route fits a listener")};
     return (struct gapi_fault){0};

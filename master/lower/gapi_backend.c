@@ -55,6 +55,8 @@ struct model_cluster *gapi_backend_cluster(struct lower *l, const struct object 
 struct str gapi_backend_name(struct lower *l, const struct object *o, const struct gapi_http_backend_ref *b)
 {
     struct str ns = namespace_of(o, b);
+    if (!b->port.set)
+        return arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(ns), STR_ARG(b->name));
     return arena_strf(l->arena, STR_FMT "/" STR_FMT ":%u", STR_ARG(ns), STR_ARG(b->name), (unsigned)b->port.v);
 }
 
@@ -98,25 +100,36 @@ static const char *hint_ports(struct lower *l, struct str ns, struct str name, i
     return hint;
 }
 
-/* One row per problem: the condition's reason, the finding's code, the sentence ("%s" is the backend). */
+/* One row per problem: the condition's reason, the finding's code, what stands behind "Service ns/name". */
 static const struct {
     const char *reason;
     enum diag_code code;
     const char *text;
 } PROBLEMS[] = {
     [BACKEND_NOT_FOUND] = {"BackendNotFound", DIAG_MissingReference, "does not exist"},
-    [BACKEND_NO_PORT] = {"BackendNotFound", DIAG_MissingReference, "has no such port"},
+    [BACKEND_NO_PORT] = {"BackendNotFound", DIAG_MissingReference, "has no port"},
     [BACKEND_BAD_KIND] = {"InvalidKind", DIAG_NotServed, "is of a kind that can't be a backend"},
     [BACKEND_NOT_PERMITTED] = {"RefNotPermitted", DIAG_RefNotPermitted, "lies in another namespace and no ReferenceGrant permits it"},
-    [BACKEND_BAD_PROTOCOL] = {"UnsupportedProtocol", DIAG_NotServed, "speaks a protocol that HTTPRoutes can't use"},
+    [BACKEND_BAD_PROTOCOL] = {"UnsupportedProtocol", DIAG_NotServed, "speaks a protocol that is not served on port"},
 };
 
-struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o, const struct gapi_http_backend_ref *b,
-                                     enum backend_problem why)
+static struct str problem_text(struct lower *l, const struct gapi_http_backend_ref *b, struct str ns, enum backend_problem why)
 {
-    struct str ns = namespace_of(o, b);
+    if (why == BACKEND_BAD_KIND && is_service(b))
+        return arena_strf(l->arena, "Service " STR_FMT "/" STR_FMT " is of type ExternalName, which HTTPRoutes can't use", STR_ARG(ns),
+                          STR_ARG(b->name));
+    if (why == BACKEND_NO_PORT || why == BACKEND_BAD_PROTOCOL)
+        return arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT " %s %u", STR_ARG(b->kind), STR_ARG(ns), STR_ARG(b->name),
+                          PROBLEMS[why].text, (unsigned)b->port.v);
+    return arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT " %s", STR_ARG(b->kind), STR_ARG(ns), STR_ARG(b->name),
+                      PROBLEMS[why].text);
+}
+
+struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o, const struct gapi_http_backend_ref *b,
+                                     enum backend_problem why, const char *effect)
+{
+    struct str ns = namespace_of(o, b), text = problem_text(l, b, ns, why);
     const char *hint = NULL;
-    struct str text = STR_NONE;
     if (why == BACKEND_NOT_FOUND)
         hint = hint_not_found(l, ns, b->name);
     else if (why == BACKEND_NO_PORT)
@@ -125,12 +138,6 @@ struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o, co
         hint = arena_strf(l->arena,
                           "add a ReferenceGrant in namespace " STR_FMT " from HTTPRoute of namespace " STR_FMT " to Service " STR_FMT,
                           STR_ARG(ns), STR_ARG(o->ns), STR_ARG(b->name)).p;
-    if (why == BACKEND_BAD_KIND && is_service(b))
-        text = arena_strf(l->arena, "Service " STR_FMT "/" STR_FMT " is of type ExternalName, which HTTPRoutes can't use", STR_ARG(ns),
-                          STR_ARG(b->name));
-    else
-        text = arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT "%s%.0lld %s", STR_ARG(b->kind), STR_ARG(ns), STR_ARG(b->name),
-                          b->port.set ? ":" : "", (long long)b->port.v, PROBLEMS[why].text);
-    diag_at(l->diags, PROBLEMS[why].code, b->node, hint, STR_FMT "; its share of requests is answered with 500", STR_ARG(text));
+    diag_at(l->diags, PROBLEMS[why].code, b->node, hint, STR_FMT "; %s", STR_ARG(text), effect);
     return (struct gapi_fault){PROBLEMS[why].reason, text};
 }

@@ -286,13 +286,18 @@ static void make_split(struct lower *l, const struct object *o, const struct gap
 
 static void make_splits(struct lower *l, const struct object *o, const struct gapi_http_rule *r, struct model_rule *rule)
 {
-    rule->no_backend_status = 500;
-    if (!r || r->backends.n == 0)
-        return;
-    rule->splits.v = arena_new_n(l->arena, struct model_split, r->backends.n);
-    rule->splits.n = rule->splits.cap = r->backends.n;
-    for (size_t i = 0; i < r->backends.n; i++)
+    uint64_t weights = 0;
+    size_t n = r ? r->backends.n : 0;
+    if (n) {
+        rule->splits.v = arena_new_n(l->arena, struct model_split, n);
+        rule->splits.n = rule->splits.cap = n;
+    }
+    for (size_t i = 0; i < n; i++) {
         make_split(l, o, &r->backends.v[i], &rule->splits.v[i]);
+        weights += rule->splits.v[i].weight;
+    }
+    if (weights == 0)
+        rule->no_backend_status = 500; /* no backendRefs, or none with a weight */
 }
 
 /* ---- the rule ------------------------------------------------------------------------------------------------- */
@@ -344,7 +349,7 @@ static void judge_filter_refs(struct lower *l, const struct object *o, const str
         enum backend_problem why = gapi_backend_problem(l, o, &b);
         if (why == BACKEND_OK)
             continue;
-        struct gapi_fault fault = gapi_backend_fault(l, o, &b, why);
+        struct gapi_fault fault = gapi_backend_fault(l, o, &b, why, f->mirror ? "no copy can be sent" : "it can't be asked");
         if (!found->refs.reason)
             found->refs = fault;
     }
@@ -355,7 +360,7 @@ static void judge_backend(struct lower *l, const struct object *o, const struct 
 {
     enum backend_problem why = gapi_backend_problem(l, o, b);
     if (why != BACKEND_OK) {
-        struct gapi_fault fault = gapi_backend_fault(l, o, b, why);
+        struct gapi_fault fault = gapi_backend_fault(l, o, b, why, "its share of requests is answered with 500");
         if (!found->refs.reason)
             found->refs = fault;
     }
