@@ -107,7 +107,12 @@ int build_run(struct build *b, const struct build_input *in)
     read_state(b, in->prev_state);
     b->state.generation = in->generation;
 
+    const char *conf_dir = arena_str(&b->arena, b->instance.conf_dir).p;
     struct load_input load = {.paths = in->paths, .n_paths = in->n_paths, .prev = &b->state, .lenient_paths = in->lenient_paths};
+    if (in->n_paths == 0) {
+        load.paths = &conf_dir;
+        load.n_paths = 1;
+    }
     load_all(&b->store, &b->arena, &b->diags, &load, &b->stats);
     lower_objects(b, in, now);
     const char *broken = model_check(&b->model);

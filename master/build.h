@@ -14,7 +14,7 @@
 
 struct build_input {
     const char *const *paths;      /* conf dir, or files */
-    size_t n_paths;
+    size_t n_paths;                /* 0 = the conf dir of the instance */
     const char *instance_file;     /* gatehouse.yaml, or NULL = defaults */
     struct str prev_state;         /* STATE image of the previous load; empty = none */
     uint64_t generation;

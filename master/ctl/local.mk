@@ -1,4 +1,4 @@
 noinst_LIBRARIES += libctl.a
 libctl_a_SOURCES = \
 	%D%/ctl.h %D%/verbs.def \
-	%D%/cmd_echo.c %D%/cmd_explain_field.c
+	%D%/cmd_check.c %D%/cmd_echo.c %D%/cmd_explain_field.c

@@ -71,7 +71,7 @@ static struct diag *add(struct diags *ds, enum diag_code code)
     count(ds, CODES[code].severity);
     if (ds->n < DIAGS_MAX)
         return new_row(ds, code);
-    ds->n_over++;
+    ds->worst_over = ds->n_over++ == 0 ? CODES[code].severity : GH_MIN(ds->worst_over, CODES[code].severity);
     ds->left_out = (struct diag){.code = code, .severity = CODES[code].severity};
     return &ds->left_out;
 }
@@ -254,8 +254,11 @@ static void tell_more(struct diags *ds)
     for (size_t i = 0; i < ds->n; i++)
         if (ds->v[i].more > 0)
             ds->v[i].message = arena_strf(ds->arena, "%zu more findings of this document are not listed", ds->v[i].more);
-    if (ds->n_over > 0)
-        new_row(ds, DIAG_LimitExceeded)->message = arena_strf(ds->arena, "%zu more findings are not listed", ds->n_over);
+    if (ds->n_over > 0) {
+        struct diag *d = new_row(ds, DIAG_LimitExceeded);
+        d->message = arena_strf(ds->arena, "%zu more findings are not listed", ds->n_over);
+        d->severity = ds->worst_over;
+    }
     ds->n_over = 0;
 }
 

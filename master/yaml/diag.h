@@ -51,6 +51,7 @@ struct diags {
     struct diag *v;
     size_t n, cap;
     size_t n_over;                      /* findings beyond DIAGS_MAX; diags_sort makes a row of them */
+    enum diag_severity worst_over;
     size_t n_errors, n_warnings;        /* by the code's default severity until diags_sort counts again */
     const struct node_document *recent; /* the document of the last finding */
     size_t n_recent;                    /* its findings in a row */
