@@ -185,6 +185,8 @@ static void dynamic_check(struct decoder *d, const struct istio_se_spec *s)
 static void resolution_check(struct decoder *d, const struct istio_se_spec *s)
 {
     const struct node *at = istio_at(s->node, "resolution");
+    if (s->resolution == ISTIO_RESOLUTION_NONE && at->type == NODE_STRING && !str_eqc(at->text, "NONE"))
+        return; /* a word that is none: said already */
     switch (s->resolution) {
     case ISTIO_RESOLUTION_NONE:
         no_endpoints(d, s, "NONE");

@@ -89,14 +89,6 @@ typedef void istio_meet_fn(void *ctx, struct str name);
 size_t istio_server_meets(const struct istio_server_state *s, struct str ns, struct str host,
                           istio_meet_fn *fn, void *ctx);
 
-/* ---- istio_match.c ---- */
-
-/* Does the block apply at this server (port, gateways, sourceLabels, sourceNamespace)? */
-bool istio_match_in_context(const struct lower *l, const struct istio_http_match *m, struct str own_ns,
-                            const struct istio_server_state *s);
-/* NULL: the block can never match in this release (a finding has said so). `m` NULL: everything. */
-struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m);
-
 /* ---- istio_delegate.c ---- */
 
 struct istio_rule_ref {
@@ -109,6 +101,14 @@ struct istio_rule_ref {
 struct istio_rules { struct istio_rule_ref *v; size_t n, cap; };
 /* All that apply, in order. */
 void istio_rules(struct lower *l, const struct object *o, const struct istio_vs_spec *spec, struct istio_rules *out);
+
+/* ---- istio_match.c ---- */
+
+/* Does the block apply at this server (port, gateways, sourceLabels, sourceNamespace)? */
+bool istio_match_in_context(const struct lower *l, const struct istio_http_match *m, struct str own_ns,
+                            const struct istio_server_state *s);
+/* NULL: the block can never match in this release (a finding has said so). `m` NULL: everything. */
+struct model_match *istio_match(struct lower *l, const struct istio_rule_ref *r, const struct istio_http_match *m);
 
 /* ---- istio_rule.c ---- */
 

@@ -89,13 +89,15 @@ static bool header(struct lower *l, struct model_match *out, const struct istio_
     return true;
 }
 
-struct model_match *istio_match(struct lower *l, const struct object *o, const struct istio_http_match *m)
+struct model_match *istio_match(struct lower *l, const struct istio_rule_ref *r, const struct istio_http_match *m)
 {
     struct model_match *out = arena_new(l->arena, struct model_match);
     if (!m)
         return out;
     path(out, m);
-    out->origin = lower_origin(o, m->node, STR_NONE);
+    bool own = node_document(m->node) == node_document(r->owner->root); /* not of the object that delegates */
+    out->origin = lower_origin(r->owner, m->node,
+                               own ? arena_strf(l->arena, STR_FMT ".match[%u]", STR_ARG(r->section), m->node->index) : STR_NONE);
     out->name = m->name;
     out->query_raw = true;
     if (m->scheme)

@@ -97,8 +97,10 @@ static void gateway_status(struct lower *l, struct istio_gw *g, struct status_wr
             v.detail = s->detail;
         }
     }
-    if (n_programmed && n_programmed < g->n_servers)
+    if (n_programmed && n_programmed < g->n_servers) { /* which, is in the list of servers */
+        v.programmed = ISTIO_Programmed;
         v.detail = arena_strf(l->arena, "%zu of %zu servers listen; " STR_FMT, n_programmed, g->n_servers, STR_ARG(v.detail));
+    }
     if (n_unserved == g->n_servers && g->selected)
         set_unserved(g->object);
     begin(w, g->object, &v);

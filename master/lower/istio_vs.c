@@ -223,7 +223,7 @@ static void add_block(struct rule_lowering *r, const struct istio_http_match *m)
         if (!s)
             continue;
         if (!match)
-            match = istio_match(b->l, r->ref->owner, m);
+            match = istio_match(b->l, r->ref, m);
         if (!match)
             return;
         struct lower_candidate c = {
