@@ -245,7 +245,7 @@ static int receive(struct worker *w)
         rc = fn ? fn(w, &m) : GH_E_FORMAT;
         ipc_msg_close_fds(&m);
         if (rc < 0) {
-            log_error(&w->log, "the master says %s, which makes no sense to a %s (%s)", ipc_type_name(m.type),
+            log_error(&w->log, "the master says %s, which makes no sense to the %s (%s)", ipc_type_name(m.type),
                       w->role->name, err_text(rc));
             return rc;
         }
