@@ -1,5 +1,14 @@
 /*
- * build.c - see build.h: files -> objects -> model -> images.
+ * build.c - load, lower, check, compile; see build.h.
+ *
+ *   instance file ─► instance ──────────┐
+ *   STATE (last) ──► state ─┐           │
+ *   conf.d ────────► store ─┴─► lower ──┴─► model ─► check ─► image ─► verified by the reader's own code
+ *                      │          │                             │
+ *                      └──────────┴────► STATUS                 └─ places on the board ─► STATE (next)
+ *
+ * The reader's verifier runs over every image that is made here: a fault of the compiler costs this attempt, with a
+ * sentence, and is never seen by a worker.
  */
 #include "master/build.h"
 #include "master/status_image.h"
@@ -7,128 +16,218 @@
 #include "shared/base/err.h"
 #include "shared/base/log.h"
 #include "shared/board/board.h"
+#include "shared/snap/snap.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INSTANCE_FILE_MAX (1u << 20)
+#define INSTANCE_FILE_MAX ((off_t)1 << 20)
+#define INSTANCE_GROUP    "gatehouse.dev"
+#define INSTANCE_KIND     "Instance"
 
-/* The compiler is a process of its own (or a command): running out of memory ends this attempt only. */
+/* The compiler is a process of its own, or a command: this attempt ends, nothing else. */
 static void out_of_memory(void)
 {
-    die("out of memory while loading the configuration");
+    die("out of memory while building the configuration");
 }
 
-static bool read_file(struct arena *a, const char *path, struct str *text)
+static int fail(struct build *b, int code, const char *fmt, ...) GH_PRINTF(3, 4);
+static int fail(struct build *b, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vaddf(&b->why, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+/* --- the instance file --------------------------------------------------------------------------- */
+
+/* False with errno. */
+static bool read_text(struct build *b, const char *path, struct str *text)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    size_t n = 0, size;
+    int fault = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return false;
-    bool ok = false;
-    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
-        errno = EINVAL;
-    } else if (st.st_size > INSTANCE_FILE_MAX) {
-        errno = EFBIG;
-    } else {
-        char *p = arena_alloc(a, (size_t)st.st_size + 1);
-        ssize_t n, got = 0;
-        while (got < st.st_size && (n = read(fd, p + got, (size_t)(st.st_size - got))) > 0)
-            got += n;
-        *text = str_of(p, (size_t)got);
-        ok = true;
+    if (fstat(fd, &st) != 0)
+        fault = errno;
+    else if (!S_ISREG(st.st_mode) || st.st_size > INSTANCE_FILE_MAX)
+        fault = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+    size = fault ? 0 : (size_t)st.st_size;
+    char *p = arena_alloc(&b->arena, size + 1);
+    while (n < size) {
+        ssize_t got = read(fd, p + n, size - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            fault = got < 0 ? errno : 0;
+            break;
+        }
+        n += (size_t)got;
     }
-    int e = errno;
     close(fd);
-    errno = e;
-    return ok;
+    errno = fault;
+    *text = str_of(p, n);
+    return fault == 0;
 }
 
-/* Settings of a broken file are not half applied: the defaults hold, and the finding says so. */
-static void read_instance(struct build *b, const char *path)
+static struct source *source_of(struct build *b, const char *path, struct str text)
 {
     struct source *src = arena_new(&b->arena, struct source);
-    struct instance in;
+    *src = (struct source){.path = arena_str(&b->arena, str_c(path)), .text = text};
+    return src;
+}
+
+static struct state_object *kept_instance(const struct build *b)
+{
+    return state_find(&b->state, STR(INSTANCE_GROUP), STR(INSTANCE_KIND), STR_NONE, STR("gatehouse"));
+}
+
+/* The next load's last good version. */
+static void keep_instance(struct build *b, const char *path, struct str text)
+{
+    struct state_object *o = arena_new(&b->arena, struct state_object);
+    *o = (struct state_object){.kind_group = STR(INSTANCE_GROUP), .kind = STR(INSTANCE_KIND), .name = STR("gatehouse"),
+                               .file = arena_str(&b->arena, str_c(path)), .line = 1, .text = text};
+    map_put(&b->state.objects, state_key(&b->arena, o), o);
+}
+
+/* A broken instance file is treated as a broken object is: its last good version holds. *text is what holds. */
+static int read_instance(struct build *b, const char *path, struct str *text)
+{
+    const struct state_object *was = kept_instance(b);
+    struct diags unheard;
     instance_defaults(&b->instance);
     if (!path)
-        return;
-    src->path = arena_str(&b->arena, str_c(path));
-    if (!read_file(&b->arena, path, &src->text)) {
-        if (errno != ENOENT)
-            diag_file(&b->diags, DIAG_FileUnreadable, src->path, 0, 0, "%s", strerror(errno));
-        return;
-    }
-    instance_defaults(&in);
-    if (instance_parse(&in, &b->arena, src, &b->diags))
-        b->instance = in;
-}
-
-static void read_state(struct build *b, struct str image)
-{
-    state_init(&b->state, &b->arena);
-    if (image.n == 0)
-        return;
-    int err = state_read(&b->state, image);
-    if (err == 0)
-        return;
-    diag_file(&b->diags, DIAG_Internal, STR("state"), 0, 0,
-              "the state of earlier loads is damaged (%s); identities and last good versions begin anew", err_text(err));
-    state_init(&b->state, &b->arena);
-}
-
-static uint32_t place(void *ctx, const char *table, struct str key)
-{
-    static const struct { const char *table; uint32_t max; } limits[] = {
-        {"series", BOARD_MAX_SLOTS - 1}, {"endpoint", BOARD_MAX_ENDPOINTS - 1}, {"dns", BOARD_MAX_DNS - 1}};
-    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
-        if (strcmp(limits[i].table, table) == 0)
-            return state_slot(ctx, table, key, limits[i].max);
+        return 0;
+    bool there = read_text(b, path, text);
+    if (!there && errno == ENOENT)
+        return 0;
+    if (!there)
+        diag_file(&b->diags, DIAG_FileUnreadable, arena_str(&b->arena, str_c(path)), 0, 0, "%s", strerror(errno));
+    else if (instance_parse(&b->instance, &b->arena, source_of(b, path, *text), &b->diags))
+        return 0;
+    diags_init(&unheard, &b->arena);
+    instance_defaults(&b->instance);
+    if (!was || !instance_parse(&b->instance, &b->arena, source_of(b, path, was->text), &unheard))
+        return fail(b, GH_E_REFUSED, "the settings in %s can't be used, and no earlier version of them is known", path);
+    *text = was->text;
+    diag_file(&b->diags, DIAG_Stale, arena_str(&b->arena, str_c(path)), 0, 0,
+              "the last good version of the settings holds until this is mended");
     return 0;
 }
 
-static void lower_objects(struct build *b, const struct build_input *in, uint64_t now)
+/* --- steps --------------------------------------------------------------------------------------- */
+
+static void read_state(struct build *b, const struct build_input *in)
 {
-    struct lower l = {.arena = &b->arena, .store = &b->store, .model = &b->model, .diags = &b->diags, .instance = &b->instance,
-                      .now_wall_us = now, .bind = in->bind, .bind_ctx = in->bind_ctx};
+    state_init(&b->state, &b->arena);
+    int rc = in->prev_state.n ? state_read(&b->state, in->prev_state) : 0;
+    if (rc != 0) {
+        state_init(&b->state, &b->arena);
+        diag_file(&b->diags, DIAG_Internal, STR("(state)"), 0, 0,
+                  "the state of earlier loads can't be used (%s): no last good versions, new identities",
+                  err_text(rc))->severity = DIAG_WARNING;
+    }
+    b->state.generation = in->generation;
+}
+
+static void load(struct build *b, const struct build_input *in, const char *instance_file, struct str instance_text)
+{
+    const char *conf_dir = arena_str(&b->arena, b->instance.conf_dir).p;
+    struct load_input li = {.paths = in->n_paths ? in->paths : &conf_dir, .n_paths = in->n_paths ? in->n_paths : 1,
+                            .prev = &b->state, .lenient_paths = in->lenient_paths};
+    load_all(&b->store, &b->arena, &b->diags, &li, &b->stats);
+    if (instance_text.n)
+        keep_instance(b, instance_file, instance_text);
+}
+
+static int lower(struct build *b, const struct build_input *in)
+{
+    struct lower l = {.arena = &b->arena, .store = &b->store, .model = &b->model, .diags = &b->diags,
+                      .instance = &b->instance, .now_wall_us = clock_wall_us(), .bind = in->bind, .bind_ctx = in->bind_ctx};
     model_init(&b->model, &b->arena);
     b->model.settings = b->instance.settings;
     lower_all(&l);
+    const char *fault = model_check(&b->model);
+    return fault ? fail(b, GH_E_FORMAT, "a fault of gatehouse: the model is broken: %s", fault) : 0;
+}
+
+/* Listeners, rules and clusters share one row of places: what a series is about is part of its key. */
+static uint32_t place(void *ctx, const char *table, struct str key)
+{
+    struct build *b = ctx;
+    if (!strcmp(table, "endpoint"))
+        return state_slot(&b->state, table, key, BOARD_MAX_ENDPOINTS - 1);
+    if (!strcmp(table, "dns"))
+        return state_slot(&b->state, table, key, BOARD_MAX_DNS - 1);
+    char text[1024];
+    struct buf big = {0};
+    size_t n = strlen(table) + 1 + key.n;
+    if (n < sizeof(text)) {
+        memcpy(text, table, strlen(table));
+        text[strlen(table)] = '/';
+        memcpy(text + strlen(table) + 1, key.p, key.n);
+        return state_slot(&b->state, "series", str_of(text, n), BOARD_MAX_SLOTS - 1);
+    }
+    buf_addf(&big, "%s/" STR_FMT, table, STR_ARG(key));
+    uint32_t slot = state_slot(&b->state, "series", buf_str(&big), BOARD_MAX_SLOTS - 1);
+    buf_fini(&big);
+    return slot;
+}
+
+static int compile(struct build *b, const struct build_input *in, struct snap **s)
+{
+    struct compile_input ci = {.model = &b->model, .generation = in->generation, .now_wall_us = clock_wall_us(),
+                               .slot = place, .slot_ctx = b};
+    int rc = compile_bytes(&ci, &b->snapshot, &b->why);
+    if (rc != 0)
+        return rc;
+    struct buf fault = {0};
+    rc = snap_open_bytes(s, buf_str(&b->snapshot), &fault);
+    if (rc != 0)
+        fail(b, rc, "a fault of gatehouse: the snapshot is broken: %s", buf_cstr(&fault));
+    buf_fini(&fault);
+    return rc;
+}
+
+static int write_images(struct build *b, const struct snap *s)
+{
+    status_image_write(s, &b->store, &b->model, &b->diags, &b->stats, &b->status);
+    load_keep_status(&b->store, &b->state);
+    state_write(&b->state, &b->state_out);
+    return b->status.oom || b->state_out.oom ? fail(b, GH_E_NOMEM, "no memory for the status and state images") : 0;
 }
 
 int build_run(struct build *b, const struct build_input *in)
 {
-    uint64_t now = clock_wall_us();
-    memset(b, 0, sizeof(*b));
-    arena_init(&b->arena, 1 << 20, out_of_memory);
+    struct str text = STR("");
+    struct snap *s = NULL;
+    *b = (struct build){0};
+    arena_init(&b->arena, (size_t)1 << 20, out_of_memory);
     diags_init(&b->diags, &b->arena);
-    read_instance(b, in->instance_file);
-    read_state(b, in->prev_state);
-    b->state.generation = in->generation;
-
-    const char *conf_dir = arena_str(&b->arena, b->instance.conf_dir).p;
-    struct load_input load = {.paths = in->paths, .n_paths = in->n_paths, .prev = &b->state, .lenient_paths = in->lenient_paths};
-    if (in->n_paths == 0) {
-        load.paths = &conf_dir;
-        load.n_paths = 1;
+    read_state(b, in);
+    int rc = read_instance(b, in->instance_file, &text);
+    if (rc == 0) {
+        load(b, in, in->instance_file, text);
+        rc = lower(b, in);
     }
-    load_all(&b->store, &b->arena, &b->diags, &load, &b->stats);
-    lower_objects(b, in, now);
-    const char *broken = model_check(&b->model);
-    if (broken) {
-        buf_addf(&b->why, "the model is not consistent: %s", broken);
-        return GH_E_FORMAT;
-    }
-    struct compile_input c = {.model = &b->model, .generation = in->generation, .now_wall_us = now, .slot = place, .slot_ctx = &b->state};
-    int err = compile_bytes(&c, &b->snapshot, &b->why);
-    if (err)
-        return err;
-    load_keep_status(&b->store, &b->state);
     diags_sort(&b->diags);
-    status_image_write(in->generation, &b->store, &b->model, &b->diags, &b->status);
-    state_write(&b->state, &b->state_out);
-    return b->status.oom || b->state_out.oom || b->snapshot.oom ? GH_E_NOMEM : 0;
+    if (rc == 0)
+        rc = compile(b, in, &s);
+    if (rc == 0)
+        rc = write_images(b, s);
+    snap_drop(s);
+    if (rc != 0) {
+        buf_clear(&b->snapshot);
+        buf_clear(&b->status);
+        buf_clear(&b->state_out);
+    }
+    return rc;
 }
 
 void build_free(struct build *b)
@@ -138,4 +237,13 @@ void build_free(struct build *b)
     buf_fini(&b->state_out);
     buf_fini(&b->why);
     arena_fini(&b->arena);
+}
+
+uint64_t build_content_hash(const struct build *b)
+{
+    struct snap_header h;
+    if (b->snapshot.n < sizeof(h))
+        return 0;
+    memcpy(&h, b->snapshot.p, sizeof(h));
+    return h.content_hash;
 }

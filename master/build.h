@@ -15,14 +15,16 @@
 struct build_input {
     const char *const *paths;      /* conf dir, or files */
     size_t n_paths;                /* 0 = the conf dir of the instance */
-    const char *instance_file;     /* gatehouse.yaml, or NULL = defaults */
+    const char *instance_file;     /* gatehouse.yaml; NULL, or a file that does not exist: defaults */
     struct str prev_state;         /* STATE image of the previous load; empty = none */
     uint64_t generation;
-    bool lenient_paths;
+    bool lenient_paths;            /* a missing directory is an empty one */
     int (*bind)(void *ctx, struct str address, uint16_t port);
     void *bind_ctx;
 };
 
+/* Everything below lives until build_free. After a failure everything that came before it is there: the
+ * findings always, the images never. */
 struct build {
     struct arena arena;
     struct diags diags;
@@ -32,13 +34,16 @@ struct build {
     struct model model;
     struct load_stats stats;
     struct buf snapshot;           /* bytes, unsealed */
-    struct buf status;             /* STATUS image: JSON {"generation","objects":[...],"resources":[...],"diagnostics":[...]} */
+    struct buf status;             /* STATUS image, see status_image.h */
     struct buf state_out;          /* STATE image for the next load */
     struct buf why;                /* when build_run fails: one sentence */
 };
 
-/* 0; negative only for faults of the machine or of gatehouse itself (findings are no failure). */
+/* 0; negative only for faults of the machine or of gatehouse itself (findings are no failure; an instance
+ * file that has errors and no last good version is: nobody can say what it would have made of the rest). */
 int build_run(struct build *b, const struct build_input *in);
 void build_free(struct build *b);
+/* What is in the snapshot apart from generation, time and places on the board: equal = nothing changed. */
+uint64_t build_content_hash(const struct build *b);
 
 #endif

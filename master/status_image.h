@@ -4,17 +4,19 @@
  * One JSON object, made by the compiler, spliced by the admin without being understood:
  *   {"generation":N,
  *    "objects":[{apiVersion,kind,namespace,name,uid,generation,file,line,verdict,stale,status}],   DESIGN section 3
- *    "diagnostics":[...],
- *    "binds":[{address,port,error}],
- *    "resources":[whole objects, status merged, key material left out]}
+ *    "diagnostics":[...], "summary":{files,objects,errors,warnings},         as `check -o json`
+ *    "binds":[{id,address,port,error,listeners:[{key,name,hostname,protocol}]}],
+ *    "series":[{slot,what,key,name}],                                        places on the board
+ *    "resources":[whole objects, status merged, key material left out]}      those that hold: no rejected ones
  */
 #ifndef GH_MASTER_STATUS_IMAGE_H
 #define GH_MASTER_STATUS_IMAGE_H
 
 #include "master/model/model.h"
-#include "master/store/store.h"
+#include "master/store/load.h"
 
-void status_image_write(uint64_t generation, const struct store *st, const struct model *m, const struct diags *ds,
-                        struct buf *out);
+struct snap;
+void status_image_write(const struct snap *s, const struct store *st, const struct model *m, const struct diags *ds,
+                        const struct load_stats *stats, struct buf *out);
 
 #endif

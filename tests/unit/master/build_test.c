@@ -1,0 +1,255 @@
+/* From files to images: what a generation carries over to the next, and what never leaves the compiler. */
+#include "master/build.h"
+#include "shared/base/err.h"
+#include "shared/snap/snap.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const char WEB[] = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec:\n"
+                          "  gatewayClassName: gatehouse\n  listeners: [{name: http, port: 8080, protocol: HTTP}]\n---\n"
+                          "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: shop}\nspec:\n"
+                          "  parentRefs: [{name: edge}]\n  rules: [{backendRefs: [{name: web, port: 80}]}]\n---\n"
+                          "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n---\n"
+                          "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+                          "metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\n"
+                          "ports: [{port: 9000}]\nendpoints: [{addresses: [10.1.2.3]}]\n";
+
+struct world {
+    char dir[64], file[96], instance[96];
+    struct buf state;
+    uint64_t generation;
+};
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void begin(struct world *w)
+{
+    *w = (struct world){.dir = "/tmp/gatehouse-build-XXXXXX"};
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->file, sizeof(w->file), "%s/a.yaml", w->dir);
+    snprintf(w->instance, sizeof(w->instance), "%s/gatehouse.conf", w->dir);
+    put(w->file, WEB);
+}
+
+static void end(struct world *w)
+{
+    unlink(w->file);
+    unlink(w->instance);
+    rmdir(w->dir);
+    buf_fini(&w->state);
+}
+
+/* The next generation; its state is kept for the one after it. */
+static int build(struct world *w, struct build *b)
+{
+    const char *paths[] = {w->dir};
+    struct build_input in = {.paths = paths, .n_paths = 1, .instance_file = w->instance, .generation = ++w->generation,
+                             .prev_state = buf_str(&w->state)};
+    int rc = build_run(b, &in);
+    if (rc == 0) {
+        struct buf next = {0};
+        buf_adds(&next, buf_str(&b->state_out));
+        b->why = w->state; /* the old image: the build's slices point into it */
+        w->state = next;
+    }
+    return rc;
+}
+
+static struct str status(struct build *b)
+{
+    return buf_str(&b->status);
+}
+
+static void files_become_an_image_and_its_places_stay(void **state)
+{
+    struct world w;
+    struct build one, two;
+    struct snap *a, *b;
+    (void)state;
+    begin(&w);
+    assert_int_equal(build(&w, &one), 0);
+    assert_int_equal(one.diags.n_errors, 0);
+    assert_int_equal(snap_open_bytes(&a, buf_str(&one.snapshot), NULL), 0);
+    assert_int_equal(a->n[SNAP_RULES], 1);
+    assert_int_equal(a->n[SNAP_SERIES], 3); /* listener, rule, cluster */
+    assert_int_not_equal(a->RULES[0].slot, 0);
+    assert_int_not_equal(a->ENDPOINTS[0].board_slot, 0);
+    assert_true(build(&w, &two) == 0 && build_content_hash(&one) == build_content_hash(&two));
+    assert_int_equal(snap_open_bytes(&b, buf_str(&two.snapshot), NULL), 0);
+    assert_int_equal(a->RULES[0].slot, b->RULES[0].slot);
+    assert_int_equal(b->head->generation, 2);
+    assert_true(str_find(status(&two), STR("\"what\":\"rule\"")) > 0);
+    assert_true(str_find(status(&two), STR("\"verdict\":\"accepted\"")) > 0);
+    snap_drop(a);
+    snap_drop(b);
+    build_free(&one);
+    build_free(&two);
+    end(&w);
+}
+
+static void a_change_changes_the_content_hash(void **state)
+{
+    struct world w;
+    struct build one, two;
+    (void)state;
+    begin(&w);
+    assert_int_equal(build(&w, &one), 0);
+    struct buf text = {0};
+    buf_addc(&text, WEB);
+    memcpy(strstr(buf_cstr(&text), "9000"), "9001", 4);
+    put(w.file, buf_cstr(&text));
+    assert_int_equal(build(&w, &two), 0);
+    assert_true(build_content_hash(&one) != build_content_hash(&two));
+    build_free(&one);
+    build_free(&two);
+    buf_fini(&text);
+    end(&w);
+}
+
+static void a_broken_instance_file_leaves_the_last_good_settings(void **state)
+{
+    struct world w;
+    struct build b;
+    (void)state;
+    begin(&w);
+    put(w.instance, "apiVersion: gatehouse.dev/v1alpha1\nkind: Instance\nspec: {http: {wrong: yes}}\n");
+    assert_int_equal(build(&w, &b), GH_E_REFUSED);
+    assert_true(b.diags.n_errors > 0 && b.why.n > 0 && b.snapshot.n == 0);
+    build_free(&b);
+    put(w.instance, "apiVersion: gatehouse.dev/v1alpha1\nkind: Instance\nspec: {http: {via: true}}\n");
+    assert_int_equal(build(&w, &b), 0);
+    assert_int_equal(b.instance.settings.via, 1);
+    build_free(&b);
+    for (int i = 0; i < 2; i++) { /* the last good version survives broken generations */
+        put(w.instance, "apiVersion: gatehouse.dev/v1alpha1\nkind: Instance\nspec: {http: {wrong: yes}}\n");
+        assert_int_equal(build(&w, &b), 0);
+        assert_int_equal(b.instance.settings.via, 1);
+        assert_true(b.diags.n_errors > 0);
+        build_free(&b);
+    }
+    unlink(w.instance); /* no file: defaults */
+    assert_int_equal(build(&w, &b), 0);
+    assert_int_equal(b.instance.settings.via, 0);
+    build_free(&b);
+    end(&w);
+}
+
+static void key_material_is_in_no_image_that_leaves(void **state)
+{
+    struct world w;
+    struct build b;
+    (void)state;
+    begin(&w);
+    put(w.file, "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  annotations:\n"
+                "    kubectl.kubernetes.io/last-applied-configuration: '{\"data\":{\"k\":\"c2VjcmV0LXZhbHVl\"}}'\n"
+                "    note: kept\ntype: Opaque\ndata: {k: c2VjcmV0LXZhbHVl}\nstringData: {t: secret-value}\n");
+    assert_int_equal(build(&w, &b), 0);
+    assert_true(str_find(status(&b), STR("\"note\":\"kept\"")) > 0);
+    assert_true(str_find(status(&b), STR("\"k\":\"(hidden)\"")) > 0);
+    assert_true(str_find(status(&b), STR("c2VjcmV0LXZhbHVl")) < 0);
+    assert_true(str_find(status(&b), STR("secret-value")) < 0);
+    assert_true(str_find(buf_str(&b.snapshot), STR("secret-value")) < 0);
+    build_free(&b);
+    end(&w);
+}
+
+static void a_damaged_state_is_said_and_not_fatal(void **state)
+{
+    struct world w;
+    struct build b;
+    (void)state;
+    begin(&w);
+    buf_addc(&w.state, "GHSTATE1 no such thing");
+    assert_int_equal(build(&w, &b), 0);
+    assert_int_equal(b.diags.n_warnings, 1);
+    build_free(&b);
+    end(&w);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* The lines in order of their text: the image orders hosts, and leaves binds out that failed. */
+static struct buf sorted(const struct buf *text)
+{
+    struct buf out = {0};
+    struct str rest = buf_str(text), line, *v = calloc(text->n + 1, sizeof(*v));
+    size_t n = 0;
+    while (str_split(&rest, '\n', &line))
+        v[n++] = line;
+    qsort(v, n, sizeof(*v), by_text);
+    for (size_t i = 0; i < n; i++) {
+        buf_adds(&out, v[i]);
+        buf_addch(&out, '\n');
+    }
+    free(v);
+    return out;
+}
+
+static void check_example(const char *dir)
+{
+    struct build b;
+    struct snap *s;
+    struct buf model = {0}, image = {0};
+    struct build_input in = {.paths = &dir, .n_paths = 1, .generation = 1};
+    assert_int_equal(build_run(&b, &in), 0);
+    assert_int_equal(snap_open_bytes(&s, buf_str(&b.snapshot), NULL), 0);
+    model_dump(&b.model, &model);
+    snap_dump_model(s, &image);
+    struct buf x = sorted(&model), y = sorted(&image);
+    assert_string_equal(buf_cstr(&x), buf_cstr(&y));
+    buf_fini(&x);
+    buf_fini(&y);
+    buf_fini(&model);
+    buf_fini(&image);
+    snap_drop(s);
+    build_free(&b);
+}
+
+static void every_example_survives_the_way_into_the_image(void **state)
+{
+    char path[512];
+    const char *top = getenv("srcdir");
+    size_t n = 0;
+    (void)state;
+    snprintf(path, sizeof(path), "%s/etc/examples", top ? top : ".");
+    DIR *d = opendir(path);
+    if (!d)
+        skip();
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] == '.' || e->d_type != DT_DIR)
+            continue;
+        snprintf(path, sizeof(path), "%s/etc/examples/%.200s", top ? top : ".", e->d_name);
+        check_example(path);
+        n++;
+    }
+    closedir(d);
+    assert_true(n > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_become_an_image_and_its_places_stay),
+        cmocka_unit_test(a_change_changes_the_content_hash),
+        cmocka_unit_test(a_broken_instance_file_leaves_the_last_good_settings),
+        cmocka_unit_test(key_material_is_in_no_image_that_leaves),
+        cmocka_unit_test(a_damaged_state_is_said_and_not_fatal),
+        cmocka_unit_test(every_example_survives_the_way_into_the_image),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
