@@ -65,6 +65,20 @@ static const struct schema SCHEMA_HEADER_FILTER =
 static const struct enum_row MODIFIER_TYPES[] = {
     {"ReplaceFullPath", GAPI_REPLACE_FULL_PATH}, {"ReplacePrefixMatch", GAPI_REPLACE_PREFIX_MATCH}, {NULL}};
 
+/* The API's own schema is silent about the text; but it is sent, in Location or in a request line. */
+static void check_replacement(struct decoder *d, const struct node *node, const char *key, struct str path)
+{
+    if (path.n && path.p[0] != '/')
+        diag_at_key(d->diags, DIAG_BadValue, node, key, NULL, "must begin with '/'");
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] > ' ' && path.p[i] < 0x7f && path.p[i] != '?' && path.p[i] != '#')
+            continue;
+        diag_at_key(d->diags, DIAG_BadValue, node, key, path.p[i] == '?' ? "the query of the request is kept" : "percent-encode it",
+                    "holds a character that no path may have");
+        return;
+    }
+}
+
 static void check_path_modifier(struct decoder *d, void *obj)
 {
     struct gapi_path_modifier *p = obj;
@@ -77,6 +91,8 @@ static void check_path_modifier(struct decoder *d, void *obj)
         else if (!there && type == p->type)
             diag_at(d->diags, DIAG_Required, p->node, NULL, "%s is missing", BODY[type]);
     }
+    check_replacement(d, p->node, "replaceFullPath", p->full);
+    check_replacement(d, p->node, "replacePrefixMatch", p->prefix);
 }
 
 #define T struct gapi_path_modifier
