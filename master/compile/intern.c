@@ -120,6 +120,16 @@ static uint32_t intern_object(struct layout *l, const struct model_origin *o)
     return l->last_object;
 }
 
+uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size_t elem)
+{
+    return intern(l, s, row, 1, elem);
+}
+
+struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n)
+{
+    return (struct snap_range){intern(l, SNAP_CODES, v, (uint32_t)n, sizeof(*v)), (uint32_t)n};
+}
+
 uint32_t intern_origin(struct layout *l, const struct model_origin *o)
 {
     struct snap_origin row = {intern_object(l, o), o->line, intern_name(l, o->section)};

@@ -7,7 +7,7 @@
  *
  * Order of work, and who writes what:
  *   compile.c    numbers everything, calls the others, fills in the places on the board, assembles
- *   intern.c     STRINGS, OBJECTS, ORIGINS, REGEXES, CONDS: equal ones once
+ *   intern.c     STRINGS, OBJECTS, ORIGINS, REGEXES, CONDS and small answers: equal ones once
  *   clusters.c   CLUSTERS, ENDPOINTS
  *   rules.c      RULES, SPLITS, FILTERS and what they refer to
  *   hosts.c      BINDS, LISTENERS, HOSTS, HOST_SLOTS
@@ -64,7 +64,10 @@ struct snap_str intern_str(struct layout *l, struct str text);
 struct snap_name intern_name(struct layout *l, struct str text);
 /* `text` as the end of `whole` where it is that, else by itself. */
 struct snap_str intern_tail(struct layout *l, struct str text, struct str whole, struct snap_str at);
+/* The number of a complete row, one of equal ones. */
+uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size_t elem);
 uint32_t intern_origin(struct layout *l, const struct model_origin *o);
+struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n);
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags);
 struct snap_range intern_conds(struct layout *l, const struct model_match *m);
 void intern_free(struct layout *l);

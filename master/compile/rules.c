@@ -51,8 +51,7 @@ static uint32_t put_redirect(struct layout *l, const struct model_redirect *r)
     row.host = intern_str(l, r->host);
     row.path = intern_str(l, r->path.value);
     row.regex = rewrite_regex(l, &r->path);
-    *PUSH(l, REDIRECTS, struct snap_redirect) = row;
-    return l->n[SNAP_REDIRECTS] - 1;
+    return intern_row(l, SNAP_REDIRECTS, &row, sizeof(row));
 }
 
 static uint32_t put_direct(struct layout *l, const struct model_direct *d)
@@ -60,19 +59,15 @@ static uint32_t put_direct(struct layout *l, const struct model_direct *d)
     struct snap_direct row = {.status = d->status};
     row.body = intern_str(l, d->body);
     row.content_type = intern_str(l, d->content_type);
-    *PUSH(l, DIRECTS, struct snap_direct) = row;
-    return l->n[SNAP_DIRECTS] - 1;
+    return intern_row(l, SNAP_DIRECTS, &row, sizeof(row));
 }
 
 static uint32_t put_retry(struct layout *l, const struct model_retry *r)
 {
     struct snap_retry row = {.attempts = r->attempts, .on = r->on, .backoff_ms = r->backoff_ms,
                              .per_try_ms = r->per_try_ms};
-    row.codes = (struct snap_range){l->n[SNAP_CODES], (uint32_t)r->n_codes};
-    for (size_t i = 0; i < r->n_codes; i++)
-        *PUSH(l, CODES, uint16_t) = r->codes[i];
-    *PUSH(l, RETRIES, struct snap_retry) = row;
-    return l->n[SNAP_RETRIES] - 1;
+    row.codes = intern_codes(l, r->codes, r->n_codes);
+    return intern_row(l, SNAP_RETRIES, &row, sizeof(row));
 }
 
 static void put_split(struct layout *l, const struct model_split *p)

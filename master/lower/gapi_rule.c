@@ -114,6 +114,7 @@ struct model_match *gapi_make_match(struct lower *l, const struct object *o, con
     make_path(l, from ? from->path : NULL, m);
     m->origin = lower_origin(o, from ? from->node : r ? r->node : NULL,
                              from ? match_word(l, i, j) : rule_word(l, i));
+    m->index = (uint16_t)j;
     if (!from)
         return m;
     if (from->method.n)

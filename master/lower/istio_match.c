@@ -99,6 +99,7 @@ struct model_match *istio_match(struct lower *l, const struct istio_rule_ref *r,
     out->origin = lower_origin(r->owner, m->node,
                                own ? arena_strf(l->arena, STR_FMT ".match[%u]", STR_ARG(r->section), m->node->index) : STR_NONE);
     out->name = m->name;
+    out->index = (uint16_t)m->node->index;
     out->query_raw = true;
     if (m->scheme)
         out->scheme = strmatch(m->scheme);

@@ -40,6 +40,7 @@ static struct model_match *route(struct bench *b, uint32_t i, struct model_host 
     o.line = 10 + i % 4 * 8;
     o.section = arena_strf(a, "rules[%u]", i % 4);
     r->origin = o;
+    r->retry = (struct model_retry){.attempts = 2, .on = RETRY_ON_CONNECT_FAILURE, .backoff_ms = 25}; /* as by default */
     o.line += 2;
     m->origin = o;
     m->path = PATH_PREFIX_ELEMENT;
