@@ -106,9 +106,9 @@ static struct json_node *read_value(struct reader *r, unsigned depth)
 
 struct json_node *json_read(struct arena *a, struct str text)
 {
-    struct reader r = {a, text.p, text.p + text.n};
     if (text.n == 0)
         return NULL;
+    struct reader r = {a, text.p, text.p + text.n};
     struct json_node *n = read_value(&r, 0);
     skip_space(&r);
     return n && r.at == r.end ? n : NULL;

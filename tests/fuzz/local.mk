@@ -6,3 +6,4 @@ include tests/fuzz/h1.mk
 include tests/fuzz/http.mk
 include tests/fuzz/snap.mk
 include tests/fuzz/yaml.mk
+include tests/fuzz/config.mk
