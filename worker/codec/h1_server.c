@@ -64,6 +64,14 @@ static void to_list(struct h1_server *s, struct list *l)
     list_push(l, &s->node);
 }
 
+static void count(struct h1_servers *all, int by)
+{
+    all->n += (uint32_t)by;
+    board_add(&all->net->count->client_active, (uint64_t)(int64_t)by);
+    if (all->shown)
+        atomic_store_explicit(all->shown, all->n, memory_order_relaxed);
+}
+
 static void leave_idle(struct h1_server *s)
 {
     if (s->rx != RX_IDLE)
@@ -98,8 +106,7 @@ static void on_closed(struct conn *c)
     timer_close(&s->timer);
     list_del(&s->node);
     free_work(s);
-    all->n--;
-    board_add(&all->net->count->client_active, (uint64_t)-1);
+    count(all, -1);
     slab_put(&all->conns, s);
 }
 
@@ -899,8 +906,7 @@ int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *l
     s->rx = RX_CLOSING; /* so that go_idle counts it */
     list_init(&s->node);
     timer_init(&s->timer, on_timer);
-    all->n++;
-    board_add(&all->net->count->client_active, 1);
+    count(all, 1);
     go_idle(s);
     return 0;
 }

@@ -29,6 +29,8 @@
 #include "worker/http/codec.h"
 #include "worker/net/conn.h"
 
+#include <stdatomic.h>
+
 #define H1_HALF_CLOSE_MS 5000
 #define H1_AHEAD_MAX     (16u * 1024) /* bytes of later requests kept */
 #define H1_DISCARD_MAX   (64u * 1024) /* rest of an upload that is read to save the connection */
@@ -52,6 +54,7 @@ struct h1_servers {
     struct h1_settings settings;
     struct list idle, busy;     /* struct h1_server.node; idle: longest idle first */
     uint32_t n, n_idle;
+    _Atomic uint32_t *shown;    /* where others see n; NULL = nowhere */
     struct slab conns, works;
     struct http_field *fields;  /* lines of the head being parsed: settings.limits.max_fields */
 };

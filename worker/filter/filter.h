@@ -34,7 +34,7 @@ struct filter_facts {
 /* One exchange's view, filled by the pipeline. `response` is NULL on the request side. */
 struct filter_ctx {
     const struct snap *snap;
-    struct regex *const *regexes;   /* compiled SNAP REGEXES, by index; NULL entries never match */
+    const struct snap_regexes *regexes; /* of snap; NULL = none ever matches */
     struct arena *arena;
     struct http_head *request, *response;
     const struct route_hit *hit;

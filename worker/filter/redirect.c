@@ -47,7 +47,7 @@ static unsigned location_port(const struct filter_ctx *ctx, const struct snap_re
 
 static bool location_path(const struct filter_ctx *ctx, const struct snap_redirect *r, struct str *path)
 {
-    const struct regex *re = r->regex == SNAP_NONE || !ctx->regexes ? NULL : ctx->regexes[r->regex];
+    const struct regex *re = r->regex == SNAP_NONE || !ctx->regexes ? NULL : snap_regexes_get(ctx->regexes, r->regex);
     size_t covered;
     bool whole;
     rewrite_covered(ctx->hit, ctx->request->path, &covered, &whole);

@@ -100,7 +100,7 @@ enum reason filter_rewrite(struct filter_ctx *ctx, const struct snap_filter *f)
     }
     if (rw->type == REWRITE_NONE || !str_starts(h->path, STR("/"))) /* the asterisk form has no path */
         return REASON_OK;
-    const struct regex *re = rw->regex == SNAP_NONE || !ctx->regexes ? NULL : ctx->regexes[rw->regex];
+    const struct regex *re = rw->regex == SNAP_NONE || !ctx->regexes ? NULL : snap_regexes_get(ctx->regexes, rw->regex);
     struct str path;
     size_t covered;
     bool whole;

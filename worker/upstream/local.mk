@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libwupstream.a
+libwupstream_a_SOURCES = %D%/cluster.c %D%/endpoint.h %D%/pool.c %D%/upstream.h

@@ -5,3 +5,10 @@ tests_unit_worker_proxy_access_log_test_SOURCES = %D%/access_log_test.c
 tests_unit_worker_proxy_access_log_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_access_log_test_LDADD = libwproxy.a libhttp.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS)
 endif
+
+# A worker without a master, for the tests beside it and for measurements.
+check_PROGRAMS += tests/unit/worker/proxy/driver
+tests_unit_worker_proxy_driver_SOURCES = %D%/driver.c
+tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
+	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libbase.a \
+	$(UV_LIBS) $(PCRE2_LIBS) -lm

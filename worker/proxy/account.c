@@ -1,0 +1,124 @@
+/*
+ * account.c - what a request leaves behind: counters on the board, one line in the access log.
+ */
+#include "worker/proxy/access_log.h"
+#include "worker/proxy/http.h"
+
+static struct board_series *series(const struct request *r, uint32_t slot)
+{
+    return board_series(r->p->board, r->p->row, slot);
+}
+
+/* Requests without a host count for the first listener of their socket. */
+static const struct snap_listener *listener_of(const struct request *r)
+{
+    const struct exchange *x = &r->x;
+    if (x->hit.listener)
+        return x->hit.listener;
+    return x->bind && x->bind->listeners.n ? &x->snap->LISTENERS[x->bind->listeners.first] : NULL;
+}
+
+void account_begin(struct request *r)
+{
+    const struct snap_listener *l = listener_of(r);
+    if (l)
+        board_add(&series(r, l->slot)->active, 1);
+    if (r->x.hit.rule)
+        board_add(&series(r, r->x.hit.rule->slot)->active, 1);
+    r->counted = true;
+}
+
+static void add(struct board_series *b, const struct exchange *x, uint64_t us, unsigned bucket)
+{
+    board_add(&b->requests[x->status / 100 < 6 ? x->status / 100 : 0], 1);
+    board_add(&b->duration[bucket], 1);
+    board_add(&b->duration_sum_us, us);
+    if (x->bytes_in)
+        board_add(&b->bytes_in, x->bytes_in);
+    board_add(&b->bytes_out, x->bytes_out);
+    if (x->reason != REASON_OK)
+        board_add(&b->reasons[x->reason], 1);
+}
+
+static bool header_of(const void *ctx, bool response, struct str name, struct str *value)
+{
+    struct request *r = (struct request *)(uintptr_t)ctx;
+    if (response)
+        return false;
+    return head_value(&r->x.req, &r->x.arena, name, value);
+}
+
+/* The target as it came: path and query lie one behind the other. */
+static struct str raw_target(const struct exchange *x)
+{
+    if (x->query.p && x->query.p == x->path_raw.p + x->path_raw.n + 1)
+        return str_of(x->path_raw.p, x->path_raw.n + 1 + x->query.n);
+    return x->path_raw;
+}
+
+static void log_it(struct request *r, uint64_t us)
+{
+    const struct exchange *x = &r->x;
+    const struct snap_listener *l = listener_of(r);
+    struct access_record a = {
+        .start_wall_us = net_wall_us(r->p->net, x->start_ns),
+        .duration_us = us,
+        .upstream_us = x->head_ns ? (x->head_ns - x->sent_ns) / 1000 : 0,
+        .method = x->req.method,
+        .path = raw_target(x),
+        .protocol = x->req.minor || !r->has_head ? STR("HTTP/1.1") : STR("HTTP/1.0"),
+        .host = x->authority,
+        .request_id = x->request_id,
+        .client_address = x->client_address,
+        .client_port = x->peer_port,
+        .peer_address = x->peer,
+        .status = x->status,
+        .reason = (enum reason)x->reason,
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->bytes_out,
+        .listener = l ? snap_text(x->snap, l->name) : STR_NONE,
+        .route = x->hit.rule ? snap_text(x->snap, x->hit.rule->name) : STR_NONE,
+        .rule_key = x->hit.rule ? snap_text(x->snap, x->hit.rule->key) : STR_NONE,
+        .cluster = x->cluster ? snap_text(x->snap, x->cluster->name) : STR_NONE,
+        .endpoint = x->endpoint,
+        .tries = x->tries,
+        .generation = x->snap->head->generation,
+        .header = header_of,
+        .header_ctx = r,
+    };
+    for (uint16_t i = 0; i < x->req.n_fields; i++) {
+        const struct http_field *f = &x->req.fields[i];
+        if (f->id == FIELD_USER_AGENT)
+            a.user_agent = f->value;
+        else if (f->id == FIELD_REFERER)
+            a.referer = f->value;
+        else if (f->id == FIELD_X_FORWARDED_FOR && !(f->flags & HEAD_F_REMOVED))
+            a.x_forwarded_for = f->value;
+    }
+    access_log_write(r->p->access, &a);
+}
+
+void account_end(struct request *r)
+{
+    const struct exchange *x = &r->x;
+    const struct snap_listener *l = listener_of(r);
+    uint64_t us = (r->p->net->now_ns - x->start_ns) / 1000;
+    unsigned bucket = board_hist_bucket(us);
+    if (r->tunnel)
+        board_add(&r->p->net->count->tunnels_active, (uint64_t)-1);
+    if (l) {
+        struct board_series *b = series(r, l->slot);
+        add(b, x, us, bucket);
+        if (r->counted)
+            board_add(&b->active, (uint64_t)-1);
+    }
+    if (x->hit.rule) {
+        struct board_series *b = series(r, x->hit.rule->slot);
+        add(b, x, us, bucket);
+        board_add(&b->active, (uint64_t)-1);
+    }
+    if (x->cluster)
+        add(series(r, x->cluster->slot), x, us, bucket);
+    if (r->p->access)
+        log_it(r, us);
+}

@@ -1,0 +1,281 @@
+#include "worker/proxy/dataplane.h"
+#include "shared/base/err.h"
+#include "worker/net/listener.h"
+#include "worker/http/live.h"
+#include "worker/proxy/http.h"
+
+#include <stdlib.h>
+
+#define FD_RESERVE    64 /* kept for connections to endpoints, logs, messages */
+#define FD_OWN        32 /* what the process has besides connections */
+#define DRAIN_LOOK_MS 10
+
+struct dataplane {
+    struct dataplane_config c;
+    struct net net;
+    struct h1_servers servers;
+    struct upstream upstream;
+    struct http_proxy http;
+    struct listeners listeners;
+    struct live live;
+    struct board_proc *me;
+    bool draining;
+    uint64_t drain_end_ms;
+    struct timer drain_timer;
+    void (*drained)(void *arg);
+    void *drained_arg;
+};
+
+/* --- what the rooms below ask ------------------------------------------------------------------------ */
+
+static struct dataplane *of_listeners(struct listeners *l)
+{
+    return CONTAINER_OF(l, struct dataplane, listeners);
+}
+
+static void accepted(struct listeners *l, const struct accepted *a)
+{
+    struct dataplane *d = of_listeners(l);
+    struct stream_link link = {.bind_id = a->bind_id, .peer_port = a->peer_port, .peer_family = a->peer_family};
+    memcpy(link.peer, a->peer, sizeof(link.peer));
+    if (h1_server_accept(&d->servers, a->fd, &link))
+        board_add(&d->net.count->refused_full, 1);
+}
+
+static bool has_room(const struct dataplane *d)
+{
+    uint32_t max = d->live.current ? d->live.current->SETTINGS->max_connections : 0;
+    size_t fds = (size_t)d->servers.n + d->upstream.n_conns + FD_OWN;
+    return (!max || d->servers.n < max) && (!d->c.fd_limit || fds + FD_RESERVE < d->c.fd_limit);
+}
+
+/* Closing is at the end of the turn; the count of idle ones falls at once, so that is what is asked. */
+static bool room(struct listeners *l, bool kernel_is_out)
+{
+    struct dataplane *d = of_listeners(l);
+    if (!kernel_is_out && has_room(d))
+        return true;
+    uint32_t n = h1_servers_close_idle(&d->servers, kernel_is_out ? 8 : 1, NULL, NULL);
+    if (!n || kernel_is_out)
+        n += upstream_close_idle(&d->upstream, 8);
+    board_add(&d->net.count->closed_idle, n);
+    return n > 0;
+}
+
+static bool wanted(struct listeners *l, uint64_t bind_id)
+{
+    const struct snap *s = of_listeners(l)->live.current;
+    return s && generation_bind(generation_of(s), bind_id);
+}
+
+static const struct listeners_owner LISTENERS = {.accepted = accepted, .room = room, .wanted = wanted};
+
+static struct snap *current(void *ctx)
+{
+    return ((struct dataplane *)ctx)->live.current;
+}
+
+static bool keep(void *ctx, uint64_t bind_id, uint32_t requests)
+{
+    struct dataplane *d = ctx;
+    uint32_t max = d->live.current->SETTINGS->max_requests_per_connection;
+    if (d->draining || net_memory_tight(&d->net) || (max && requests >= max))
+        return false;
+    return listeners_has(&d->listeners, bind_id) && generation_bind(generation_of(d->live.current), bind_id);
+}
+
+/* --- life --------------------------------------------------------------------------------------------- */
+
+static void on_drain_timer(struct timer *t);
+
+struct dataplane *dataplane_new(const struct dataplane_config *c)
+{
+    struct dataplane *d = calloc(1, sizeof(*d));
+    struct board_proc *me = board_proc(c->board, c->row);
+    if (!d || !me || net_init(&d->net, c->loop, &me->counters, c->log)) {
+        free(d);
+        return NULL;
+    }
+    d->c = *c;
+    d->me = me;
+    d->net.memory_limit = c->memory_limit;
+    d->http = (struct http_proxy){
+        .net = &d->net,
+        .board = c->board,
+        .row = c->row,
+        .upstream = &d->upstream,
+        .access = c->access,
+        .current = current,
+        .keep = keep,
+        .ctx = d,
+    };
+    http_init(&d->http);
+    listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
+    timer_init(&d->drain_timer, on_drain_timer);
+    if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
+        h1_servers_init(&d->servers, &d->net, &d->http.host)) {
+        dataplane_free(d);
+        return NULL;
+    }
+    d->servers.shown = &d->me->connections;
+    return d;
+}
+
+void dataplane_free(struct dataplane *d)
+{
+    if (!d)
+        return;
+    net_enter(&d->net);
+    listeners_fini(&d->listeners);
+    http_cut(&d->http);
+    h1_servers_close_all(&d->servers);
+    upstream_close(&d->upstream);
+    net_leave(&d->net);
+    conn_bury(&d->net);
+    timer_close(&d->drain_timer);
+    live_fini(&d->live);
+    http_fini(&d->http);
+    h1_servers_fini(&d->servers);
+    upstream_fini(&d->upstream);
+    net_fini(&d->net);
+    free(d);
+}
+
+void dataplane_run(struct dataplane *d)
+{
+    net_run(&d->net);
+}
+
+void dataplane_quit(struct dataplane *d)
+{
+    net_quit(&d->net);
+}
+
+/* --- listening sockets ------------------------------------------------------------------------------- */
+
+/* Connections of sockets that are gone have no business here; those with a request end behind its answer. */
+static bool bind_is_gone(void *ctx, const struct stream_link *l)
+{
+    return !keep(ctx, l->bind_id, 0);
+}
+
+static void close_strays(struct dataplane *d)
+{
+    if (!d->live.current)
+        return;
+    net_enter(&d->net);
+    h1_servers_close_idle(&d->servers, UINT32_MAX, bind_is_gone, d);
+    net_leave(&d->net);
+}
+
+int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd)
+{
+    return listeners_add(&d->listeners, bind_id, fd);
+}
+
+void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id)
+{
+    if (listeners_remove(&d->listeners, bind_id))
+        close_strays(d);
+}
+
+void dataplane_set_active(struct dataplane *d, bool active)
+{
+    listeners_set_active(&d->listeners, active);
+}
+
+/* --- generations ---------------------------------------------------------------------------------------- */
+
+int dataplane_offer(struct dataplane *d, int snap_fd, struct buf *why)
+{
+    struct snap *s;
+    int err = snap_open(&s, snap_fd, why);
+    if (err)
+        return err;
+    if (!generation_attach(s, &d->upstream)) {
+        snap_drop(s);
+        if (why)
+            buf_addc(why, err_text(GH_E_NOMEM));
+        return GH_E_NOMEM;
+    }
+    live_offer(&d->live, s);
+    return 0;
+}
+
+static void apply(struct dataplane *d, const struct snap_settings *s)
+{
+    const struct h1_settings h1 = {
+        .limits =
+            {
+                .max_head = s->max_header_bytes,
+                .max_line = GH_MIN(s->max_uri_bytes + H1_MAX_METHOD + 12, s->max_header_bytes),
+                .max_fields = (uint16_t)GH_MIN(s->max_fields, 10000u),
+            },
+        .header_timeout_ms = s->header_timeout_ms,
+        .idle_timeout_ms = s->idle_timeout_ms,
+        .body_grace_ms = s->body_grace_ms,
+        .body_min_rate = s->body_min_rate,
+        .send_grace_ms = s->send_grace_ms,
+        .send_min_rate = s->send_min_rate,
+    };
+    /* Without memory for longer arrays the old limits stay; the rest of the generation serves. */
+    if (!h1_servers_set(&d->servers, &h1) || !upstream_set(&d->upstream, s))
+        log_warn(d->c.log, "limits of the new generation not applied: out of memory");
+    d->net.high_water = GH_MAX(s->buffer_bytes, NET_SCRATCH);
+}
+
+bool dataplane_commit(struct dataplane *d, uint64_t generation)
+{
+    if (!live_commit(&d->live, generation))
+        return false;
+    apply(d, d->live.current->SETTINGS);
+    atomic_store_explicit(&d->me->generation, generation, memory_order_relaxed);
+    listeners_refresh(&d->listeners);
+    close_strays(d);
+    return true;
+}
+
+void dataplane_withdraw(struct dataplane *d, uint64_t generation)
+{
+    live_withdraw(&d->live, generation);
+}
+
+uint64_t dataplane_generation(const struct dataplane *d)
+{
+    return live_generation(&d->live);
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------- */
+
+static void on_drain_timer(struct timer *t)
+{
+    struct dataplane *d = CONTAINER_OF(t, struct dataplane, drain_timer);
+    uint64_t now = d->net.now_ms;
+    h1_servers_close_idle(&d->servers, UINT32_MAX, NULL, NULL);
+    if (d->servers.n && now >= d->drain_end_ms) {
+        log_info(d->c.log, "drain: %u connections cut at the deadline", d->servers.n);
+        http_cut(&d->http);
+        h1_servers_close_all(&d->servers);
+    }
+    if (d->servers.n) {
+        timer_set(&d->net.timers, t, now + DRAIN_LOOK_MS);
+        return;
+    }
+    if (d->drained)
+        d->drained(d->drained_arg);
+    d->drained = NULL;
+}
+
+void dataplane_drain(struct dataplane *d, uint64_t deadline_ms, void (*done)(void *arg), void *arg)
+{
+    d->drain_end_ms = deadline_ms;
+    d->drained = done;
+    d->drained_arg = arg;
+    if (!d->draining) {
+        net_enter(&d->net);
+        listeners_drain(&d->listeners); /* what it takes from the backlog is served */
+        net_leave(&d->net);
+        d->draining = true;
+    }
+    timer_set(&d->net.timers, &d->drain_timer, d->net.now_ms + DRAIN_LOOK_MS);
+}

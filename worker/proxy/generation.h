@@ -1,0 +1,37 @@
+/*
+ * generation.h - what this process adds to one snapshot: compiled expressions, runtime clusters, the turn
+ * of each weighted split. Hangs on snap->user and goes with it.
+ *
+ * Everything is made when it is first asked for, so that switching to a generation with 100,000 routes
+ * costs nothing in the loop.
+ */
+#ifndef GH_PROXY_GENERATION_H
+#define GH_PROXY_GENERATION_H
+
+#include "shared/snap/snap.h"
+#include "worker/upstream/upstream.h"
+
+struct generation {
+    const struct snap *s;
+    struct upstream *upstream;
+    struct snap_regexes *regexes;
+    struct cluster **clusters;  /* of CLUSTERS, held; NULL = not asked for yet */
+    uint32_t *turns;            /* of RULES: balance_split's state; 0 = not begun */
+    uint32_t n_binds;
+    struct bind_slot { uint64_t id; uint32_t index; } *binds; /* by id */
+};
+
+/* Attaches one to `s`. False: no memory. */
+bool generation_attach(struct snap *s, struct upstream *u);
+static inline struct generation *generation_of(const struct snap *s)
+{
+    return s->user;
+}
+/* NULL: this generation does not have it. */
+const struct snap_bind *generation_bind(const struct generation *g, uint64_t bind_id);
+/* NULL: no memory. */
+struct cluster *generation_cluster(struct generation *g, uint32_t index);
+/* Index into SPLITS, or BALANCE_NONE. */
+uint32_t generation_split(struct generation *g, const struct snap_rule *rule);
+
+#endif

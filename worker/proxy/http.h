@@ -1,0 +1,114 @@
+/*
+ * http.h - the pipeline: one HTTP request from its first byte to its line in the access log.
+ *
+ *   http.c     the steps of a request, top to bottom, and the events of the client's stream
+ *   try.c      tries: endpoint, lease, send, answer, retry; the events of the upstream's stream
+ *   reply.c    answers made here
+ *   account.c  counters and the access record, at the end
+ *
+ * Who frees what: a request belongs to its exchange's end. http_finish releases both streams, accounts
+ * and recycles it; after it, and after any function here that says "may end it", `r` must not be touched.
+ */
+#ifndef GH_PROXY_HTTP_H
+#define GH_PROXY_HTTP_H
+
+#include "worker/codec/h1_server.h"
+#include "worker/filter/filter.h"
+#include "worker/http/exchange.h"
+#include "worker/http/pipe.h"
+#include "worker/proxy/dataplane.h"
+#include "worker/proxy/generation.h"
+#include "worker/proxy/retry.h"
+#include "worker/upstream/upstream.h"
+
+#define TRIED_MAX 8
+
+/* What all requests of a worker share; part of the dataplane. */
+struct http_proxy {
+    struct server_host host;    /* what codecs call */
+    struct net *net;
+    struct board *board;
+    uint32_t row;
+    struct upstream *upstream;
+    struct access_log *access;  /* NULL = none */
+    struct snap *(*current)(void *ctx);                       /* NULL: nothing to serve yet */
+    bool (*keep)(void *ctx, uint64_t bind_id, uint32_t requests);
+    void (*ended)(void *ctx);   /* a request has ended */
+    void *ctx;
+    struct list busy;           /* struct request.node */
+    struct list spare;          /* recycled ones */
+    uint32_t n_busy, n_spare;
+    char hostname[65];
+    char date[32];              /* of Date */
+    uint64_t date_s;
+};
+
+struct request {
+    struct exchange x;
+    struct http_proxy *p;
+    struct list node;
+    struct generation *gen;
+    struct filter_facts facts;
+    struct filter_ctx ctx;      /* over x, for every run of filters */
+
+    struct pipe body;           /* of the request; unused without content */
+    struct cluster *cluster;
+    const struct snap_retry *policy;
+
+    /* The present try. */
+    struct lease lease;
+    struct endpoint *ep;        /* of the lease */
+    struct stream *up;          /* NULL until it has one */
+    bool head_seen;             /* final head of the answer */
+
+    /* Over all tries. */
+    struct endpoint *tried[TRIED_MAX]; /* to compare with, never to look into */
+    uint32_t n_tried;
+    uint16_t retries, failovers;
+    bool stale_used;
+
+    bool has_body, has_head;    /* of the request: content; the head is complete */
+    bool tunnel, client_end, up_end; /* tunnels: that side will send nothing more */
+    bool counted;               /* in the gauges of its listener and rule */
+    bool limited;               /* a time limit of the rule covers the whole answer */
+
+    /* Deadlines, ms; 0 = none. The timer fires at the earliest. */
+    struct timer timer;
+    uint64_t request_end_ms, try_end_ms, backoff_end_ms;
+    uint64_t active_ms;         /* last time something moved */
+    uint32_t idle_limit_ms;     /* 0 = none */
+};
+
+int http_init(struct http_proxy *p); /* the members above `busy` are set; negative gh_err */
+void http_fini(struct http_proxy *p);
+/* Ends everything that runs. */
+void http_cut(struct http_proxy *p);
+
+/* --- between the files --- */
+void http_finish(struct request *r);               /* releases both streams; r is gone */
+void http_set_timer(struct request *r);            /* after any deadline has changed */
+void http_touch(struct request *r);                /* something moved */
+
+/* try.c. May end it. */
+void try_start(struct request *r);
+void try_cancel(struct request *r);                /* drops the present try; ends nothing */
+void try_timeout(struct request *r);
+void try_again(struct request *r);                 /* the backoff is over */
+
+/* reply.c. Each ends the request, unless something worse did. */
+void reply_reason(struct request *r, enum reason why);
+void reply_reason_as(struct request *r, enum reason why, uint16_t status);
+void reply_redirect(struct request *r, struct str location, uint16_t status);
+void reply_direct(struct request *r, uint16_t status, struct str type, struct str body);
+struct str reply_date(struct http_proxy *p);
+
+/* account.c */
+void account_begin(struct request *r);             /* the route is known */
+void account_end(struct request *r);
+
+/* What a reason says to people. */
+struct str reason_word(enum reason r);
+struct str reason_text(enum reason r);
+uint16_t reason_status(enum reason r);
+
+#endif

@@ -1,0 +1,396 @@
+/*
+ * try.c - one attempt after the other to get an answer for a request.
+ *
+ *   try_start ── pick ── lease ──► send ── interim heads ── final head ──► body ── end ──► http_finish
+ *        ▲                 │         │            │             │
+ *        │                 └─────────┴── outcome ─┴─ retry? ◄───┘ (before anything went to the client)
+ *        └── at once, or after the backoff ◄──────── yes │ no ──► answer made here
+ */
+#include "worker/proxy/http.h"
+
+static const struct stream_events UP_EVENTS;
+static const struct lease_events LEASE_EVENTS;
+
+/* --- beginning ---------------------------------------------------------------------------------------- */
+
+static void outcome(struct request *r, const struct try_outcome *o);
+
+void try_cancel(struct request *r)
+{
+    struct stream *up = r->up;
+    r->up = NULL;
+    if (r->has_body)
+        pipe_detach(&r->body);
+    if (up)
+        up->ops->release(up);
+    lease_end(&r->lease);
+    r->try_end_ms = r->backoff_end_ms = 0;
+}
+
+/* From here on the try has a stream. May end it. */
+static void send_request(struct request *r, struct stream *up)
+{
+    struct exchange *x = &r->x;
+    r->up = up;
+    up->ev = &UP_EVENTS;
+    up->user = r;
+    up->arena = &x->arena;
+    if (!x->req.authority.n)
+        x->req.authority = x->endpoint; /* HTTP/1.0 without Host; HTTP/1.1 needs one */
+    x->sent_ns = r->p->net->now_ns;
+    x->tries++;
+    if (!up->ops->send_head(up, &x->req, !r->has_body)) {
+        try_cancel(r);
+        reply_reason(r, REASON_INTERNAL);
+        return;
+    }
+    if (r->has_body)
+        pipe_attach(&r->body, up);
+    http_touch(r);
+}
+
+static void lease_ready(struct lease *l, struct stream *s)
+{
+    send_request(CONTAINER_OF(l, struct request, lease), s);
+}
+
+static void lease_failed(struct lease *l, enum reason why)
+{
+    struct request *r = CONTAINER_OF(l, struct request, lease);
+    r->x.tries++;
+    if (why == REASON_OVERFLOW) {
+        reply_reason(r, why);
+        return;
+    }
+    outcome(r, &(struct try_outcome){.end = TRY_CONNECT, .status = why == REASON_CONNECT_TIMEOUT});
+}
+
+static const struct lease_events LEASE_EVENTS = {.ready = lease_ready, .failed = lease_failed};
+
+/* The time a try may take: what the rule says holds for the whole answer, the default for its head. */
+static void set_limits(struct request *r)
+{
+    const struct snap_settings *s = r->x.snap->SETTINGS;
+    uint32_t limit = r->x.hit.rule->backend_timeout_ms;
+    r->limited = limit != SNAP_NONE && limit != 0;
+    if (limit == SNAP_NONE)
+        limit = s->backend_timeout_ms;
+    if (r->policy && r->policy->per_try_ms && (!limit || r->policy->per_try_ms < limit)) {
+        limit = r->policy->per_try_ms;
+        r->limited = false;
+    }
+    r->try_end_ms = limit ? r->p->net->now_ms + limit : 0;
+    http_set_timer(r);
+}
+
+static void begin(struct request *r, struct endpoint *e, bool fresh)
+{
+    struct stream *s;
+    enum reason why;
+    r->ep = e;
+    r->head_seen = false;
+    r->x.sent_ns = r->x.head_ns = 0;
+    r->x.endpoint = arena_str(&r->x.arena, e->name);
+    r->facts.upstream_host = r->x.endpoint;
+    set_limits(r);
+    switch (lease_begin(&r->lease, e, fresh, &LEASE_EVENTS, &s, &why)) {
+    case LEASE_READY:
+        send_request(r, s);
+        break;
+    case LEASE_LATER:
+        break;
+    case LEASE_REFUSED:
+        r->lease.state = LEASE_NONE;
+        lease_failed(&r->lease, why);
+        break;
+    }
+}
+
+void try_start(struct request *r)
+{
+    struct endpoint *e = cluster_pick(r->cluster, r->tried, r->n_tried);
+    if (!e) {
+        reply_reason(r, REASON_NO_ENDPOINTS);
+        return;
+    }
+    if (r->n_tried < TRIED_MAX)
+        r->tried[r->n_tried++] = e;
+    begin(r, e, false);
+}
+
+void try_again(struct request *r)
+{
+    try_start(r);
+}
+
+/* --- how it ended ----------------------------------------------------------------------------------- */
+
+static enum reason reason_of(const struct try_outcome *o)
+{
+    switch (o->end) {
+    case TRY_CONNECT:
+        return o->status ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_FAILED;
+    case TRY_RESET:
+        return REASON_UPSTREAM_RESET;
+    case TRY_BAD:
+        return REASON_UPSTREAM_PROTOCOL;
+    case TRY_TIMEOUT:
+        return REASON_UPSTREAM_TIMEOUT;
+    case TRY_STATUS:
+        break;
+    }
+    return REASON_OK;
+}
+
+static bool retry_allowed(struct request *r, const struct try_outcome *o)
+{
+    const struct try_state s = {
+        .snap = r->x.snap,
+        .policy = r->policy,
+        .method = r->x.req.method_id,
+        .replayable = !r->has_body || pipe_replayable(&r->body),
+        .retries = r->retries,
+        .failovers = r->failovers,
+        .stale_used = r->stale_used,
+        .others = r->cluster->n > r->n_tried,
+    };
+    struct board_series *series = board_series(r->p->board, r->p->row, r->x.cluster->slot);
+    switch (retry_decide(&s, o)) {
+    case RETRY_STALE:
+        r->stale_used = true;
+        board_add(&r->p->net->count->upstream_stale, 1);
+        if (r->ep->index == BALANCE_NONE)
+            try_start(r); /* it has gone meanwhile */
+        else
+            begin(r, r->ep, true);
+        return true;
+    case RETRY_FAILOVER:
+        r->failovers++;
+        board_add(&series->retries, 1);
+        try_start(r);
+        return true;
+    case RETRY_POLICY:
+        r->retries++;
+        board_add(&series->retries, 1);
+        r->backoff_end_ms = r->p->net->now_ms + retry_backoff_ms(r->policy, (uint32_t)rng_next(&r->p->net->rng));
+        http_set_timer(r);
+        return true;
+    case RETRY_NO:
+        break;
+    }
+    return false;
+}
+
+/* The try is over (its stream released) and nothing went to the client. May end it. */
+static void outcome(struct request *r, const struct try_outcome *o)
+{
+    if (retry_allowed(r, o))
+        return;
+    enum reason why = reason_of(o);
+    uint16_t status = reason_status(why);
+    /* A rule with retries answers 503 when the last try was cut off (Gateway API), else 502. */
+    if (r->policy && r->policy->attempts && o->end == TRY_RESET)
+        status = 503;
+    if (r->retries && r->policy && r->retries >= r->policy->attempts)
+        r->x.detail = "all tries failed";
+    reply_reason_as(r, why, status);
+}
+
+void try_timeout(struct request *r)
+{
+    if (r->head_seen && !r->limited) { /* the default covers the head only */
+        r->try_end_ms = 0;
+        http_set_timer(r);
+        return;
+    }
+    if (r->x.head_sent) {
+        exchange_because(&r->x, REASON_UPSTREAM_TIMEOUT);
+        r->x.client->ops->abort(r->x.client);
+        http_finish(r);
+        return;
+    }
+    struct try_outcome o = {.end = TRY_TIMEOUT, .wrote = true};
+    try_cancel(r);
+    outcome(r, &o);
+}
+
+/* --- the answer --------------------------------------------------------------------------------------- */
+
+static void on_interim(struct request *r, struct http_head *h)
+{
+    if (h->status == 100 && !r->x.req.expect_continue)
+        return; /* it did not ask */
+    r->ctx.response = NULL;
+    r->x.client->ops->send_head(r->x.client, h, false);
+}
+
+static void begin_tunnel(struct request *r, struct http_head *h)
+{
+    struct exchange *x = &r->x;
+    struct net *n = r->p->net;
+    h->upgrade = true;
+    r->try_end_ms = r->request_end_ms = 0;
+    r->idle_limit_ms = x->snap->SETTINGS->tunnel_idle_timeout_ms;
+    x->head_sent = true;
+    x->status = 101;
+    r->tunnel = true;
+    if (!x->client->ops->send_head(x->client, h, false)) {
+        http_finish(r);
+        return;
+    }
+    board_add(&n->count->tunnels, 1);
+    board_add(&n->count->tunnels_active, 1);
+    http_touch(r);
+    http_set_timer(r);
+}
+
+/* Does the rule want another try instead of this answer? May end it; true: the answer is dropped. */
+static bool retry_instead(struct request *r, const struct http_head *h)
+{
+    if (!r->policy || h->status < 400)
+        return false;
+    struct try_outcome o = {.end = TRY_STATUS, .status = h->status, .wrote = true, .heard = true};
+    const struct try_state s = {
+        .snap = r->x.snap,
+        .policy = r->policy,
+        .replayable = !r->has_body || pipe_replayable(&r->body),
+        .retries = r->retries,
+        .stale_used = true,
+    };
+    if (retry_decide(&s, &o) != RETRY_POLICY) {
+        if (r->retries && r->retries == r->policy->attempts)
+            exchange_because(&r->x, REASON_RETRIES_EXHAUSTED);
+        return false;
+    }
+    try_cancel(r);
+    retry_allowed(r, &o);
+    return true;
+}
+
+/* The head as the client gets it. False: the request has been answered otherwise. */
+static bool pass_head(struct request *r, struct http_head *h, bool end)
+{
+    struct exchange *x = &r->x;
+    r->ctx.response = h;
+    enum reason why = REASON_OK;
+    if (x->hit.rule->filters.n || x->split->filters.n)
+        why = filter_response(&r->ctx);
+    if (why == REASON_OK && !forward_response(&r->ctx, false))
+        why = REASON_MEMORY;
+    r->ctx.response = NULL;
+    if (why == REASON_OK) {
+        if (x->client->ops->send_head(x->client, h, end)) {
+            x->head_sent = true;
+            x->status = h->status;
+            return true;
+        }
+        why = REASON_INTERNAL;
+    }
+    try_cancel(r);
+    reply_reason(r, why);
+    return false;
+}
+
+static void on_head(struct stream *s, struct http_head *h, bool end)
+{
+    struct request *r = s->user;
+    http_touch(r);
+    if (h->status == 101) {
+        r->head_seen = true;
+        r->x.head_ns = r->p->net->now_ns;
+        begin_tunnel(r, h);
+        return;
+    }
+    if (h->status < 200) {
+        on_interim(r, h);
+        return;
+    }
+    r->head_seen = true;
+    r->x.head_ns = r->p->net->now_ns;
+    if (retry_instead(r, h))
+        return;
+    if (r->has_body)
+        pipe_commit(&r->body);
+    if (!pass_head(r, h, end))
+        return;
+    if (end)
+        http_finish(r);
+}
+
+static void tunnel_down(struct request *r, const char *data, size_t n, bool end)
+{
+    if (r->x.client->ops->send_body(r->x.client, data, n, end))
+        r->up->ops->pause(r->up);
+    r->up_end = r->up_end || end;
+    if (r->client_end && r->up_end)
+        http_finish(r);
+}
+
+static void on_body(struct stream *s, const char *data, size_t n, bool end)
+{
+    struct request *r = s->user;
+    struct stream *client = r->x.client;
+    r->x.bytes_out += n;
+    http_touch(r);
+    if (r->tunnel) {
+        tunnel_down(r, data, n, end);
+        return;
+    }
+    bool full = client->ops->send_body(client, data, n, end);
+    if (end)
+        http_finish(r);
+    else if (full)
+        s->ops->pause(s);
+}
+
+static void on_trailers(struct stream *s, struct http_field *f, size_t n)
+{
+    struct request *r = s->user;
+    if (!r->x.snap->SETTINGS->underscore_headers)
+        for (size_t i = 0; i < n; i++)
+            if (f[i].flags & FIELD_F_UNDERSCORE)
+                f[i].flags |= HEAD_F_REMOVED;
+    r->x.client->ops->send_trailers(r->x.client, f, n);
+    http_finish(r);
+}
+
+/* The endpoint took what was waiting: the upload may flow on. */
+static void on_writable(struct stream *s)
+{
+    struct request *r = s->user;
+    http_touch(r);
+    if (r->tunnel)
+        r->x.client->ops->resume(r->x.client);
+    else if (r->has_body)
+        pipe_writable(&r->body);
+}
+
+static void on_abort(struct stream *s, enum reason why)
+{
+    struct request *r = s->user;
+    struct try_outcome o = {
+        .end = why == REASON_UPSTREAM_PROTOCOL ? TRY_BAD : TRY_RESET,
+        .wrote = (s->flags & STREAM_F_WROTE) && !(s->flags & STREAM_F_REFUSED),
+        .heard = s->flags & STREAM_F_HEARD,
+        .reused = s->flags & STREAM_F_REUSED,
+    };
+    try_cancel(r);
+    if (!r->x.head_sent) {
+        if (why == REASON_MEMORY)
+            reply_reason(r, why);
+        else
+            outcome(r, &o);
+        return;
+    }
+    exchange_because(&r->x, r->tunnel ? REASON_OK : why);
+    r->x.client->ops->abort(r->x.client);
+    http_finish(r);
+}
+
+static const struct stream_events UP_EVENTS = {
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_writable = on_writable,
+    .on_abort = on_abort,
+};
