@@ -12,6 +12,15 @@
 #define MAX_FIELDS       64 /* of one struct: the set of fields seen is one word */
 #define SUGGEST_DISTANCE 3
 
+/* Lets a finding point at the key instead of the value. */
+static void point_at_key(struct diag *g, const struct node *n)
+{
+    if (n->key_line > 0) {
+        g->line = n->key_line;
+        g->column = n->key_column;
+    }
+}
+
 /* ---- names ---- */
 
 static size_t find_exact(const struct schema *s, struct str key)
@@ -103,9 +112,7 @@ static void unknown_field(struct decoder *d, const struct schema *s, const struc
         hint = arena_strf(a, "did you mean \"%s\"?", near);
     else
         hint = all_names(a, s);
-    struct diag *g = diag_at(d->diags, DIAG_UnknownField, n, hint.p, "unknown field");
-    g->line = n->key_line;
-    g->column = n->key_column;
+    point_at_key(diag_at(d->diags, DIAG_UnknownField, n, hint.p, "unknown field"), n);
 }
 
 /* ---- sub structs ---- */
@@ -170,11 +177,7 @@ static void tell_flags(struct decoder *d, const struct field *f, const struct no
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (!(f->flags & rows[i].flag))
             continue;
-        struct diag *g = diag_at(d->diags, rows[i].code, n, f->hint, "%s", rows[i].text);
-        if (n->key_line > 0) {
-            g->line = n->key_line;
-            g->column = n->key_column;
-        }
+        point_at_key(diag_at(d->diags, rows[i].code, n, f->hint, "%s", rows[i].text), n);
     }
 }
 
@@ -234,7 +237,7 @@ static size_t find_field(struct decoder *d, const struct schema *s, const struct
         return i;
     if (d->snake_case_ok && (i = find_snake(s, n->key)) < s->n_fields) {
         struct str hint = arena_strf(d->arena, "write \"%s\"", s->fields[i].name);
-        diag_at(d->diags, DIAG_Deprecated, n, hint.p, "old spelling, still accepted");
+        point_at_key(diag_at(d->diags, DIAG_Deprecated, n, hint.p, "old spelling, still accepted"), n);
         return i;
     }
     unknown_field(d, s, n);
@@ -256,7 +259,7 @@ static bool decode_map(struct decoder *d, const struct schema *s, const struct n
         if (i == s->n_fields)
             continue;
         if (seen & (UINT64_C(1) << i)) { /* the same field in both spellings; equal keys end in the parser */
-            diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name);
+            point_at_key(diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name), kid);
             ok = false;
             continue;
         }

@@ -92,7 +92,7 @@ static struct str type_hint(struct arena *a, const struct field *f, const struct
             return STR("a leading zero means octal to some readers: leave it out");
         return str_i64(n->text, &v) && n->quoted ? STR("take the quotes away") : STR_NONE;
     }
-    if (scalar && t == FT_OBJECT)
+    if (scalar && (t == FT_OBJECT || element))
         return field_names(a, f->sub);
     return STR_NONE;
 }

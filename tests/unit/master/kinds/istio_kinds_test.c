@@ -106,7 +106,7 @@ static void a_gateway_names_ports_and_hosts(void **state)
         {"{selector: {'': b, c: '*'}, servers: [{" PORT ", hosts: ['*']}]}", "E BadValue spec.selector[\"\"]; E BadValue spec.selector.c"},
         {"{selector: {}, servers: [{" PORT ", hosts: ['*']}]}", "W Suspicious spec.selector"},
         {S("{" PORT ", hosts: ['*'], default_endpoint: x, hots: []}"),
-         "W Ignored spec.servers[0].default_endpoint; W Deprecated spec.servers[0].default_endpoint; "
+         "W Deprecated spec.servers[0].default_endpoint; W Ignored spec.servers[0].default_endpoint; "
          "E UnknownField spec.servers[0].hots"},
     };
     (void)state;
@@ -254,7 +254,7 @@ static void a_rule_does_one_thing(void **state)
         {V("{route: [{weight: 1}]}"), "E Required spec.http[0].route[0].destination"},
         {V("{fault: {abort: {httpStatus: 503}}, mirror: {host: b}, mirrors: [{destination: {host: c}}], mirror_percent: 5, " TO "}"),
          "W NotServed spec.http[0].fault; W NotServed spec.http[0].mirror; W NotServed spec.http[0].mirrors; "
-         "E Exclusive spec.http[0].mirrors; W NotServed spec.http[0].mirror_percent; W Deprecated spec.http[0].mirror_percent; "
+         "E Exclusive spec.http[0].mirrors; W Deprecated spec.http[0].mirror_percent; W NotServed spec.http[0].mirror_percent; "
          "W Deprecated spec.http[0].mirror_percent"},
     };
     (void)state;
