@@ -33,7 +33,6 @@
  * read beyond its end, whatever the tree says.
  */
 #include "shared/snap/route.h"
-#include "shared/http/uri.h"
 #include "shared/snap/slot.h"
 
 /* Query values compared decoded, other than by equality, are decoded here; longer ones don't match. */
@@ -319,6 +318,15 @@ const struct snap_host *route_host(const struct snap *s, const struct snap_bind 
     return h ? h : SNAP_AT(s, HOSTS, b->default_host);
 }
 
+enum uri_fault route_path(const struct snap *s, struct str raw, char *out, struct str *path)
+{
+    const struct snap_settings *v = s->SETTINGS;
+    unsigned flags = (v->merge_slashes ? PATH_MERGE_SLASHES : 0u) |
+                     (v->escaped_slash ? PATH_KEEP_ENCODED_SLASH | PATH_KEEP_ENCODED_BACKSLASH : 0u) |
+                     (v->path_parameters ? PATH_KEEP_PARAMETERS : 0u);
+    return http_path_canonical(str_eqc(raw, "*") ? STR("/") : raw, flags, out, path);
+}
+
 enum reason route_find(const struct snap *s, const struct snap_bind *b, const struct route_request *q,
                        struct route_hit *hit)
 {
@@ -359,22 +367,22 @@ static bool path_matches(const struct search *x, const struct snap_entry *e)
     }
 }
 
-static enum route_lost entry_lost(const struct search *x, const struct snap_entry *e, struct str *what)
+static enum route_lost entry_lost(const struct search *x, const struct snap_entry *e, const struct snap_cond **cond)
 {
     static const enum route_lost LOST[] = {
         [COND_METHOD] = LOST_METHOD, [COND_SCHEME] = LOST_SCHEME, [COND_AUTHORITY] = LOST_AUTHORITY,
         [COND_HEADER] = LOST_HEADER, [COND_QUERY] = LOST_QUERY,
     };
-    *what = snap_text(x->s, e->path_value);
+    *cond = NULL;
     if (!path_matches(x, e))
         return LOST_PATH;
     SNAP_EACH(i, e->conds) {
         const struct snap_cond *c = &x->s->CONDS[i];
-        *what = snap_text(x->s, c->what == COND_HEADER || c->what == COND_QUERY ? c->name : c->value);
-        if (!cond_holds(x, c))
+        if (!cond_holds(x, c)) {
+            *cond = c;
             return LOST[c->what];
+        }
     }
-    *what = STR("");
     return LOST_NOT;
 }
 
@@ -386,12 +394,12 @@ void route_trace(const struct snap *s, const struct snap_bind *b, const struct r
         struct search x = {.s = s, .q = q, .host = h};
         SNAP_EACH(i, h->entries) {
             const struct snap_entry *e = &s->ENTRIES[s->RANKED[i]];
-            struct str what;
-            enum route_lost why = entry_lost(&x, e, &what);
+            const struct snap_cond *cond;
+            enum route_lost why = entry_lost(&x, e, &cond);
             if (why == LOST_NOT && won)
                 why = LOST_RANK;
             won = won || why == LOST_NOT;
-            fn(ctx, h, e, why, what);
+            fn(ctx, h, e, why, cond);
         }
     }
 }

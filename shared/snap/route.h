@@ -11,6 +11,7 @@
 #ifndef GH_SNAP_ROUTE_H
 #define GH_SNAP_ROUTE_H
 
+#include "shared/http/uri.h"
 #include "shared/snap/snap.h"
 
 /* What is asked. Slices are borrowed for the call. */
@@ -42,12 +43,18 @@ enum reason route_find(const struct snap *s, const struct snap_bind *b, const st
                        struct route_hit *hit);
 const struct snap_host *route_host(const struct snap *s, const struct snap_bind *b, struct str host);
 
+/*
+ * THE canonical form of a request's path for this snapshot: its settings say what is kept and what is merged;
+ * "*" (OPTIONS *) is matched as "/". `out` has HTTP_PATH_ROOM(raw.n) bytes; *path is `raw` or lies in it.
+ */
+enum uri_fault route_path(const struct snap *s, struct str raw, char *out, struct str *path);
+
 /* For explain: every entry of the hosts that were searched, in rank order, and why it lost. The winner has
- * LOST_NOT; what would have matched behind it LOST_RANK. `what` names the header or parameter, or is the
- * wanted path, method ... Judges every entry by itself, without the structures that route_find uses. */
+ * LOST_NOT; what would have matched behind it LOST_RANK. `cond` is the condition that failed, NULL when it was
+ * the path or none. Judges every entry by itself, without the structures that route_find uses. */
 enum route_lost { LOST_NOT, LOST_RANK, LOST_PATH, LOST_METHOD, LOST_SCHEME, LOST_AUTHORITY, LOST_HEADER, LOST_QUERY };
 typedef void route_trace_fn(void *ctx, const struct snap_host *h, const struct snap_entry *e,
-                            enum route_lost why, struct str what);
+                            enum route_lost why, const struct snap_cond *cond);
 void route_trace(const struct snap *s, const struct snap_bind *b, const struct route_request *q,
                  route_trace_fn *fn, void *ctx);
 

@@ -26,11 +26,11 @@ static void closed(struct fixture *f)
 }
 
 struct trace { int winner, n; };
-static void on_trace(void *ctx, const struct snap_host *h, const struct snap_entry *e, enum route_lost why, struct str what)
+static void on_trace(void *ctx, const struct snap_host *h, const struct snap_entry *e, enum route_lost why, const struct snap_cond *cond)
 {
     struct trace *t = ctx;
     (void)h;
-    (void)what;
+    (void)cond;
     t->n++;
     if (why == LOST_NOT) {
         assert_int_equal(t->winner, -1);
