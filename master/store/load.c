@@ -225,10 +225,11 @@ static void place_in_namespace(struct loader *l, struct object *o, const struct 
 {
     struct node_document *doc = node_document(o->root);
     if (o->kind->scope == SCOPE_CLUSTER) {
-        if (doc->ns.n > 0)
+        bool written = doc->ns.n > 0;
+        doc->ns = STR_NONE;
+        if (written)
             diag_at(l->diags, DIAG_Ignored, node_walk(o->root, "metadata.namespace"), NULL,
                     "a %s belongs to no namespace", o->kind->kind);
-        doc->ns = STR_NONE;
     } else if (doc->ns.n == 0) {
         doc->ns = f->ns.n > 0 ? f->ns : STR(DEFAULT_NAMESPACE);
     }
