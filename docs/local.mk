@@ -1,1 +1,6 @@
 EXTRA_DIST += docs/README.md docs/configuration.md docs/reload.md docs/reasons.md docs/operations.md
+EXTRA_DIST += docs/reference
+
+.PHONY: reference
+reference: gatehouse
+	$(top_srcdir)/docs/reference/generate ./gatehouse

@@ -3,6 +3,7 @@
  * that decode and check it. With --markdown: a page of the reference.
  */
 #include "master/ctl/ctl.h"
+#include "master/instance.h"
 #include "master/kinds/format.h"
 #include "master/kinds/kinds.h"
 
@@ -26,6 +27,10 @@ static void api_version(const struct kind_info *k, struct buf *out)
 
 static bool find_topic(struct str word, struct topic *t, struct buf *api)
 {
+    if (str_ieq(word, STR("instance"))) {
+        *t = (struct topic){"Instance", "gatehouse.dev/v1alpha1", "v1alpha1", "the file gatehouse.yaml", &SCHEMA_INSTANCE};
+        return true;
+    }
     const struct kind_info *k = kind_by_word(word);
     if (!k)
         return false;
@@ -50,6 +55,27 @@ static bool split_topic(struct str text, struct topic *t, struct buf *api, struc
             return false;
         kind = str_head(kind, (size_t)dot);
     }
+}
+
+/* The kind one of whose words is nearest to what was typed, or NULL. */
+static const char *nearest_kind(struct str text)
+{
+    char lower[64];
+    const char *near = NULL;
+    unsigned best = 3;
+    ptrdiff_t dot = str_chr(text, '.');
+    struct str word = str_head(str_head(text, sizeof(lower)), dot < 0 ? text.n : (size_t)dot), one;
+    for (size_t i = 0; i < word.n; i++)
+        lower[i] = ascii_lower(word.p[i]);
+    for (int i = 0; i < KIND_COUNT; i++)
+        for (struct str rest = str_c(kind_info((enum kind_id)i)->plural); str_split(&rest, ',', &one);) {
+            unsigned distance = one.n > 3 ? str_distance(str_of(lower, word.n), one, 2) : 3;
+            if (distance < best) {
+                best = distance;
+                near = kind_info((enum kind_id)i)->kind;
+            }
+        }
+    return near;
 }
 
 /* ---- words --------------------------------------------------------------------------------------------------- */
@@ -287,7 +313,10 @@ static void print_markdown(const struct topic *t)
 {
     struct sections all = {.n = 0};
     printf("# %s\n\n", t->kind);
-    printf("`apiVersion: %s`, `kind: %s`, %s. Versions: %s.\n\n", t->api_version, t->kind, t->scope, t->versions);
+    printf("`apiVersion: %s`, `kind: %s`, %s. Versions: ", t->api_version, t->kind, t->scope);
+    for (const char *p = t->versions; *p; p++)
+        printf(*p == ',' ? ", " : "%c", *p);
+    puts(".\n");
     printf("%s\n\nMade by `gatehouse explain-field --markdown` from the tables that decode and check the kind.\n",
            t->schema->doc ? t->schema->doc : "");
     collect(&all, t->schema, "");
@@ -303,8 +332,9 @@ static void print_markdown(const struct topic *t)
         for (size_t k = 0; k < s->n_fields; k++)
             if (shown(&s->fields[k]))
                 markdown_field(&all, &s->fields[k]);
-        buf_fini(&all.v[i].path);
     }
+    for (size_t i = 0; i < all.n; i++)
+        buf_fini(&all.v[i].path);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
@@ -316,7 +346,7 @@ static void usage(FILE *to)
           "    gatehouse explain-field httproute.spec.rules.matches\n"
           "    gatehouse explain-field vs.spec.http.retries\n"
           "    gatehouse explain-field gateway.networking.istio.io.spec.servers\n"
-          "\n"
+          "    gatehouse explain-field instance\n\n"
           "  -r, --recursive   only names and types, of all fields below\n"
           "  -m, --markdown    the whole kind as a page of the reference\n"
           "  -l, --list        the kinds\n"
@@ -343,7 +373,7 @@ static int explain(struct str text, bool recursive, bool markdown)
     const struct field *f = NULL;
     int status = 1;
     if (!split_topic(text, &t, &api, &path)) {
-        const char *near = kind_suggest(str_head(text, (size_t)(str_chr(text, '.') < 0 ? (ptrdiff_t)text.n : str_chr(text, '.'))));
+        const char *near = nearest_kind(text);
         fprintf(stderr, "gatehouse: no kind is called \"" STR_FMT "\"", STR_ARG(text));
         fprintf(stderr, near ? "; did you mean %s?\n" : "; --list shows them\n", near);
         goto out;
