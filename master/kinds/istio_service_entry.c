@@ -124,7 +124,7 @@ static void port_check(struct decoder *d, const struct istio_se_spec *s, const s
         return;
     if (s->addresses.n == 0)
         diag_at(d->diags, DIAG_Suspicious, p->node, "list the addresses that clients use",
-                "TCP traffic can't be told apart without addresses [IST0134]");
+                "TCP traffic can't be told apart without addresses")->analyzer = "IST0134";
     if (s->hosts.n > 1 && s->resolution != ISTIO_RESOLUTION_NONE)
         diag_at(d->diags, DIAG_Exclusive, p->node, "use one ServiceEntry for each host",
                 "several hosts can't share a TCP port");

@@ -78,13 +78,14 @@ static void remember_prefix(struct seen *s, const struct istio_http_match *m, si
 static void tell_rule(struct decoder *d, const struct node *at, size_t by)
 {
     diag_at(d->diags, DIAG_Unreachable, at, "the first rule that matches wins",
-            "this rule is never reached: http[%zu] matches all its requests [IST0130]", by - 1);
+            "this rule is never reached: http[%zu] matches all its requests", by - 1)->analyzer = "IST0130";
 }
 
 static void tell_block(struct decoder *d, const struct node *at, size_t by)
 {
     struct diag *g = diag_at(d->diags, DIAG_Unreachable, at, "the first rule that matches wins",
-                             "this block has no effect: http[%zu] matches all its requests [IST0131]", by - 1);
+                             "this block has no effect: http[%zu] matches all its requests", by - 1);
+    g->analyzer = "IST0131";
     g->severity = DIAG_INFO;
 }
 

@@ -221,7 +221,7 @@ static const struct object *delegate_of(struct lower *l, const struct object *o,
     const struct node *at = r->delegate->node;
     if (!to) {
         diag_at(l->diags, DIAG_MissingReference, at, "the rule is left out",
-                "VirtualService " STR_FMT "/" STR_FMT " does not exist [IST0101]", STR_ARG(ns), STR_ARG(r->delegate->name));
+                "VirtualService " STR_FMT "/" STR_FMT " does not exist", STR_ARG(ns), STR_ARG(r->delegate->name))->analyzer = "IST0101";
         return NULL;
     }
     const struct istio_vs_spec *spec = ((const struct istio_virtual_service *)to->spec)->spec;

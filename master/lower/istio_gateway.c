@@ -71,8 +71,8 @@ static bool is_selected(struct lower *l, const struct istio_gw *g)
         struct str have = labels_text(l->arena, &l->instance->labels);
         struct str hint = arena_strf(l->arena, "labels of this instance: " STR_FMT, STR_ARG(have));
         diag_at(l->diags, DIAG_NotAttached, istio_at(g->spec->node, "selector"), hint.p,
-                "the Gateway is for instances with " STR_FMT "=" STR_FMT ", which this one is not [IST0101]",
-                STR_ARG(want->v[i].key), STR_ARG(want->v[i].val));
+                "the Gateway is for instances with " STR_FMT "=" STR_FMT ", which this one is not",
+                STR_ARG(want->v[i].key), STR_ARG(want->v[i].val))->analyzer = "IST0101";
         return false;
     }
     return true;
@@ -241,8 +241,8 @@ static void claim_hosts(struct lower *l, struct gateways *c, struct istio_server
             map_put(&c->hosts, key, s);
         else if (first->gw != s->gw)
             diag_at(l->diags, DIAG_Conflict, istio_item(s->server->node, "hosts", i), "their routes merge",
-                    "Gateway " STR_FMT " has \"" STR_FMT "\" on " STR_FMT " too [IST0145]", STR_ARG(first->gw->id),
-                    STR_ARG(h->host), STR_ARG(where));
+                    "Gateway " STR_FMT " has \"" STR_FMT "\" on " STR_FMT " too", STR_ARG(first->gw->id),
+                    STR_ARG(h->host), STR_ARG(where))->analyzer = "IST0145";
     }
 }
 

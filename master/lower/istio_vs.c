@@ -119,7 +119,7 @@ static struct istio_gw *gateway(struct bind_vs *b, size_t i)
         return g;
     vs->n_missing++;
     diag_at(l->diags, DIAG_MissingReference, at, "a Gateway of networking.istio.io, as namespace/name",
-            "Gateway " STR_FMT " does not exist [IST0101]", STR_ARG(id));
+            "Gateway " STR_FMT " does not exist", STR_ARG(id))->analyzer = "IST0101";
     return NULL;
 }
 
@@ -141,7 +141,7 @@ static void bind_host(struct bind_vs *b, size_t i, struct istio_gw *const *gws, 
     }
     if (n_gws && !b->met)
         diag_at(b->l->diags, DIAG_NotAttached, istio_item(b->vs->spec->node, "hosts", i), "add it to a server's hosts",
-                "no server of its gateways has this host [IST0132]");
+                "no server of its gateways has this host")->analyzer = "IST0132";
 }
 
 /* ---- destinations ------------------------------------------------------------------------------------------ */
@@ -152,7 +152,7 @@ static void check_destination(struct lower *l, struct istio_vs *vs, const struct
     const struct node *host = istio_at(t->node, "host");
     if (found.ambiguous) {
         diag_at(l->diags, DIAG_Suspicious, t->node, "set port.number",
-                "the service has several ports: the one with the number of the gateway's port is used [IST0112]");
+                "the service has several ports: the one with the number of the gateway's port is used")->analyzer = "IST0112";
         return;
     }
     if (found.problem == BACKEND_OK)
@@ -160,13 +160,13 @@ static void check_destination(struct lower *l, struct istio_vs *vs, const struct
     vs->n_unresolved++;
     if (found.problem == BACKEND_NO_PORT && t->port)
         diag_at(l->diags, DIAG_MissingReference, istio_at(t->port->node, "number"), "requests are answered 503",
-                "service " STR_FMT " has no port %d [IST0101]", STR_ARG(found.host), (int)t->port->number.v);
+                "service " STR_FMT " has no port %d", STR_ARG(found.host), (int)t->port->number.v)->analyzer = "IST0101";
     else if (found.problem == BACKEND_NO_PORT)
-        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503", "service " STR_FMT " has no port [IST0101]",
-                STR_ARG(found.host));
+        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503", "service " STR_FMT " has no port",
+                STR_ARG(found.host))->analyzer = "IST0101";
     else
         diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503; a Service or ServiceEntry must have it",
-                "host " STR_FMT " is in no registry [IST0101]", STR_ARG(found.host));
+                "host " STR_FMT " is in no registry", STR_ARG(found.host))->analyzer = "IST0101";
 }
 
 static void check_destinations(struct lower *l, struct istio_vs *vs)

@@ -322,6 +322,8 @@ void diag_text(const struct diag *d, struct buf *out)
         buf_addc(out, ": ");
     }
     add_plain(out, d->message);
+    if (d->analyzer)
+        buf_addf(out, " [%s]", d->analyzer);
     if (d->hint.n > 0) {
         buf_addc(out, " (");
         add_plain(out, d->hint);
@@ -334,6 +336,16 @@ static void member(struct buf *out, const char *name, struct str value)
 {
     buf_addf(out, ",\"%s\":", name);
     buf_json(out, value);
+}
+
+/* istioctl has one code for all errors in the fields of Istio's objects, and one for old fields. */
+static const char *analyzer_of(const struct diag *d)
+{
+    if (d->analyzer || str_find(d->api_version, STR(".istio.io/")) < 0)
+        return d->analyzer;
+    if (d->code == DIAG_Deprecated)
+        return "IST0002";
+    return d->severity == DIAG_ERROR && d->code >= DIAG_UnknownField && d->code <= DIAG_Exclusive ? "IST0106" : NULL;
 }
 
 void diag_json(const struct diag *d, struct buf *out)
@@ -349,5 +361,8 @@ void diag_json(const struct diag *d, struct buf *out)
     member(out, "path", d->path);
     member(out, "message", d->message);
     member(out, "hint", d->hint);
+    const char *analyzer = analyzer_of(d);
+    if (analyzer)
+        member(out, "analyzer", str_c(analyzer));
     buf_addch(out, '}');
 }

@@ -34,6 +34,7 @@ struct diag {
     struct str path;                        /* field path, "spec.rules[0].name" */
     struct str message;                     /* what is wrong, no full stop */
     struct str hint;                        /* how to mend it; may be empty */
+    const char *analyzer;                   /* istioctl's code for the same finding, "IST0101"; NULL = none */
     size_t seq;                             /* order of arrival */
     size_t more;                            /* this row stands for so many others; diags_sort says so */
 };
