@@ -32,7 +32,10 @@ void worker_exit(struct worker *w, int code)
 {
     if (w->exit_code < 0)
         w->exit_code = code;
-    uv_stop(&w->loop);
+    if (w->role && w->role->quit)
+        w->role->quit(w);
+    else
+        uv_stop(&w->loop);
 }
 
 bool worker_setting(const struct worker *w, const char *key, struct buf *value)
@@ -174,7 +177,9 @@ int main(int argc, char **argv)
         buf_fini(&why);
         exit(1);
     }
-    if (w.exit_code < 0)
+    if (w.exit_code < 0 && w.role->run)
+        w.role->run(&w);
+    else if (w.exit_code < 0)
         uv_run(&w.loop, UV_RUN_DEFAULT);
     end(&w);
     buf_fini(&why);

@@ -1,9 +1,7 @@
 #include "worker/role.h"
 
 static const struct role *const ROLES[] = {
-#ifndef GH_WITHOUT_TRAFFIC
     &ROLE_ROW_WORKER,
-#endif
     &ROLE_ROW_SCOUT, &ROLE_ROW_ADMIN,
 };
 

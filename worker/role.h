@@ -30,6 +30,9 @@ struct role {
     size_t n_messages;
     /* Before the sandbox. 0, or negative with a sentence: the process ends. */
     int (*start)(struct worker *w, struct buf *why);
+    /* Runs until `quit`; NULL = the libuv loop. */
+    void (*run)(struct worker *w);
+    void (*quit)(struct worker *w);
     void (*promoted)(struct worker *w);
     /* Finish; then worker_exit(w, 0), at `deadline_ms` at the latest. Called once. */
     void (*drain)(struct worker *w, uint64_t deadline_ms);

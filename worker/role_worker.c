@@ -98,6 +98,20 @@ static int start(struct worker *w, struct buf *why)
     return t->data ? 0 : (buf_addc(why, "out of memory"), GH_E_NOMEM);
 }
 
+/* The traffic has a loop of its own around libuv's (worker/net/net.h). */
+static void run(struct worker *w)
+{
+    struct traffic *t = w->role_state;
+    dataplane_run(t->data);
+}
+
+static void quit(struct worker *w)
+{
+    struct traffic *t = w->role_state;
+    if (t && t->data)
+        dataplane_quit(t->data);
+}
+
 static void promoted(struct worker *w)
 {
     struct traffic *t = w->role_state;
@@ -135,5 +149,5 @@ static const struct role_message MESSAGES[] = {
 const struct role ROLE_ROW_WORKER = {
     .id = ROLE_WORKER, .name = "worker", .sandbox = SANDBOX_WORKER,
     .messages = MESSAGES, .n_messages = ARRAY_LEN(MESSAGES),
-    .start = start, .promoted = promoted, .drain = drain, .stop = stop,
+    .start = start, .run = run, .quit = quit, .promoted = promoted, .drain = drain, .stop = stop,
 };
