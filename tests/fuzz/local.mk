@@ -7,3 +7,4 @@ include tests/fuzz/http.mk
 include tests/fuzz/snap.mk
 include tests/fuzz/yaml.mk
 include tests/fuzz/config.mk
+include tests/fuzz/json.mk
