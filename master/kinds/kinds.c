@@ -179,7 +179,7 @@ bool kind_decode(struct decoder *d, const struct kind_info *k, const struct node
     *spec = NULL;
     *meta = (struct object_meta){0};
     d->snake_case_ok = str_ends(str_c(k->group), STR("istio.io"));
-    if (m) {
+    if (m && m->type != NODE_NULL) {
         ok = schema_decode(d, &SCHEMA_OBJECT_META, m, meta);
     } else {
         diag_at_key(d->diags, DIAG_Required, root, "metadata", "an object needs at least metadata.name",

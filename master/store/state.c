@@ -100,6 +100,11 @@ static void put_object(struct buf *b, const struct state_object *o)
     put_str(b, o->status_json);
 }
 
+uint64_t state_checksum(struct str image)
+{
+    return hash_str(str_skip(image, HEAD_SIZE), CHECK_SEED);
+}
+
 void state_write(const struct state *st, struct buf *out)
 {
     size_t start = out->n;
@@ -125,7 +130,7 @@ void state_write(const struct state *st, struct buf *out)
     if (out->oom)
         return;
     struct buf sum = {.p = out->p + start + 8, .cap = 8};
-    put_u64(&sum, hash_bytes(out->p + start + HEAD_SIZE, out->n - start - HEAD_SIZE, CHECK_SEED));
+    put_u64(&sum, state_checksum(str_skip(buf_str(out), start)));
 }
 
 /* ---- reading ---- */
@@ -229,7 +234,7 @@ int state_read(struct state *st, struct str image)
         return GH_E_VERSION;
     take(&r, 8);
     uint64_t sum = take_u64(&r);
-    if (sum != hash_str(r.in, CHECK_SEED))
+    if (sum != state_checksum(image))
         return GH_E_CHECKSUM;
     st->generation = take_u64(&r);
     uint32_t n_objects = take_u32(&r), n_slots = take_u32(&r);

@@ -51,6 +51,8 @@ struct str state_key(struct arena *a, const struct state_object *o);
  * (the caller begins with an empty state and says so). */
 int state_read(struct state *st, struct str image);
 void state_write(const struct state *st, struct buf *out);
+/* What the second eight bytes of an image must be; for the fuzz target. */
+uint64_t state_checksum(struct str image);
 /* A place for `key` in 1..max of `table`; remembers it. When all are taken, one that was not used for
  * STATE_SLOT_KEEP generations is given away (its counters go on counting); else 0, the overflow place. */
 uint32_t state_slot(struct state *st, const char *table, struct str key, uint32_t max);

@@ -8,3 +8,4 @@ include tests/fuzz/snap.mk
 include tests/fuzz/yaml.mk
 include tests/fuzz/config.mk
 include tests/fuzz/json.mk
+include tests/fuzz/load.mk

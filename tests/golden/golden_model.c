@@ -98,7 +98,7 @@ static void read_options(struct golden *g)
 static struct str identity(struct arena *a, const struct object *o)
 {
     bool istio = str_c(o->kind->group).n && str_ends(str_c(o->kind->group), STR("istio.io"));
-    return arena_strf(a, "%s%s%s/" STR_FMT "/" STR_FMT, o->kind->kind, istio ? "." : "", istio ? o->kind->group : "",
+    return arena_strf(a, STR_FMT "%s%s/" STR_FMT "/" STR_FMT, STR_ARG(o->kind_name), istio ? "." : "", istio ? o->kind->group : "",
                       STR_ARG(o->ns), STR_ARG(o->name));
 }
 

@@ -3,10 +3,11 @@ check_PROGRAMS += tests/golden/golden_model
 tests_golden_golden_model_SOURCES = %D%/golden_model.c
 tests_golden_golden_model_LDADD = liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a \
 	$(YAML_LIBS) $(PCRE2_LIBS)
-EXTRA_DIST += %D%/run %D%/check %D%/model %D%/seed_run %D%/seed %D%/reference %D%/explain_field
+EXTRA_DIST += %D%/run %D%/check %D%/model %D%/seed_run %D%/seed %D%/diag_run %D%/diag %D%/reference %D%/explain_field
 TESTS += tests/golden/check tests/golden/reference tests/golden/explain_field
 
 .PHONY: bless
 bless: tests/golden/golden_model
 	$(top_srcdir)/tests/golden/run --bless tests/golden/golden_model
 	$(top_srcdir)/tests/golden/seed_run --bless tests/golden/golden_model
+	$(top_srcdir)/tests/golden/diag_run --bless tests/golden/golden_model
