@@ -8,6 +8,8 @@
 #include "master/kinds/core_service.h"
 #include "master/lower/istio.h"
 
+#define WEIGHT_MAX 1000000 /* of an endpoint; sums stay far below 32 bits */
+
 struct str istio_fqdn(struct lower *l, struct str host, struct str ns)
 {
     if (str_chr(host, '.') >= 0 || str_eqc(host, "*") || str_chr(host, ':') >= 0)
@@ -116,8 +118,15 @@ struct istio_target istio_target(struct lower *l, struct str host, uint16_t port
 
 /* ---- making --------------------------------------------------------------------------------------------------- */
 
-static void add_endpoint(struct lower *l, struct model_cluster *c, const struct istio_se_ref *r, const struct node *at,
-                         struct str address, uint16_t port, uint32_t weight)
+/* One cluster while its endpoints are collected. */
+struct gather {
+    struct model_cluster *cluster;
+    const struct istio_se_ref *entry;
+    struct map by_key;
+};
+
+static void add_endpoint(struct lower *l, struct gather *g, const struct node *at, struct str address, uint16_t port,
+                         uint32_t weight)
 {
     struct model_endpoint *e = arena_new(l->arena, struct model_endpoint);
     bool is_unix = istio_address_is_unix(address);
@@ -131,29 +140,32 @@ static void add_endpoint(struct lower *l, struct model_cluster *c, const struct 
              : str_chr(address, ':') >= 0
                  ? arena_strf(l->arena, "[" STR_FMT "]:%u", STR_ARG(e->address), port)
                  : arena_strf(l->arena, STR_FMT ":%u", STR_ARG(e->address), port);
-    e->origin = lower_origin(r->object, at, STR_NONE);
-    for (size_t i = 0; i < c->endpoints.n; i++)
-        if (str_eq(c->endpoints.v[i]->key, e->key)) {
-            c->endpoints.v[i]->weight += weight;
-            return;
-        }
-    *ARENA_PUSH(l->arena, &c->endpoints) = e;
+    e->origin = lower_origin(g->entry->object, at, STR_NONE);
+    struct model_endpoint *same = map_get(&g->by_key, e->key);
+    if (same) { /* listed twice: twice the share */
+        same->weight = (uint32_t)GH_MIN((uint64_t)same->weight + weight, WEIGHT_MAX);
+        return;
+    }
+    map_put(&g->by_key, e->key, e);
+    *ARENA_PUSH(l->arena, &g->cluster->endpoints) = e;
 }
 
 static void add_endpoints(struct lower *l, struct model_cluster *c, const struct istio_se_ref *r, struct str host,
                           const struct istio_port *p)
 {
     const struct istio_se_spec *s = r->spec;
+    struct gather g = {.cluster = c, .entry = r};
+    map_init(&g.by_key, l->arena);
     uint16_t port = (uint16_t)(p->target_port.set ? p->target_port.v : p->number.v);
     for (size_t i = 0; i < s->endpoints.n; i++) {
         const struct istio_endpoint *e = &s->endpoints.v[i];
         uint16_t own = istio_endpoint_port(e, p->name);
-        uint32_t weight = e->weight.set && e->weight.v > 0 ? (uint32_t)e->weight.v : 1;
-        add_endpoint(l, c, r, e->node, e->address, own ? own : port, weight);
+        uint32_t weight = e->weight.set && e->weight.v > 0 ? (uint32_t)GH_MIN(e->weight.v, WEIGHT_MAX) : 1;
+        add_endpoint(l, &g, e->node, e->address, own ? own : port, weight);
     }
     bool dns = s->resolution == ISTIO_RESOLUTION_DNS || s->resolution == ISTIO_RESOLUTION_DNS_ROUND_ROBIN;
     if (s->endpoints.n == 0 && dns && !s->workload_selector)
-        add_endpoint(l, c, r, p->node, host, port, 1);
+        add_endpoint(l, &g, p->node, host, port, 1);
 }
 
 static const struct istio_port *entry_port(const struct istio_se_spec *s, uint16_t port)

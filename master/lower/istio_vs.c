@@ -6,6 +6,7 @@
  * bound objects in object order. A host of Istio's never falls back to a wildcard.
  */
 #include "master/lower/istio.h"
+#include "master/lower/pool.h"
 
 /* One virtual host of one object, with the servers over which it was reached. */
 struct vs_host {
@@ -123,23 +124,42 @@ static struct istio_gw *gateway(struct bind_vs *b, size_t i)
     return NULL;
 }
 
-/* Meets host number `i` with every server of the Gateways. */
-static void bind_host(struct bind_vs *b, size_t i, struct istio_gw *const *gws, size_t n_gws, bool visible)
+struct bound_gateways {
+    struct istio_gw **v;
+    size_t n;
+    bool visible; /* the object is exported to this instance */
+};
+
+static void meet_servers(struct bind_vs *b, struct str host, const struct bound_gateways *gws)
 {
-    struct str host = istio_host_canonical(b->l->arena, b->vs->spec->hosts.v[i]);
-    b->met = false;
-    for (size_t g = 0; g < n_gws; g++) {
-        for (size_t k = 0; k < gws[g]->n_servers; k++) {
-            b->server = &gws[g]->servers[k];
-            bool serves = visible && gws[g]->selected;
+    for (size_t g = 0; g < gws->n; g++) {
+        for (size_t k = 0; k < gws->v[g]->n_servers; k++) {
+            b->server = &gws->v[g]->servers[k];
+            bool serves = gws->visible && gws->v[g]->selected;
             if (istio_server_meets(b->server, b->own_ns, host, serves ? on_meet : NULL, b) == 0)
                 continue;
             b->met = true;
             if (serves)
-                note_bound(b, gws[g]);
+                note_bound(b, gws->v[g]);
         }
     }
-    if (n_gws && !b->met)
+}
+
+/*
+ * Meets host number `i` with every server of the Gateways. A name without dots is short for a service
+ * (section 1); machines without a cluster have such names too, so it is also taken as it stands.
+ */
+static void bind_host(struct bind_vs *b, size_t i, const struct bound_gateways *gws)
+{
+    struct str text = b->vs->spec->hosts.v[i];
+    struct str host = istio_host_canonical(b->l->arena, text), full = istio_fqdn(b->l, text, b->own_ns);
+    if (str_chr(text, ':') >= 0) /* as in Host */
+        host = full = arena_strf(b->l->arena, "[" STR_FMT "]", STR_ARG(ip_canonical(b->l->arena, text)));
+    b->met = false;
+    meet_servers(b, host, gws);
+    if (!str_eq(host, full))
+        meet_servers(b, full, gws);
+    if (gws->n && !b->met)
         diag_at(b->l->diags, DIAG_NotAttached, istio_item(b->vs->spec->node, "hosts", i), "add it to a server's hosts",
                 "no server of its gateways has this host")->analyzer = "IST0132";
 }
@@ -299,21 +319,21 @@ static void lower_vs(struct lower *l, const struct object *o)
     }
     struct bind_vs b = {.l = l, .vs = vs, .own_ns = o->ns, .private = is_private(&vs->spec->export_to)};
     map_init(&b.by_host, l->arena);
-    struct istio_gw **gws = arena_new_n(l->arena, struct istio_gw *, vs->spec->gateways.n);
-    size_t n = 0;
-    bool selected = false, visible = istio_exported_to(&vs->spec->export_to, o->ns, l->instance->ns);
+    struct bound_gateways gws = {.v = arena_new_n(l->arena, struct istio_gw *, vs->spec->gateways.n)};
+    bool selected = false;
+    gws.visible = istio_exported_to(&vs->spec->export_to, o->ns, l->instance->ns);
     for (size_t i = 0; i < vs->spec->gateways.n; i++) {
-        gws[n] = gateway(&b, i);
-        selected |= gws[n] && gws[n]->selected;
-        n += gws[n] != NULL;
+        struct istio_gw *g = gws.v[gws.n] = gateway(&b, i);
+        selected |= g && g->selected;
+        gws.n += g != NULL;
     }
     if (vs->spec->gateways.n == 0)
         diag_at(l->diags, DIAG_NotServed, vs->spec->node, "name a Gateway in gateways",
                 "without gateways the object is for the mesh, which is not served yet")->severity = DIAG_INFO;
     for (size_t i = 0; i < vs->spec->hosts.n; i++)
-        bind_host(&b, i, gws, n, visible);
+        bind_host(&b, i, &gws);
     lower_rules(&b);
-    vs->state = judge(&b, n, selected, visible);
+    vs->state = judge(&b, gws.n, selected, gws.visible);
 }
 
 /* Hosts of servers with httpsRedirect redirect whether routes exist or not (2.6). */

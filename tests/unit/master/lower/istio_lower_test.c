@@ -117,6 +117,11 @@ static void hosts_of_server_and_object_meet(void **state)
         {GW("default", "gw", HTTP("80", "'*'")) VS("default", "v", "hosts: ['*.Example.com'], gateways: [gw], " OK("x")), {"host *.example.com"}},
         {GW("default", "gw", HTTP("80", "'*.example.com'")) VS("default", "v", "hosts: [example.com], gateways: [gw], " OK("x")),
          {"!host example.com", "IST0132", "\"reason\":\"NotAttached\"", "\"boundGateways\":[]"}},
+        /* a name without dots, and an address */
+        {GW("default", "gw", HTTP("80", "'*'")) VS("default", "v", "hosts: [Web, '2001:DB8:0::1'], gateways: [gw], " OK("x")),
+         {"host web of", "host web.default.svc.cluster.local of", "host [2001:db8::1] of"}},
+        {GW("default", "gw", HTTP("80", "localhost")) VS("default", "v", "hosts: [localhost], gateways: [gw], " OK("x")),
+         {"host localhost of", "!host localhost.default", "!IST0132"}},
         /* only for VirtualServices of one namespace */
         {GW("gws", "gw", HTTP("80", "one/a.com, ./b.com, '*/c.com'"))
              VS("one", "v", "hosts: [a.com, b.com, c.com], gateways: [gws/gw], " OK("x")),
