@@ -76,6 +76,7 @@ struct gapi_work {
     struct map gateways; /* "ns/name" -> struct gapi_gw, of our classes only */
     struct { struct gapi_gw **v; size_t n, cap; } list; /* the same, in object order */
     struct status_writer status;
+    struct map unusable; /* addresses that this machine does not have; filled by gapi_status.c */
     struct buf text;     /* scratch for short texts; freed with the status writer */
     uint32_t n_groups;   /* leaders of listener groups are numbered by model_listener.index */
     uint64_t *placed;    /* by that number: serial of the route whose hosts it got last */

@@ -127,12 +127,17 @@ static void add_listener(struct lower *l, const struct gapi_gw *gw, const struct
 /* Can the address be used? It can't when one of its binds says so. */
 static bool address_usable(const struct lower *l, const struct gapi_gw_address *a)
 {
+    return !map_get(&l->gapi->unusable, a->bind);
+}
+
+static void find_unusable(struct lower *l)
+{
+    map_init(&l->gapi->unusable, l->arena);
     for (size_t i = 0; i < l->model->binds.n; i++) {
-        const struct model_bind *b = l->model->binds.v[i];
-        if (b->bind_error == EADDRNOTAVAIL && str_eq(b->address, a->bind))
-            return false;
+        struct model_bind *b = l->model->binds.v[i];
+        if (b->bind_error == EADDRNOTAVAIL)
+            map_put(&l->gapi->unusable, b->address, b);
     }
-    return true;
 }
 
 static void judge_addresses(struct lower *l, struct gapi_gw *gw)
@@ -221,6 +226,7 @@ static void gateway_status(struct lower *l, struct gapi_gw *gw)
 
 void lower_gapi_status(struct lower *l)
 {
+    find_unusable(l);
     for (size_t i = 0; i < l->gapi->classes.n; i++) {
         const struct gapi_class *c = l->gapi->classes.v[i].val;
         if (c->object)

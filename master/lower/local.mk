@@ -18,3 +18,4 @@ liblower_a_SOURCES = \
 	%D%/pool.c %D%/pool.h \
 	%D%/precedence.c \
 	%D%/status.c %D%/status.h
+EXTRA_DIST += %D%/README.md

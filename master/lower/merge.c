@@ -66,19 +66,16 @@ struct model_listener *lower_group_of(const struct lower *l, const struct model_
 
 /*
  * GATEWAY-API-RULES section 6: within one listener, a host whose rules do not match falls back to the next
- * less specific one. The chain ends where a host belongs to another listener: what lies beyond is either a
- * less specific listener (isolation, 5.1) or Istio's, which has no fall-back (ISTIO-RULES 2.6).
+ * less specific one. Hosts of others on the way are passed over: they can only be Istio's, since a Gateway
+ * listener that had a wider pattern would have to be less specific, and then none of ours lies beyond (5.1).
  */
 static void link_fallback(const struct model_bind *b, struct model_host *h)
 {
     char buf[HTTP_HOST_MAX + 2];
-    for (struct str at = wider(h->name, buf); at.n; at = wider(at, buf)) {
+    for (struct str at = wider(h->name, buf); at.n && !h->fallback; at = wider(at, buf)) {
         struct model_host *next = map_get(&b->hosts_by_name, at);
-        if (!next)
-            continue;
-        if (next->listener == h->listener)
+        if (next && next->listener == h->listener)
             h->fallback = next;
-        return;
     }
 }
 

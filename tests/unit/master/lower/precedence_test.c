@@ -328,10 +328,11 @@ static void hosts_fall_back_within_their_listener_only(void **state)
     model_host(&w.model, w.bind, STR("a.b.example.com"), wild);
     model_host(&w.model, w.bind, STR("*.b.example.com"), wild);
     model_host(&w.model, w.bind, STR("istio.com"), w.istio);
+    model_host(&w.model, w.bind, STR("*.y.com"), w.istio); /* between x.y.com and *.com: passed over */
     lower_merge(&w.l);
     static const char *const ORDER[][2] = {
         {"x.y.com", "*.com"},         {"a.b.example.com", "*.b.example.com"}, {"istio.com", NULL}, {"*.b.example.com", "*.example.com"},
-        {"*.example.com", NULL}, {"*.com", "*"},                         {"*", NULL},
+        {"*.example.com", NULL}, {"*.y.com", NULL},                       {"*.com", "*"},    {"*", NULL},
     };
     assert_int_equal(w.bind->hosts.n, ARRAY_LEN(ORDER));
     for (size_t i = 0; i < ARRAY_LEN(ORDER); i++) {
