@@ -1,5 +1,6 @@
 /* core_config.c - tables and checks of Namespace, ConfigMap and Secret. */
 #include "master/kinds/core_config.h"
+#include "shared/base/hash.h"
 
 /* ---- Namespace ----------------------------------------------------------------------------------- */
 
@@ -39,8 +40,12 @@ static void check_config_map(struct decoder *d, void *obj)
     struct core_config_map *c = obj;
     check_keys(d, c->node, "data", &c->data);
     check_keys(d, c->node, "binaryData", &c->binary_data);
+    struct map texts; /* both may hold hundreds of thousands of keys */
+    map_init(&texts, d->arena);
+    for (size_t i = 0; c->binary_data.n > 0 && i < c->data.n; i++)
+        map_put(&texts, c->data.v[i].key, c);
     for (size_t i = 0; i < c->binary_data.n; i++)
-        if (map_has(&c->data, c->binary_data.v[i].key))
+        if (map_get(&texts, c->binary_data.v[i].key))
             diag_at_key(d->diags, DIAG_Exclusive, c->node, "binaryData", "keep one of them",
                         "key " STR_FMT " stands in data and in binaryData", STR_ARG(c->binary_data.v[i].key));
 }

@@ -2,6 +2,7 @@
 #include "master/kinds/format.h"
 #include "shared/base/arena.h"
 #include "shared/base/clock.h"
+#include "shared/base/hash.h"
 
 #include <string.h>
 
@@ -232,12 +233,20 @@ static bool decode_str(struct decoder *d, const struct field *f, const struct no
     return true;
 }
 
-static bool seen_before(const struct node *list, size_t i)
+/* A finding for every element that stands in the list before; false when there is one. */
+static bool check_unique(struct decoder *d, const struct node *list)
 {
-    for (size_t k = 0; k < i; k++)
-        if (str_eq(list->kids[k]->text, list->kids[i]->text))
-            return true;
-    return false;
+    struct map seen;
+    bool ok = true;
+    map_init(&seen, d->arena);
+    for (size_t i = 0; i < list->n_kids; i++) {
+        if (list->kids[i]->type != NODE_STRING || !map_put(&seen, list->kids[i]->text, d))
+            continue;
+        diag_at(d->diags, DIAG_BadValue, list->kids[i], NULL, "%s stands twice in this list",
+                diag_quote(d->arena, list->kids[i]->text));
+        ok = false;
+    }
+    return ok;
 }
 
 static bool decode_str_list(struct decoder *d, const struct field *f, const struct node *n, void *member)
@@ -250,15 +259,11 @@ static bool decode_str_list(struct decoder *d, const struct field *f, const stru
     struct str *v = arena_new_n(d->arena, struct str, n->n_kids);
     bool ok = true;
     for (size_t i = 0; i < n->n_kids; i++) {
-        bool good = check_string(d, f, n->kids[i], false);
-        if (good && (f->flags & FIELD_UNIQUE) && seen_before(n, i)) {
-            diag_at(d->diags, DIAG_BadValue, n->kids[i], NULL, "%s stands twice in this list",
-                    diag_quote(d->arena, n->kids[i]->text));
-            good = false;
-        }
+        ok &= check_string(d, f, n->kids[i], false);
         v[i] = node_text(n->kids[i]);
-        ok &= good;
     }
+    if (f->flags & FIELD_UNIQUE)
+        ok &= check_unique(d, n);
     *out = (struct str_list){v, n->n_kids};
     return ok;
 }
