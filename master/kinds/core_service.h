@@ -1,9 +1,10 @@
 /*
- * core_service.h - Service, EndpointSlice and Endpoints: where backends run (GATEWAY-API-RULES section 8).
+ * core_service.h - Service, EndpointSlice and Endpoints: where backends run (GATEWAY-API-RULES
+ * section 8).
  *
- * A backendRef names a port of the Service; the endpoints of that port are those of the slices' port with
- * the same *name*, at the slices' port *number*. targetPort and the selector act on pods, so they are
- * bookkeeping here.
+ * A backendRef names a port of the Service; the endpoints of that port are those of the slices'
+ * port with the same *name*, at the slices' port *number*. targetPort and the selector act on pods,
+ * so they are bookkeeping here.
  */
 #ifndef GH_KINDS_CORE_SERVICE_H
 #define GH_KINDS_CORE_SERVICE_H
@@ -14,7 +15,7 @@ enum core_protocol { CORE_TCP, CORE_UDP, CORE_SCTP };
 
 struct core_service_port {
     const struct node *node;
-    struct str name; /* empty = unnamed */
+    struct str name;  /* empty = unnamed */
     int32_t protocol; /* enum core_protocol */
     struct opt_int port;
     struct int_or_str target_port;
@@ -34,7 +35,7 @@ struct core_service { /* object->spec */
 };
 extern const struct schema SCHEMA_SERVICE;
 
-/* ---- EndpointSlice ---- */
+/* ---- EndpointSlice --------------------------------------------------------------------------- */
 
 struct core_endpoint_conditions {
     const struct node *node;
@@ -48,7 +49,7 @@ struct core_slice_endpoint {
 struct core_endpoint_port { /* of slices and of Endpoints subsets */
     const struct node *node;
     struct str name;
-    int32_t protocol; /* enum core_protocol */
+    int32_t protocol;    /* enum core_protocol */
     struct opt_int port; /* absent in a slice = every port; not usable here */
     struct str app_protocol;
 };
@@ -61,7 +62,7 @@ struct core_endpoint_slice { /* object->spec */
 };
 extern const struct schema SCHEMA_ENDPOINT_SLICE;
 
-/* ---- Endpoints ---- */
+/* ---- Endpoints ------------------------------------------------------------------------------- */
 
 struct core_endpoint_address {
     const struct node *node;

@@ -1,8 +1,9 @@
 /*
- * gapi_common.h - what the kinds of gateway.networking.k8s.io share: references, selectors, namespaces.
+ * gapi_common.h - what the kinds of gateway.networking.k8s.io share: references, selectors,
+ * namespaces.
  *
- * Members hold the value after defaulting. "Absent" group and kind differ from empty ones only in text:
- * the tables write the API's defaults, so a reader never asks for the node.
+ * Members hold the value after defaulting. "Absent" group and kind differ from empty ones only in
+ * text: the tables write the API's defaults, so a reader never asks for the node.
  */
 #ifndef GH_KINDS_GAPI_COMMON_H
 #define GH_KINDS_GAPI_COMMON_H
@@ -38,7 +39,8 @@ struct gapi_parent_ref {
     struct opt_int port;
 };
 
-/* A reference to one object: Secret, ConfigMap, Service of a mirror, parameters. ns empty = the owner's. */
+/* A reference to one object: Secret, ConfigMap, Service of a mirror, parameters. ns empty = the
+ * owner's. */
 struct gapi_object_ref {
     const struct node *node;
     struct str group, kind, ns, name;
@@ -49,16 +51,16 @@ extern const struct schema SCHEMA_LABEL_SELECTOR;
 extern const struct schema SCHEMA_GAPI_ROUTE_NAMESPACES;    /* default Same */
 extern const struct schema SCHEMA_GAPI_LISTENER_NAMESPACES; /* default None */
 extern const struct schema SCHEMA_GAPI_PARENT_REF;
-extern const struct schema SCHEMA_GAPI_SECRET_REF;     /* group "", kind Secret */
-extern const struct schema SCHEMA_GAPI_OBJECT_REF;     /* group and kind required */
-extern const struct schema SCHEMA_GAPI_LOCAL_REF;      /* group, kind, name required; no namespace */
+extern const struct schema SCHEMA_GAPI_SECRET_REF; /* group "", kind Secret */
+extern const struct schema SCHEMA_GAPI_OBJECT_REF; /* group and kind required */
+extern const struct schema SCHEMA_GAPI_LOCAL_REF;  /* group, kind, name required; no namespace */
 extern const struct schema SCHEMA_GAPI_PARAMETERS_REF; /* GatewayClass: as OBJECT_REF */
 extern const struct schema SCHEMA_GAPI_SERVICE_REF;    /* group "", kind Service, port */
 
 /* Two entries that name the same parent must differ in sectionName or port (section 1.2). */
 void gapi_check_parent_refs(struct decoder *d, const struct gapi_parent_ref *refs, size_t n);
 /* A Service reference needs a port; anything else may have one. */
-void gapi_check_service_port(struct decoder *d, const struct node *node, struct str group, struct str kind,
-                             bool has_port);
+void gapi_check_service_port(struct decoder *d, const struct node *node, struct str group,
+                             struct str kind, bool has_port);
 
 #endif

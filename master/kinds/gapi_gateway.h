@@ -6,7 +6,7 @@
 
 #include "master/kinds/gapi_common.h"
 
-/* ---- GatewayClass ---- */
+/* ---- GatewayClass ---------------------------------------------------------------------------- */
 
 struct gapi_gateway_class_spec {
     const struct node *node;
@@ -19,7 +19,7 @@ struct gapi_gateway_class { /* object->spec */
 };
 extern const struct schema SCHEMA_GATEWAY_CLASS;
 
-/* ---- Gateway ---- */
+/* ---- Gateway --------------------------------------------------------------------------------- */
 
 struct gapi_route_kind {
     const struct node *node;
@@ -27,7 +27,7 @@ struct gapi_route_kind {
 };
 struct gapi_allowed_routes {
     const struct node *node;
-    struct gapi_namespaces *namespaces; /* NULL = Same */
+    struct gapi_namespaces *namespaces;    /* NULL = Same */
     LIST_OF(struct gapi_route_kind) kinds; /* empty = all kinds of the protocol */
 };
 
@@ -111,7 +111,14 @@ struct gapi_gateway { /* object->spec */
 extern const struct schema SCHEMA_GATEWAY;
 
 /* What a protocol word means to a listener. */
-enum gapi_protocol { GAPI_PROTO_UNKNOWN, GAPI_PROTO_HTTP, GAPI_PROTO_HTTPS, GAPI_PROTO_TLS, GAPI_PROTO_TCP, GAPI_PROTO_UDP };
+enum gapi_protocol {
+    GAPI_PROTO_UNKNOWN,
+    GAPI_PROTO_HTTP,
+    GAPI_PROTO_HTTPS,
+    GAPI_PROTO_TLS,
+    GAPI_PROTO_TCP,
+    GAPI_PROTO_UDP
+};
 enum gapi_protocol gapi_protocol_of(struct str s);
 
 #endif

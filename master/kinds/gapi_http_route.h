@@ -6,7 +6,7 @@
 
 #include "master/kinds/gapi_common.h"
 
-/* ---- matches ---- */
+/* ---- matches --------------------------------------------------------------------------------- */
 
 enum gapi_path_type { GAPI_PATH_PREFIX, GAPI_PATH_EXACT, GAPI_PATH_REGEX };
 struct gapi_path_match {
@@ -29,7 +29,7 @@ struct gapi_http_match {
     struct str method; /* one of the API's list; empty = any */
 };
 
-/* ---- filters ---- */
+/* ---- filters --------------------------------------------------------------------------------- */
 
 struct gapi_header {
     const struct node *node;
@@ -128,7 +128,7 @@ struct gapi_http_filters { /* what LIST_OF makes, with a name for functions over
     size_t n;
 };
 
-/* ---- backends, rules ---- */
+/* ---- backends, rules ------------------------------------------------------------------------- */
 
 struct gapi_http_backend_ref {
     const struct node *node;

@@ -1,5 +1,6 @@
 /*
- * gapi_reference_grant.h - ReferenceGrant (GATEWAY-API-RULES section 13); evaluated by grant_allows of the store.
+ * gapi_reference_grant.h - ReferenceGrant (GATEWAY-API-RULES section 13); evaluated by grant_allows
+ * of the store.
  */
 #ifndef GH_KINDS_GAPI_REFERENCE_GRANT_H
 #define GH_KINDS_GAPI_REFERENCE_GRANT_H

@@ -1,8 +1,8 @@
 /*
  * backend.c - Services to clusters, for both APIs; GATEWAY-API-RULES section 8.
  *
- * The index is built once per load: every Service with its slices. A cluster is made when something refers to
- * its port for the first time; so a Service nobody uses costs nothing in the snapshot.
+ * The index is built once per load: every Service with its slices. A cluster is made when something
+ * refers to its port for the first time; so a Service nobody uses costs nothing in the snapshot.
  */
 #include "master/kinds/core_service.h"
 #include "master/lower/lower.h"
@@ -20,8 +20,11 @@ struct service {
     const struct object *object;
     const struct core_service_spec *spec;
     struct service_port *ports; /* as spec->ports */
-    struct { const struct object **v; size_t n, cap; } slices; /* object order */
-    const struct object *endpoints;                            /* v1 Endpoints of the same name */
+    struct {
+        const struct object **v;
+        size_t n, cap;
+    } slices;                       /* object order */
+    const struct object *endpoints; /* v1 Endpoints of the same name */
 };
 
 struct backend_index {
@@ -41,7 +44,7 @@ static struct str service_key(struct str ns, struct str name, char *buf, size_t 
 
 static struct service *service_get(struct lower *l, struct str ns, struct str name);
 
-/* ---- the index -------------------------------------------------------------------------------------- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 static void add_slices(struct lower *l)
 {
@@ -53,11 +56,13 @@ static void add_slices(struct lower *l)
         if (s)
             *ARENA_PUSH(l->arena, &s->slices) = o;
         else if (name.n)
-            diag_at(l->diags, DIAG_MissingReference, o->root, "add the Service, or correct the label",
-                    "label " SLICE_LABEL " names Service " STR_FMT "/" STR_FMT ", which does not exist", STR_ARG(o->ns),
-                    STR_ARG(name));
+            diag_at(
+                l->diags, DIAG_MissingReference, o->root, "add the Service, or correct the label",
+                "label " SLICE_LABEL " names Service " STR_FMT "/" STR_FMT ", which does not exist",
+                STR_ARG(o->ns), STR_ARG(name));
         else
-            diag_at(l->diags, DIAG_MissingReference, o->root, "add metadata.labels[\"" SLICE_LABEL "\"]",
+            diag_at(l->diags, DIAG_MissingReference, o->root,
+                    "add metadata.labels[\"" SLICE_LABEL "\"]",
                     "belongs to no Service: label " SLICE_LABEL " is missing");
     }
 }
@@ -71,7 +76,8 @@ static void add_endpoints(struct lower *l)
         if (s)
             s->endpoints = o;
         else
-            diag_at(l->diags, DIAG_MissingReference, o->root, "Endpoints belong to the Service of the same name",
+            diag_at(l->diags, DIAG_MissingReference, o->root,
+                    "Endpoints belong to the Service of the same name",
                     "there is no Service " STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name));
     }
 }
@@ -87,7 +93,8 @@ static void build_index(struct lower *l)
         struct service *s = arena_new(l->arena, struct service);
         *s = (struct service){.object = o, .spec = spec->spec};
         s->ports = arena_new_n(l->arena, struct service_port, s->spec->ports.n);
-        map_put(&l->backends->services, arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name)), s);
+        map_put(&l->backends->services,
+                arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name)), s);
     }
     add_slices(l);
     add_endpoints(l);
@@ -107,10 +114,12 @@ bool lower_service_is_external(struct lower *l, struct str ns, struct str name)
     return s && s->spec->type == CORE_EXTERNAL_NAME;
 }
 
-/* ---- ports ---------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
-/* Of the ports with this number the TCP one (a DNS Service has two); 0 = the only TCP port there is. */
-static const struct core_service_port *find_port(const struct service *s, uint16_t port, enum backend_problem *why)
+/* Of the ports with this number the TCP one (a DNS Service has two); 0 = the only TCP port there
+ * is. */
+static const struct core_service_port *find_port(const struct service *s, uint16_t port,
+                                                 enum backend_problem *why)
 {
     const struct core_service_port *found = NULL;
     *why = BACKEND_NO_PORT;
@@ -129,7 +138,8 @@ static const struct core_service_port *find_port(const struct service *s, uint16
     return found;
 }
 
-/* What appProtocol means to the cluster (GEP-1911). Words that are not in the list count as absent. */
+/* What appProtocol means to the cluster (GEP-1911). Words that are not in the list count as absent.
+ */
 static const struct app_protocol {
     const char *word;
     enum upstream_protocol protocol;
@@ -140,7 +150,8 @@ static const struct app_protocol {
     {"kubernetes.io/wss", UPSTREAM_HTTP1, false},
 };
 
-static bool app_protocol(struct lower *l, const struct core_service_port *p, enum upstream_protocol *protocol)
+static bool app_protocol(struct lower *l, const struct core_service_port *p,
+                         enum upstream_protocol *protocol)
 {
     *protocol = UPSTREAM_HTTP1;
     for (size_t i = 0; i < ARRAY_LEN(APP_PROTOCOLS); i++) {
@@ -148,44 +159,49 @@ static bool app_protocol(struct lower *l, const struct core_service_port *p, enu
             continue;
         *protocol = APP_PROTOCOLS[i].protocol;
         if (!APP_PROTOCOLS[i].served)
-            diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol", "routes to this port answer 500",
-                        "backends of protocol " STR_FMT " are not served yet", STR_ARG(p->app_protocol));
+            diag_at_key(
+                l->diags, DIAG_NotServed, p->node, "appProtocol", "routes to this port answer 500",
+                "backends of protocol " STR_FMT " are not served yet", STR_ARG(p->app_protocol));
         return APP_PROTOCOLS[i].served;
     }
     if (str_eqc(p->app_protocol, "https"))
-        diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol", "connections to it are plain text",
-                    "TLS to backends is not served yet");
+        diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol",
+                    "connections to it are plain text", "TLS to backends is not served yet");
     return true;
 }
 
-/* ---- endpoints -------------------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 /* One cluster while its endpoints are collected. */
 struct gather {
     struct lower *l;
     struct model_cluster *cluster;
-    struct map seen;       /* by key: an address may stand in several slices while they are being rewritten */
+    struct map
+        seen; /* by key: an address may stand in several slices while they are being rewritten */
     size_t not_ready, no_port;
     struct str other_port; /* of a slice whose port has another name */
 };
 
-static void add_endpoint(struct gather *g, const struct object *o, const struct node *at, struct str address, uint16_t port,
-                         bool dns)
+static void add_endpoint(struct gather *g, const struct object *o, const struct node *at,
+                         struct str address, uint16_t port, bool dns)
 {
     struct arena *a = g->l->arena;
-    struct str key = str_chr(address, ':') >= 0 ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(address), port)
-                                                : arena_strf(a, STR_FMT ":%u", STR_ARG(address), port);
+    struct str key = str_chr(address, ':') >= 0
+                         ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(address), port)
+                         : arena_strf(a, STR_FMT ":%u", STR_ARG(address), port);
     if (map_get(&g->seen, key))
         return;
     struct model_endpoint *e = arena_new(a, struct model_endpoint);
-    *e = (struct model_endpoint){.key = key, .address = address, .port = port, .weight = 1, .dns = dns};
+    *e = (struct model_endpoint){
+        .key = key, .address = address, .port = port, .weight = 1, .dns = dns};
     e->origin = lower_origin(o, at, STR_NONE);
     *ARENA_PUSH(a, &g->cluster->endpoints) = e;
     map_put(&g->seen, key, e);
 }
 
 /* The slice's port that is for the Service port `p`: the one with the same name. */
-static const struct core_endpoint_port *slice_port(struct gather *g, const struct core_endpoint_port *v, size_t n,
+static const struct core_endpoint_port *slice_port(struct gather *g,
+                                                   const struct core_endpoint_port *v, size_t n,
                                                    const struct core_service_port *p)
 {
     for (size_t i = 0; i < n; i++)
@@ -206,43 +222,52 @@ static void add_slice(struct gather *g, const struct object *o, const struct cor
         if (e->conditions && e->conditions->ready.set && !e->conditions->ready.v)
             g->not_ready++;
         else if (e->addresses.n) /* further addresses are the same endpoint again */
-            add_endpoint(g, o, e->node, e->addresses.v[0], (uint16_t)port->port.v, s->address_type == CORE_FQDN);
+            add_endpoint(g, o, e->node, e->addresses.v[0], (uint16_t)port->port.v,
+                         s->address_type == CORE_FQDN);
     }
 }
 
-static void add_subset(struct gather *g, const struct object *o, const struct core_endpoint_subset *s,
-                       const struct core_service_port *p)
+static void add_subset(struct gather *g, const struct object *o,
+                       const struct core_endpoint_subset *s, const struct core_service_port *p)
 {
     const struct core_endpoint_port *port = slice_port(g, s->ports.v, s->ports.n, p);
     g->not_ready += s->not_ready.n;
     for (size_t i = 0; port && i < s->addresses.n; i++)
-        add_endpoint(g, o, s->addresses.v[i].node, s->addresses.v[i].ip, (uint16_t)port->port.v, false);
+        add_endpoint(g, o, s->addresses.v[i].node, s->addresses.v[i].ip, (uint16_t)port->port.v,
+                     false);
 }
 
 /* Says why a port has no endpoints: nearly always one of three slips. */
-static void tell_no_endpoints(struct gather *g, const struct service *s, const struct core_service_port *p)
+static void tell_no_endpoints(struct gather *g, const struct service *s,
+                              const struct core_service_port *p)
 {
     struct diags *ds = g->l->diags;
-    const char *const text = "port %lld of Service " STR_FMT "/" STR_FMT " has no endpoints: requests are answered with 503";
+    const char *const text = "port %lld of Service " STR_FMT "/" STR_FMT
+                             " has no endpoints: requests are answered with 503";
     struct str name = p->name, other = g->other_port;
     if (g->not_ready)
-        diag_at(ds, DIAG_NoEndpoints, p->node, "conditions.ready of every endpoint is false", text, (long long)p->port.v,
-                STR_ARG(s->object->ns), STR_ARG(s->object->name));
+        diag_at(ds, DIAG_NoEndpoints, p->node, "conditions.ready of every endpoint is false", text,
+                (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
     else if (g->no_port)
         diag_at(ds, DIAG_NoEndpoints, p->node,
-                arena_strf(g->l->arena, "its slices have port \"" STR_FMT "\", the Service's is named \"" STR_FMT "\"", STR_ARG(other),
-                           STR_ARG(name)).p,
+                arena_strf(g->l->arena,
+                           "its slices have port \"" STR_FMT "\", the Service's is named \"" STR_FMT
+                           "\"",
+                           STR_ARG(other), STR_ARG(name))
+                    .p,
                 text, (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
     else
         diag_at(ds, DIAG_NoEndpoints, p->node,
                 s->slices.n || s->endpoints ? "its slices are empty"
-                                            : "add an EndpointSlice with label " SLICE_LABEL ", in the same namespace",
+                                            : "add an EndpointSlice with label " SLICE_LABEL
+                                              ", in the same namespace",
                 text, (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
 }
 
-/* A Service with slices uses these alone: v1 Endpoints are the older mirror of the same addresses. */
-static void gather_endpoints(struct lower *l, const struct service *s, const struct core_service_port *p,
-                             struct model_cluster *c)
+/* A Service with slices uses these alone: v1 Endpoints are the older mirror of the same addresses.
+ */
+static void gather_endpoints(struct lower *l, const struct service *s,
+                             const struct core_service_port *p, struct model_cluster *c)
 {
     struct gather g = {.l = l, .cluster = c};
     map_init(&g.seen, l->arena);
@@ -255,12 +280,13 @@ static void gather_endpoints(struct lower *l, const struct service *s, const str
         tell_no_endpoints(&g, s, p);
 }
 
-/* ---- clusters ------------------------------------------------------------------------------------------------ */
+/* ---- clusters -------------------------------------------------------------------------------- */
 
-static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port, bool *made)
+static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port,
+                                        bool *made)
 {
-    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u", STR_ARG(s->object->ns),
-                                STR_ARG(s->object->name), port);
+    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u",
+                                STR_ARG(s->object->ns), STR_ARG(s->object->name), port);
     struct model_cluster *c = model_cluster(l->model, key, made);
     if (!*made)
         return c;
@@ -269,8 +295,10 @@ static struct model_cluster *cluster_of(struct lower *l, const struct service *s
     return c;
 }
 
-/* The port named by the reference needs no entry in the Service: it is the port of the external host. */
-static struct model_cluster *external_cluster(struct lower *l, const struct service *s, uint16_t port)
+/* The port named by the reference needs no entry in the Service: it is the port of the external
+ * host. */
+static struct model_cluster *external_cluster(struct lower *l, const struct service *s,
+                                              uint16_t port)
 {
     bool made;
     if (port == 0)
@@ -286,8 +314,8 @@ static struct model_cluster *external_cluster(struct lower *l, const struct serv
 }
 
 /* The port of a Service that is no ExternalName, judged once; NULL and *why. */
-static struct service_port *port_of(struct lower *l, const struct service *s, uint16_t port, const struct core_service_port **p,
-                                    enum backend_problem *why)
+static struct service_port *port_of(struct lower *l, const struct service *s, uint16_t port,
+                                    const struct core_service_port **p, enum backend_problem *why)
 {
     enum upstream_protocol protocol;
     *p = find_port(s, port, why);
@@ -301,7 +329,8 @@ static struct service_port *port_of(struct lower *l, const struct service *s, ui
     return known->problem == BACKEND_OK ? known : NULL;
 }
 
-enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name, uint16_t port)
+enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name,
+                                           uint16_t port)
 {
     const struct service *s = service_get(l, ns, name);
     const struct core_service_port *p;
@@ -313,7 +342,8 @@ enum backend_problem lower_service_problem(struct lower *l, struct str ns, struc
     return why;
 }
 
-static struct model_cluster *make_cluster(struct lower *l, const struct service *s, const struct core_service_port *p)
+static struct model_cluster *make_cluster(struct lower *l, const struct service *s,
+                                          const struct core_service_port *p)
 {
     bool made;
     struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, &made);

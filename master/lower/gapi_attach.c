@@ -1,15 +1,18 @@
-/* gapi_attach.c - which listeners accept a route, and for which hosts; GATEWAY-API-RULES sections 4 and 5. */
+/* gapi_attach.c - which listeners accept a route, and for which hosts; GATEWAY-API-RULES sections 4
+ * and 5. */
 #include "master/lower/gapi.h"
 #include "shared/http/host.h"
 
-/* ---- step 1: the parent ------------------------------------------------------------------------------- */
+/* ---- step 1: the parent ---------------------------------------------------------------------- */
 
-struct gapi_gw *gapi_parent(struct lower *l, const struct object *route, const struct gapi_parent_ref *ref)
+struct gapi_gw *gapi_parent(struct lower *l, const struct object *route,
+                            const struct gapi_parent_ref *ref)
 {
     char buf[640];
     struct str ns = ref->ns.n ? ref->ns : route->ns;
     if (!str_eqc(ref->group, GAPI_GROUP) || !str_eqc(ref->kind, "Gateway")) {
-        diag_at(l->diags, DIAG_NotServed, ref->node, NULL, "parents of kind " STR_FMT " (group \"" STR_FMT "\") are not served yet",
+        diag_at(l->diags, DIAG_NotServed, ref->node, NULL,
+                "parents of kind " STR_FMT " (group \"" STR_FMT "\") are not served yet",
                 STR_ARG(ref->kind), STR_ARG(ref->group));
         return NULL;
     }
@@ -17,17 +20,21 @@ struct gapi_gw *gapi_parent(struct lower *l, const struct object *route, const s
     if (gw)
         return gw;
     if (store_get(l->store, KIND_GATEWAY, ns, ref->name))
-        diag_at(l->diags, DIAG_NotAttached, ref->node, "see the finding at the Gateway's gatewayClassName",
-                "Gateway " STR_FMT "/" STR_FMT " is not served here", STR_ARG(ns), STR_ARG(ref->name));
+        diag_at(l->diags, DIAG_NotAttached, ref->node,
+                "see the finding at the Gateway's gatewayClassName",
+                "Gateway " STR_FMT "/" STR_FMT " is not served here", STR_ARG(ns),
+                STR_ARG(ref->name));
     else
-        diag_at(l->diags, DIAG_MissingReference, ref->node, ref->ns.n ? NULL : "a Gateway of another namespace needs namespace",
+        diag_at(l->diags, DIAG_MissingReference, ref->node,
+                ref->ns.n ? NULL : "a Gateway of another namespace needs namespace",
                 "Gateway " STR_FMT "/" STR_FMT " does not exist", STR_ARG(ns), STR_ARG(ref->name));
     return NULL;
 }
 
-/* ---- step 3: namespaces and kinds ------------------------------------------------------------------------ */
+/* ---- step 3: namespaces and kinds ------------------------------------------------------------ */
 
-static bool selected(struct lower *l, struct gapi_gw_listener *gl, const struct gapi_namespaces *from, struct str ns)
+static bool selected(struct lower *l, struct gapi_gw_listener *gl,
+                     const struct gapi_namespaces *from, struct str ns)
 {
     /* Two values that a map can hold: the listener for yes, the Gateway for no. */
     const void *known = map_get(&gl->namespaces, ns);
@@ -57,12 +64,14 @@ static bool allows(struct lower *l, struct gapi_gw_listener *gl, const struct ob
     return false;
 }
 
-/* ---- step 4: hostnames ---------------------------------------------------------------------------------------- */
+/* ---- step 4: hostnames ----------------------------------------------------------------------- */
 
-/* A route's hosts on one listener. Several hostnames of the route may come to one host: the most specific is
- * the one that precedence compares (section 6, criterion 1). */
+/* A route's hosts on one listener. Several hostnames of the route may come to one host: the most
+ * specific is the one that precedence compares (section 6, criterion 1). */
 struct hosts {
-    struct { struct str host, route_hostname; } v[16];
+    struct {
+        struct str host, route_hostname;
+    } v[16];
     size_t n;
 };
 
@@ -71,14 +80,16 @@ static void add_host(struct hosts *hs, struct str host, struct str route_hostnam
     size_t i = 0;
     while (i < hs->n && !str_eq(hs->v[i].host, host))
         i++;
-    if (i == ARRAY_LEN(hs->v) || (i < hs->n && http_host_compare(route_hostname, hs->v[i].route_hostname) <= 0))
+    if (i == ARRAY_LEN(hs->v) ||
+        (i < hs->n && http_host_compare(route_hostname, hs->v[i].route_hostname) <= 0))
         return; /* the table allows 16 hostnames */
     hs->v[i].host = host;
     hs->v[i].route_hostname = route_hostname;
     hs->n = GH_MAX(hs->n, i + 1);
 }
 
-static void intersect(const struct gapi_http_route_spec *spec, const struct gapi_gw_listener *gl, struct hosts *hs)
+static void intersect(const struct gapi_http_route_spec *spec, const struct gapi_gw_listener *gl,
+                      struct hosts *hs)
 {
     struct str own = gl->spec->hostname.n ? gl->spec->hostname : STR("*"), both;
     hs->n = 0;
@@ -89,37 +100,45 @@ static void intersect(const struct gapi_http_route_spec *spec, const struct gapi
             add_host(hs, both, spec->hostnames.v[i]);
 }
 
-/* Every host of the route on this listener, isolated or not: gapi_route.c keeps those that are its own (5.1). */
+/* Every host of the route on this listener, isolated or not: gapi_route.c keeps those that are its
+ * own (5.1). */
 static void place(struct lower *l, const struct gapi_gw_listener *gl, const struct hosts *hs)
 {
     for (size_t i = 0; i < gl->bound.n; i++) {
-        struct model_listener *leader = lower_group_of(l, gl->bound.v[i]->bind, gl->bound.v[i]->hostname);
+        struct model_listener *leader =
+            lower_group_of(l, gl->bound.v[i]->bind, gl->bound.v[i]->hostname);
         if (l->gapi->placed[leader->index] == l->gapi->serial)
             continue; /* attached to two listeners of one group, or twice to one */
         l->gapi->placed[leader->index] = l->gapi->serial;
         for (size_t j = 0; j < hs->n; j++)
-            *ARENA_PUSH(l->arena, &l->gapi->places) = (struct gapi_place){leader, hs->v[j].host, hs->v[j].route_hostname};
+            *ARENA_PUSH(l->arena, &l->gapi->places) =
+                (struct gapi_place){leader, hs->v[j].host, hs->v[j].route_hostname};
     }
 }
 
-/* ---- all steps --------------------------------------------------------------------------------------------------- */
+/* ---- all steps ------------------------------------------------------------------------------- */
 
 static bool is_meant(const struct gapi_gw_listener *gl, const struct gapi_parent_ref *ref)
 {
-    return (!ref->section.n || str_eq(ref->section, gl->spec->name)) && (!ref->port.set || ref->port.v == gl->spec->port.v);
+    return (!ref->section.n || str_eq(ref->section, gl->spec->name)) &&
+           (!ref->port.set || ref->port.v == gl->spec->port.v);
 }
 
 static struct gapi_fault no_listener(struct lower *l, const struct gapi_parent_ref *ref)
 {
-    struct str text = ref->section.n && ref->port.set
-                          ? arena_strf(l->arena, "the Gateway has no listener " STR_FMT " on port %u", STR_ARG(ref->section), (unsigned)ref->port.v)
-                      : ref->section.n ? arena_strf(l->arena, "the Gateway has no listener " STR_FMT, STR_ARG(ref->section))
-                                       : arena_strf(l->arena, "the Gateway has no listener on port %u", (unsigned)ref->port.v);
+    struct str text =
+        ref->section.n && ref->port.set
+            ? arena_strf(l->arena, "the Gateway has no listener " STR_FMT " on port %u",
+                         STR_ARG(ref->section), (unsigned)ref->port.v)
+        : ref->section.n
+            ? arena_strf(l->arena, "the Gateway has no listener " STR_FMT, STR_ARG(ref->section))
+            : arena_strf(l->arena, "the Gateway has no listener on port %u", (unsigned)ref->port.v);
     return (struct gapi_fault){"NoMatchingParent", text};
 }
 
-struct gapi_fault gapi_attach(struct lower *l, const struct object *route, const struct gapi_http_route_spec *spec,
-                              struct gapi_gw *gw, const struct gapi_parent_ref *ref, bool count)
+struct gapi_fault gapi_attach(struct lower *l, const struct object *route,
+                              const struct gapi_http_route_spec *spec, struct gapi_gw *gw,
+                              const struct gapi_parent_ref *ref, bool count)
 {
     size_t meant = 0, takes = 0, allowed = 0, fitting = 0;
     struct hosts hs;
@@ -145,10 +164,13 @@ struct gapi_fault gapi_attach(struct lower *l, const struct object *route, const
     if (meant == 0)
         return no_listener(l, ref);
     if (allowed == 0)
-        return (struct gapi_fault){"NotAllowedByListeners",
-                                   takes == 0 ? STR("no listener takes HTTPRoutes")
-                                              : arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT, STR_ARG(route->ns))};
+        return (struct gapi_fault){
+            "NotAllowedByListeners",
+            takes == 0 ? STR("no listener takes HTTPRoutes")
+                       : arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT,
+                                    STR_ARG(route->ns))};
     if (fitting == 0)
-        return (struct gapi_fault){"NoMatchingListenerHostname", STR("no hostname of the route fits a listener")};
+        return (struct gapi_fault){"NoMatchingListenerHostname",
+                                   STR("no hostname of the route fits a listener")};
     return (struct gapi_fault){0};
 }

@@ -4,16 +4,18 @@
 #include "master/lower/pool.h"
 #include <stdlib.h>
 
-/* ---- addresses (3.5) --------------------------------------------------------------------------------- */
+/* ---- addresses (3.5) ------------------------------------------------------------------------- */
 
-static struct gapi_gw_address *add_address(struct lower *l, struct gapi_gw *gw, struct str text, struct str bind)
+static struct gapi_gw_address *add_address(struct lower *l, struct gapi_gw *gw, struct str text,
+                                           struct str bind)
 {
     struct gapi_gw_address *a = ARENA_PUSH(l->arena, &gw->addresses);
     *a = (struct gapi_gw_address){.text = text, .bind = bind};
     return a;
 }
 
-/* What spec.addresses asks for; whatever has to be assigned waits until all static ones are known. */
+/* What spec.addresses asks for; whatever has to be assigned waits until all static ones are known.
+ */
 static void read_addresses(struct lower *l, struct gapi_gw *gw)
 {
     gw->wants_pool = gw->spec->addresses.n == 0;
@@ -21,8 +23,11 @@ static void read_addresses(struct lower *l, struct gapi_gw *gw)
         const struct gapi_address *a = &gw->spec->addresses.v[i];
         if (!str_eqc(a->type, "IPAddress")) {
             gw->refused = (struct gapi_fault){
-                "UnsupportedAddress", arena_strf(l->arena, "address type " STR_FMT " is not supported", STR_ARG(a->type))};
-            diag_at_key(l->diags, DIAG_NotServed, a->node, "type", "use type IPAddress; the Gateway is not served like this",
+                "UnsupportedAddress",
+                arena_strf(l->arena, "address type " STR_FMT " is not supported",
+                           STR_ARG(a->type))};
+            diag_at_key(l->diags, DIAG_NotServed, a->node, "type",
+                        "use type IPAddress; the Gateway is not served like this",
                         "address type " STR_FMT " is not supported", STR_ARG(a->type));
             continue;
         }
@@ -36,13 +41,15 @@ static void read_addresses(struct lower *l, struct gapi_gw *gw)
     }
 }
 
-/* The address of the pool this Gateway had before, so that it keeps it whatever comes and goes around it. */
+/* The address of the pool this Gateway had before, so that it keeps it whatever comes and goes
+ * around it. */
 static struct str previous_address(struct lower *l, struct pool *p, const struct gapi_gw *gw)
 {
     struct arena scratch;
     struct str found = STR_NONE;
     arena_init(&scratch, 4096, l->arena->oom);
-    const struct json_node *list = json_get(json_read(&scratch, gw->object->prev_status_json), "addresses");
+    const struct json_node *list =
+        json_get(json_read(&scratch, gw->object->prev_status_json), "addresses");
     for (const struct json_node *a = list ? list->first : NULL; a && !found.n; a = a->next) {
         struct str text = arena_str(l->arena, json_text(a, "value"));
         if (pool_take(p, text))
@@ -60,7 +67,8 @@ static void assign_addresses(struct lower *l)
     for (size_t i = 0; i < l->gapi->list.n && pool_is(&p); i++) {
         struct gapi_gw *gw = l->gapi->list.v[i];
         for (size_t j = 0; j < gw->addresses.n; j++)
-            pool_take(&p, gw->addresses.v[j].text); /* written in a spec: not to be given to others */
+            pool_take(&p,
+                      gw->addresses.v[j].text); /* written in a spec: not to be given to others */
     }
     for (size_t i = 0; i < l->gapi->list.n && pool_is(&p); i++) {
         struct gapi_gw *gw = l->gapi->list.v[i];
@@ -81,22 +89,26 @@ static void assign_addresses(struct lower *l)
             add_address(l, gw, STR("0.0.0.0"), none); /* all addresses of the machine, shared */
         else
             gw->no_address = (struct gapi_fault){"AddressNotAssigned",
-                                                 pool_is(&p) ? STR("the address pool is used up") : STR("there is no address pool")};
+                                                 pool_is(&p) ? STR("the address pool is used up")
+                                                             : STR("there is no address pool")};
         if (gw->no_address.reason)
-            diag_at_key(l->diags, DIAG_PortUnavailable, gw->spec->node, "addresses", "see addressPool in gatehouse.yaml",
-                        "no address can be assigned: " STR_FMT, STR_ARG(gw->no_address.message));
+            diag_at_key(l->diags, DIAG_PortUnavailable, gw->spec->node, "addresses",
+                        "see addressPool in gatehouse.yaml", "no address can be assigned: " STR_FMT,
+                        STR_ARG(gw->no_address.message));
     }
 }
 
-/* ---- listeners (3.1, 3.2) --------------------------------------------------------------------------------- */
+/* ---- listeners (3.1, 3.2) -------------------------------------------------------------------- */
 
 static bool is_tcp_based(enum gapi_protocol p)
 {
-    return p == GAPI_PROTO_HTTP || p == GAPI_PROTO_HTTPS || p == GAPI_PROTO_TLS || p == GAPI_PROTO_TCP;
+    return p == GAPI_PROTO_HTTP || p == GAPI_PROTO_HTTPS || p == GAPI_PROTO_TLS ||
+           p == GAPI_PROTO_TCP;
 }
 
-/* Why two listeners of one port can't both be, or NULL; the table of 3.1. A protocol that is not served yet
- * conflicts all the same: a file must not change its meaning with the release that serves it. */
+/* Why two listeners of one port can't both be, or NULL; the table of 3.1. A protocol that is not
+ * served yet conflicts all the same: a file must not change its meaning with the release that
+ * serves it. */
 static const char *conflict(const struct gapi_gw_listener *a, const struct gapi_gw_listener *b)
 {
     if (a->spec->port.v != b->spec->port.v)
@@ -123,12 +135,14 @@ static void find_conflicts(struct lower *l, struct gapi_gw *gw)
                 continue;
             a->conflicted = true;
             a->refused = (struct gapi_fault){
-                reason, arena_strf(l->arena, "conflicts with listener " STR_FMT " on port %u", STR_ARG(b->spec->name),
-                                   (unsigned)a->spec->port.v)};
-            diag_at(l->diags, DIAG_Conflict, a->spec->node, "give them different ports; neither is served like this",
-                    "listener " STR_FMT " (%s) conflicts with listener " STR_FMT " (" STR_FMT ") on port %u",
-                    STR_ARG(a->spec->name), a->spec->protocol.p, STR_ARG(b->spec->name), STR_ARG(b->spec->protocol),
-                    (unsigned)a->spec->port.v);
+                reason, arena_strf(l->arena, "conflicts with listener " STR_FMT " on port %u",
+                                   STR_ARG(b->spec->name), (unsigned)a->spec->port.v)};
+            diag_at(l->diags, DIAG_Conflict, a->spec->node,
+                    "give them different ports; neither is served like this",
+                    "listener " STR_FMT " (%s) conflicts with listener " STR_FMT " (" STR_FMT
+                    ") on port %u",
+                    STR_ARG(a->spec->name), a->spec->protocol.p, STR_ARG(b->spec->name),
+                    STR_ARG(b->spec->protocol), (unsigned)a->spec->port.v);
         }
 }
 
@@ -150,11 +164,13 @@ static void judge_kinds(struct lower *l, struct gapi_gw_listener *gl)
         }
         if (!gl->refs.reason)
             gl->refs = (struct gapi_fault){"InvalidRouteKinds",
-                                           arena_strf(l->arena, "allowedRoutes.kinds: " STR_FMT " can't attach to this listener",
+                                           arena_strf(l->arena,
+                                                      "allowedRoutes.kinds: " STR_FMT
+                                                      " can't attach to this listener",
                                                       STR_ARG(k->kind))};
         diag_at(l->diags, DIAG_NotServed, k->node, "HTTP listeners take HTTPRoute",
-                "routes of kind " STR_FMT " can't attach to a listener of protocol " STR_FMT, STR_ARG(k->kind),
-                STR_ARG(gl->spec->protocol));
+                "routes of kind " STR_FMT " can't attach to a listener of protocol " STR_FMT,
+                STR_ARG(k->kind), STR_ARG(gl->spec->protocol));
     }
 }
 
@@ -166,25 +182,29 @@ static void judge_listener(struct lower *l, struct gapi_gw_listener *gl)
     }
     gl->refused = (struct gapi_fault){"UnsupportedProtocol",
                                       arena_strf(l->arena,
-                                                 gl->protocol == GAPI_PROTO_UNKNOWN ? "protocol " STR_FMT " is not known"
-                                                                                    : "protocol " STR_FMT " is not served yet",
+                                                 gl->protocol == GAPI_PROTO_UNKNOWN
+                                                     ? "protocol " STR_FMT " is not known"
+                                                     : "protocol " STR_FMT " is not served yet",
                                                  STR_ARG(gl->spec->protocol))};
 }
 
-static struct str listener_key(struct lower *l, const struct gapi_gw_listener *gl, const struct gapi_gw_address *a)
+static struct str listener_key(struct lower *l, const struct gapi_gw_listener *gl,
+                               const struct gapi_gw_address *a)
 {
     const struct object *o = gl->gw->object;
     if (gl->gw->addresses.n == 1)
-        return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name),
-                          STR_ARG(gl->spec->name));
-    return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT "@" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name),
-                      STR_ARG(gl->spec->name), STR_ARG(a->text));
+        return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns),
+                          STR_ARG(o->name), STR_ARG(gl->spec->name));
+    return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT "@" STR_FMT,
+                      STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(gl->spec->name), STR_ARG(a->text));
 }
 
-static struct model_listener *make_listener(struct lower *l, struct gapi_gw_listener *gl, const struct gapi_gw_address *a)
+static struct model_listener *make_listener(struct lower *l, struct gapi_gw_listener *gl,
+                                            const struct gapi_gw_address *a)
 {
     struct model_bind *b = model_bind(l->model, a->bind, (uint16_t)gl->spec->port.v);
-    struct model_listener *ml = model_listener_add(b, l->arena, listener_key(l, gl, a), gl->spec->hostname);
+    struct model_listener *ml =
+        model_listener_add(b, l->arena, listener_key(l, gl, a), gl->spec->hostname);
     ml->name = str_skip(ml->key, strlen("Gateway/"));
     ml->protocol = LISTENER_HTTP;
     ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
@@ -195,10 +215,10 @@ static struct model_listener *make_listener(struct lower *l, struct gapi_gw_list
     } else {
         diag_at(l->diags, DIAG_Shared, gl->spec->node,
                 "give the Gateways addresses or different hostnames if that is not wanted",
-                "shares port %u and host name " STR_FMT " with listener " STR_FMT " of Gateway " STR_FMT "/" STR_FMT
-                "; their routes are ranked together",
-                b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section), STR_ARG(leader->origin.ns),
-                STR_ARG(leader->origin.name));
+                "shares port %u and host name " STR_FMT " with listener " STR_FMT
+                " of Gateway " STR_FMT "/" STR_FMT "; their routes are ranked together",
+                b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section),
+                STR_ARG(leader->origin.ns), STR_ARG(leader->origin.name));
     }
     return ml;
 }
@@ -212,18 +232,20 @@ static void make_listeners(struct lower *l, struct gapi_gw *gw)
     }
 }
 
-/* ---- the Gateway --------------------------------------------------------------------------------------------- */
+/* ---- the Gateway ----------------------------------------------------------------------------- */
 
-/* Settings of other controllers that people write on Gateways: known, and said to be without effect. */
+/* Settings of other controllers that people write on Gateways: known, and said to be without
+ * effect. */
 static void tell_annotations(struct lower *l, const struct object *o)
 {
-    static const char *const PREFIX[] = {"proxy.istio.io/", "cert-manager.io/", "networking.istio.io/"};
+    static const char *const PREFIX[] = {"proxy.istio.io/", "cert-manager.io/",
+                                         "networking.istio.io/"};
     const struct node *map = node_walk(o->root, "metadata.annotations");
     for (size_t i = 0; map && i < map->n_kids; i++)
         for (size_t j = 0; j < ARRAY_LEN(PREFIX); j++)
             if (str_starts(map->kids[i]->key, str_c(PREFIX[j])))
-                diag_at(l->diags, DIAG_NotServed, map->kids[i], NULL, "annotation " STR_FMT " has no effect yet",
-                        STR_ARG(map->kids[i]->key));
+                diag_at(l->diags, DIAG_NotServed, map->kids[i], NULL,
+                        "annotation " STR_FMT " has no effect yet", STR_ARG(map->kids[i]->key));
 }
 
 static void add_gateway(struct lower *l, struct object *o)
@@ -247,16 +269,18 @@ static void add_gateway(struct lower *l, struct object *o)
     find_conflicts(l, gw);
     tell_annotations(l, o);
     if (class->fault.reason)
-        gw->refused = (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};
+        gw->refused =
+            (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};
     const struct gapi_infrastructure *inf = g->spec->infrastructure;
     if (inf && inf->parameters_ref) {
         gw->refused = gapi_parameters(l, inf->parameters_ref, o->ns);
         if (gw->refused.reason)
-            diag_at(l->diags, DIAG_MissingReference, inf->parameters_ref->node, "the Gateway is not served like this", STR_FMT,
-                    STR_ARG(gw->refused.message));
+            diag_at(l->diags, DIAG_MissingReference, inf->parameters_ref->node,
+                    "the Gateway is not served like this", STR_FMT, STR_ARG(gw->refused.message));
     }
     read_addresses(l, gw);
-    map_put(&l->gapi->gateways, arena_str(l->arena, gapi_key(o->ns, o->name, buf, sizeof(buf))), gw);
+    map_put(&l->gapi->gateways, arena_str(l->arena, gapi_key(o->ns, o->name, buf, sizeof(buf))),
+            gw);
     *ARENA_PUSH(l->arena, &l->gapi->list) = gw;
 }
 

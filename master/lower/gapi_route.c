@@ -1,8 +1,8 @@
 /*
  * gapi_route.c - HTTPRoutes: attachment, rules, hosts, status; GATEWAY-API-RULES section 4.
  *
- * One route after the other, in the API's order (older first, then namespace/name), which is the order that
- * precedence.c needs. Per route the work depends on its own size only.
+ * One route after the other, in the API's order (older first, then namespace/name), which is the
+ * order that precedence.c needs. Per route the work depends on its own size only.
  */
 #include "master/lower/gapi.h"
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct route {
     struct gapi_findings found;
 };
 
-/* ---- attachment ------------------------------------------------------------------------------------------ */
+/* ---- attachment ------------------------------------------------------------------------------ */
 
 static void find_parents(struct lower *l, struct route *r)
 {
@@ -35,7 +35,8 @@ static void find_parents(struct lower *l, struct route *r)
         r->parents[r->n_parents++].gw = gw;
     }
     if (r->spec->parents.n == 0)
-        diag_at(l->diags, DIAG_NotAttached, r->spec->node, "add parentRefs: [{name: the Gateway's}]", "the route names no Gateway");
+        diag_at(l->diags, DIAG_NotAttached, r->spec->node,
+                "add parentRefs: [{name: the Gateway's}]", "the route names no Gateway");
 }
 
 static void attach(struct lower *l, struct route *r)
@@ -48,17 +49,18 @@ static void attach(struct lower *l, struct route *r)
         if (!fault->reason && !servable)
             *fault = r->found.unsupported; /* step 5 */
         if (fault->reason)
-            diag_at(l->diags, DIAG_NotAttached, r->parents[i].ref->node, NULL, "not attached (%s): " STR_FMT, fault->reason,
-                    STR_ARG(fault->message));
+            diag_at(l->diags, DIAG_NotAttached, r->parents[i].ref->node, NULL,
+                    "not attached (%s): " STR_FMT, fault->reason, STR_ARG(fault->message));
         else
             r->n_accepted++;
     }
 }
 
-/* ---- hosts --------------------------------------------------------------------------------------------------- */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 /* Says which listener has a host of the route, unless the route is attached to that one, too. */
-static void tell_isolated(struct lower *l, const struct route *r, const struct gapi_place *p, const struct model_listener *owner)
+static void tell_isolated(struct lower *l, const struct route *r, const struct gapi_place *p,
+                          const struct model_listener *owner)
 {
     const struct node *list = node_get(r->spec->node, "hostnames");
     if (l->gapi->placed[owner->index] == l->gapi->serial)
@@ -66,11 +68,12 @@ static void tell_isolated(struct lower *l, const struct route *r, const struct g
     for (size_t i = 0; list && i < list->n_kids; i++)
         if (str_eq(node_text(list->kids[i]), p->route_hostname))
             list = list->kids[i];
-    diag_at(l->diags, DIAG_Conflict, list ? list : r->spec->node, "attach the route to that listener",
-            "host " STR_FMT " on port %u belongs to the more specific listener " STR_FMT " of Gateway " STR_FMT "/" STR_FMT
-            ", to which the route is not attached",
-            STR_ARG(p->host), p->leader->bind->port, STR_ARG(owner->origin.section), STR_ARG(owner->origin.ns),
-            STR_ARG(owner->origin.name));
+    diag_at(l->diags, DIAG_Conflict, list ? list : r->spec->node,
+            "attach the route to that listener",
+            "host " STR_FMT " on port %u belongs to the more specific listener " STR_FMT
+            " of Gateway " STR_FMT "/" STR_FMT ", to which the route is not attached",
+            STR_ARG(p->host), p->leader->bind->port, STR_ARG(owner->origin.section),
+            STR_ARG(owner->origin.ns), STR_ARG(owner->origin.name));
 }
 
 /* Keeps the places whose listener is the most specific one for the host (5.1). */
@@ -88,22 +91,23 @@ static void isolate(struct lower *l, const struct route *r)
     ps->n = kept;
 }
 
-static void add_match(struct lower *l, const struct route *r, struct model_rule *rule, struct model_match *match, size_t i,
-                      size_t j)
+static void add_match(struct lower *l, const struct route *r, struct model_rule *rule,
+                      struct model_match *match, size_t i, size_t j)
 {
     for (size_t k = 0; k < l->gapi->places.n; k++) {
         const struct gapi_place *p = &l->gapi->places.v[k];
-        lower_candidate_add(l, &(struct lower_candidate){
-                                   .host = model_host(l->model, p->leader->bind, p->host, p->leader),
-                                   .match = match,
-                                   .rule = rule,
-                                   .object = r->object,
-                                   .listener = p->leader,
-                                   .gapi = true,
-                                   .route_hostname = p->route_hostname,
-                                   .rule_index = (uint32_t)i,
-                                   .match_index = (uint32_t)j,
-                               });
+        lower_candidate_add(l,
+                            &(struct lower_candidate){
+                                .host = model_host(l->model, p->leader->bind, p->host, p->leader),
+                                .match = match,
+                                .rule = rule,
+                                .object = r->object,
+                                .listener = p->leader,
+                                .gapi = true,
+                                .route_hostname = p->route_hostname,
+                                .rule_index = (uint32_t)i,
+                                .match_index = (uint32_t)j,
+                            });
     }
 }
 
@@ -119,7 +123,7 @@ static void make_rules(struct lower *l, const struct route *r)
     }
 }
 
-/* ---- status ---------------------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void add_member(struct buf *out, const char *name, struct str value)
 {
@@ -131,7 +135,8 @@ static void add_member(struct buf *out, const char *name, struct str value)
     buf_json(out, value);
 }
 
-/* Group and kind explicit, the rest as declared: parents are compared by value. Returns the text. */
+/* Group and kind explicit, the rest as declared: parents are compared by value. Returns the text.
+ */
 static struct str add_parent_ref(struct buf *out, const struct gapi_parent_ref *ref)
 {
     size_t from = out->n;
@@ -149,7 +154,8 @@ static struct str add_parent_ref(struct buf *out, const struct gapi_parent_ref *
     return str_of(out->p + from, out->n - from);
 }
 
-static void parent_conditions(struct lower *l, const struct route *r, const struct gapi_fault *fault, struct conds *cs)
+static void parent_conditions(struct lower *l, const struct route *r,
+                              const struct gapi_fault *fault, struct conds *cs)
 {
     if (fault->reason)
         cond_set(cs, "Accepted", COND_FALSE, fault->reason, fault->message);
@@ -160,8 +166,9 @@ static void parent_conditions(struct lower *l, const struct route *r, const stru
     else
         cond_set(cs, "ResolvedRefs", COND_TRUE, "ResolvedRefs", STR("all references are resolved"));
     if (!fault->reason && r->found.n_unsupported)
-        cond_set(cs, "PartiallyInvalid", COND_TRUE, r->found.unsupported.reason,
-                 arena_strf(l->arena, "Dropped Rule: " STR_FMT, STR_ARG(r->found.unsupported.message)));
+        cond_set(
+            cs, "PartiallyInvalid", COND_TRUE, r->found.unsupported.reason,
+            arena_strf(l->arena, "Dropped Rule: " STR_FMT, STR_ARG(r->found.unsupported.message)));
 }
 
 static void write_status(struct lower *l, const struct route *r)
@@ -184,7 +191,7 @@ static void write_status(struct lower *l, const struct route *r)
     status_end(w);
 }
 
-/* ---- all routes -------------------------------------------------------------------------------------------------- */
+/* ---- all routes ------------------------------------------------------------------------------ */
 
 static void lower_route(struct lower *l, struct object *o)
 {

@@ -1,8 +1,9 @@
-/* gapi_rule.c - rules of an HTTPRoute as parts of the model; GATEWAY-API-RULES sections 6, 7, 8, 9. */
+/* gapi_rule.c - rules of an HTTPRoute as parts of the model; GATEWAY-API-RULES sections 6, 7, 8, 9.
+ */
 #include "master/lower/gapi.h"
 #include "shared/http/uri.h"
 
-/* ---- names ------------------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* A hundred thousand routes share a few of these words. */
 static struct str rule_word(struct lower *l, size_t i)
@@ -39,7 +40,7 @@ static struct str rule_key(struct lower *l, const struct object *o, size_t i)
     return arena_str(l->arena, buf_str(b));
 }
 
-/* ---- matches (6) ---------------------------------------------------------------------------------------- */
+/* ---- matches (6) ----------------------------------------------------------------------------- */
 
 /* Requests are matched in canonical form (shared/http/uri.h), so values are brought to it, too. */
 static struct str canonical(struct lower *l, struct str path)
@@ -65,7 +66,8 @@ static void make_path(struct lower *l, const struct gapi_path_match *p, struct m
     }
     m->path = p->type == GAPI_PATH_EXACT ? PATH_EXACT : PATH_PREFIX_ELEMENT;
     m->path_value = canonical(l, p->value);
-    while (m->path == PATH_PREFIX_ELEMENT && m->path_value.n && m->path_value.p[m->path_value.n - 1] == '/')
+    while (m->path == PATH_PREFIX_ELEMENT && m->path_value.n &&
+           m->path_value.p[m->path_value.n - 1] == '/')
         m->path_value.n--;
 }
 
@@ -92,7 +94,8 @@ static bool named_before(const struct model_kv_match *v, size_t n, struct str na
     return false;
 }
 
-static size_t make_kv(struct lower *l, const struct gapi_kv_match *from, size_t n, bool headers, struct model_kv_match *v)
+static size_t make_kv(struct lower *l, const struct gapi_kv_match *from, size_t n, bool headers,
+                      struct model_kv_match *v)
 {
     size_t out = 0;
     for (size_t i = 0; i < n; i++) {
@@ -106,13 +109,16 @@ static size_t make_kv(struct lower *l, const struct gapi_kv_match *from, size_t 
     return out;
 }
 
-struct model_match *gapi_make_match(struct lower *l, const struct object *o, const struct gapi_http_rule *r, size_t i,
-                                    size_t j)
+struct model_match *gapi_make_match(struct lower *l, const struct object *o,
+                                    const struct gapi_http_rule *r, size_t i, size_t j)
 {
     struct model_match *m = arena_new(l->arena, struct model_match);
     const struct gapi_http_match *from = r && j < r->matches.n ? &r->matches.v[j] : NULL;
     make_path(l, from ? from->path : NULL, m);
-    m->origin = lower_origin(o, from ? from->node : r ? r->node : NULL,
+    m->origin = lower_origin(o,
+                             from ? from->node
+                             : r  ? r->node
+                                  : NULL,
                              from ? match_word(l, i, j) : rule_word(l, i));
     m->index = (uint16_t)j;
     if (!from)
@@ -132,23 +138,26 @@ struct model_match *gapi_make_match(struct lower *l, const struct object *o, con
     return m;
 }
 
-/* ---- filters (7) ------------------------------------------------------------------------------------------ */
+/* ---- filters (7) ----------------------------------------------------------------------------- */
 
 static struct model_path_rewrite make_path_rewrite(const struct gapi_path_modifier *p)
 {
     if (!p)
         return (struct model_path_rewrite){.type = REWRITE_NONE};
     if (p->type == GAPI_REPLACE_FULL_PATH)
-        return (struct model_path_rewrite){.type = REWRITE_FULL, .value = p->full.n ? p->full : STR("/")};
+        return (struct model_path_rewrite){.type = REWRITE_FULL,
+                                           .value = p->full.n ? p->full : STR("/")};
     return (struct model_path_rewrite){.type = REWRITE_PREFIX_ELEMENT, .value = p->prefix};
 }
 
 static void add_op(struct model_filter *f, enum header_op op, struct str name, struct str value)
 {
-    f->u.headers.v[f->u.headers.n++] = (struct model_header_op){.op = op, .name = name, .value = value};
+    f->u.headers.v[f->u.headers.n++] =
+        (struct model_header_op){.op = op, .name = name, .value = value};
 }
 
-static void make_header_filter(struct lower *l, const struct gapi_header_filter *h, struct model_filter *f)
+static void make_header_filter(struct lower *l, const struct gapi_header_filter *h,
+                               struct model_filter *f)
 {
     size_t n = h->set.n + h->add.n + h->remove.n;
     f->u.headers.v = arena_new_n(l->arena, struct model_header_op, n);
@@ -162,8 +171,8 @@ static void make_header_filter(struct lower *l, const struct gapi_header_filter 
 }
 
 /* Those that are verbs of the model; a redirect is an action, a mirror is not made yet. */
-static void make_filters(struct lower *l, const struct object *o, const struct gapi_http_filters *from,
-                         struct model_filters *out)
+static void make_filters(struct lower *l, const struct object *o,
+                         const struct gapi_http_filters *from, struct model_filters *out)
 {
     if (from->n == 0)
         return;
@@ -200,8 +209,8 @@ static void make_redirect(const struct gapi_redirect_filter *g, struct model_rul
     };
 }
 
-/* A filter that must not be skipped and is not served: its requests get 500 (section 7). A mirror changes
- * nothing for the client, so that requests pass without it. */
+/* A filter that must not be skipped and is not served: its requests get 500 (section 7). A mirror
+ * changes nothing for the client, so that requests pass without it. */
 static bool is_served(const struct gapi_http_filter *f, bool of_backend)
 {
     switch (f->type) {
@@ -217,7 +226,8 @@ static bool is_served(const struct gapi_http_filter *f, bool of_backend)
     }
 }
 
-static const struct gapi_http_filter *first_unserved(const struct gapi_http_filters *fs, bool of_backend)
+static const struct gapi_http_filter *first_unserved(const struct gapi_http_filters *fs,
+                                                     bool of_backend)
 {
     for (size_t i = 0; i < fs->n; i++)
         if (!is_served(&fs->v[i], of_backend))
@@ -225,11 +235,13 @@ static const struct gapi_http_filter *first_unserved(const struct gapi_http_filt
     return NULL;
 }
 
-/* ---- time-outs and retries (9) -------------------------------------------------------------------------- */
+/* ---- time-outs and retries (9) --------------------------------------------------------------- */
 
 static uint32_t milliseconds(uint64_t ms)
 {
-    return ms < UINT32_MAX - 1 ? (uint32_t)ms : UINT32_MAX - 1; /* 49 days; the last value means "default" in the snapshot */
+    return ms < UINT32_MAX - 1
+               ? (uint32_t)ms
+               : UINT32_MAX - 1; /* 49 days; the last value means "default" in the snapshot */
 }
 
 static void make_timeouts(const struct gapi_timeouts *t, struct model_rule *rule)
@@ -243,13 +255,14 @@ static void make_timeouts(const struct gapi_timeouts *t, struct model_rule *rule
 }
 
 /*
- * With a retry stanza failed connections and time-outs of a try are always tried again, statuses only when
- * they are listed. Without one only what certainly never reached a backend is: a refused connection to one
- * of several endpoints is no reason to fail a request.
+ * With a retry stanza failed connections and time-outs of a try are always tried again, statuses
+ * only when they are listed. Without one only what certainly never reached a backend is: a refused
+ * connection to one of several endpoints is no reason to fail a request.
  */
 static void make_retry(struct lower *l, const struct gapi_retry *g, struct model_rule *rule)
 {
-    const uint32_t unsent = RETRY_ON_CONNECT_FAILURE | RETRY_ON_REFUSED_STREAM | RETRY_ON_RESET_BEFORE_REQUEST;
+    const uint32_t unsent =
+        RETRY_ON_CONNECT_FAILURE | RETRY_ON_REFUSED_STREAM | RETRY_ON_RESET_BEFORE_REQUEST;
     struct model_retry *r = &rule->retry;
     *r = (struct model_retry){.attempts = 2, .on = unsent, .backoff_ms = 25};
     if (!g)
@@ -267,9 +280,10 @@ static void make_retry(struct lower *l, const struct gapi_retry *g, struct model
         r->codes[i] = (uint16_t)g->codes.v[i];
 }
 
-/* ---- backends (8) ------------------------------------------------------------------------------------------- */
+/* ---- backends (8) ---------------------------------------------------------------------------- */
 
-static void make_split(struct lower *l, const struct object *o, const struct gapi_http_backend_ref *b, struct model_split *s)
+static void make_split(struct lower *l, const struct object *o,
+                       const struct gapi_http_backend_ref *b, struct model_split *s)
 {
     s->weight = (uint32_t)b->weight.v;
     s->origin = lower_origin(o, b->node, STR_NONE);
@@ -285,7 +299,8 @@ static void make_split(struct lower *l, const struct object *o, const struct gap
     make_filters(l, o, &b->filters, &s->filters);
 }
 
-static void make_splits(struct lower *l, const struct object *o, const struct gapi_http_rule *r, struct model_rule *rule)
+static void make_splits(struct lower *l, const struct object *o, const struct gapi_http_rule *r,
+                        struct model_rule *rule)
 {
     uint64_t weights = 0;
     size_t n = r ? r->backends.n : 0;
@@ -301,14 +316,15 @@ static void make_splits(struct lower *l, const struct object *o, const struct ga
         rule->no_backend_status = 500; /* no backendRefs, or none with a weight */
 }
 
-/* ---- the rule ------------------------------------------------------------------------------------------------- */
+/* ---- the rule -------------------------------------------------------------------------------- */
 
-struct model_rule *gapi_make_rule(struct lower *l, const struct object *o, const struct gapi_http_rule *r, size_t i)
+struct model_rule *gapi_make_rule(struct lower *l, const struct object *o,
+                                  const struct gapi_http_rule *r, size_t i)
 {
     struct model_rule *rule = model_rule_add(l->model, rule_key(l, o, i));
-    rule->name = r && r->name.n
-                     ? arena_strf(l->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(r->name))
-                     : str_skip(rule->key, strlen("HTTPRoute/"));
+    rule->name = r && r->name.n ? arena_strf(l->arena, STR_FMT "/" STR_FMT "/" STR_FMT,
+                                             STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(r->name))
+                                : str_skip(rule->key, strlen("HTTPRoute/"));
     rule->origin = lower_origin(o, r ? r->node : NULL, rule_word(l, i));
     rule->action = ACTION_SPLIT;
     rule->header_merge = HEADER_MERGE_RULE_FIRST;
@@ -330,50 +346,62 @@ struct model_rule *gapi_make_rule(struct lower *l, const struct object *o, const
     return rule;
 }
 
-/* ---- verdicts -------------------------------------------------------------------------------------------------- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
-/* Mirrors and authorisation services are references as well: their faults are told, even if they don't act yet. */
-static void judge_filter_refs(struct lower *l, const struct object *o, const struct gapi_http_filters *fs,
-                              struct gapi_findings *found)
+/* Mirrors and authorisation services are references as well: their faults are told, even if they
+ * don't act yet. */
+static void judge_filter_refs(struct lower *l, const struct object *o,
+                              const struct gapi_http_filters *fs, struct gapi_findings *found)
 {
     for (size_t i = 0; i < fs->n; i++) {
         const struct gapi_http_filter *f = &fs->v[i];
-        const struct gapi_object_ref *ref = f->mirror ? f->mirror->backend : f->auth ? f->auth->backend : NULL;
+        const struct gapi_object_ref *ref = f->mirror ? f->mirror->backend
+                                            : f->auth ? f->auth->backend
+                                                      : NULL;
         if (f->extension && !found->refs.reason)
-            found->refs = (struct gapi_fault){"InvalidKind",
-                                              arena_strf(l->arena, "extensionRef: kind " STR_FMT " of group \"" STR_FMT "\" is not known",
-                                                         STR_ARG(f->extension->kind), STR_ARG(f->extension->group))};
+            found->refs = (struct gapi_fault){
+                "InvalidKind",
+                arena_strf(l->arena,
+                           "extensionRef: kind " STR_FMT " of group \"" STR_FMT "\" is not known",
+                           STR_ARG(f->extension->kind), STR_ARG(f->extension->group))};
         if (!ref)
             continue;
-        struct gapi_http_backend_ref b = {
-            .node = ref->node, .group = ref->group, .kind = ref->kind, .ns = ref->ns, .name = ref->name, .port = ref->port};
+        struct gapi_http_backend_ref b = {.node = ref->node,
+                                          .group = ref->group,
+                                          .kind = ref->kind,
+                                          .ns = ref->ns,
+                                          .name = ref->name,
+                                          .port = ref->port};
         enum backend_problem why = gapi_backend_problem(l, o, &b);
         if (why == BACKEND_OK)
             continue;
-        struct gapi_fault fault = gapi_backend_fault(l, o, &b, why, f->mirror ? "no copy can be sent" : "it can't be asked");
+        struct gapi_fault fault = gapi_backend_fault(
+            l, o, &b, why, f->mirror ? "no copy can be sent" : "it can't be asked");
         if (!found->refs.reason)
             found->refs = fault;
     }
 }
 
-static void judge_backend(struct lower *l, const struct object *o, const struct gapi_http_backend_ref *b,
-                          struct gapi_findings *found)
+static void judge_backend(struct lower *l, const struct object *o,
+                          const struct gapi_http_backend_ref *b, struct gapi_findings *found)
 {
     enum backend_problem why = gapi_backend_problem(l, o, b);
     if (why != BACKEND_OK) {
-        struct gapi_fault fault = gapi_backend_fault(l, o, b, why, "its share of requests is answered with 500");
+        struct gapi_fault fault =
+            gapi_backend_fault(l, o, b, why, "its share of requests is answered with 500");
         if (!found->refs.reason)
             found->refs = fault;
     }
     const struct gapi_http_filter *f = first_unserved(&b->filters, true);
     if (f && f->type == GAPI_FILTER_REDIRECT)
         diag_at_key(l->diags, DIAG_NotServed, f->node, "type", "write the filter at the rule",
-                    "RequestRedirect has no place at a backend; its share of requests is answered with 500");
+                    "RequestRedirect has no place at a backend; its share of requests is answered "
+                    "with 500");
     judge_filter_refs(l, o, &b->filters, found);
 }
 
-static void judge_rule(struct lower *l, const struct object *o, const struct gapi_http_rule *r, size_t i,
-                       struct gapi_findings *found)
+static void judge_rule(struct lower *l, const struct object *o, const struct gapi_http_rule *r,
+                       size_t i, struct gapi_findings *found)
 {
     const struct gapi_http_filter *f = first_unserved(&r->filters, false);
     uint64_t weights = 0;
@@ -397,11 +425,12 @@ static void judge_rule(struct lower *l, const struct object *o, const struct gap
     if (!found->unsupported.reason)
         found->unsupported = (struct gapi_fault){
             "UnsupportedValue",
-            arena_strf(l->arena, "rules[%zu] answers 500: filter " STR_FMT " is not served yet", i, STR_ARG(node_text(node_get(f->node, "type"))))};
+            arena_strf(l->arena, "rules[%zu] answers 500: filter " STR_FMT " is not served yet", i,
+                       STR_ARG(node_text(node_get(f->node, "type"))))};
 }
 
-void gapi_judge_rules(struct lower *l, const struct object *o, const struct gapi_http_route_spec *spec,
-                      struct gapi_findings *found)
+void gapi_judge_rules(struct lower *l, const struct object *o,
+                      const struct gapi_http_route_spec *spec, struct gapi_findings *found)
 {
     for (size_t i = 0; i < spec->rules.n; i++)
         judge_rule(l, o, &spec->rules.v[i], i, found);

@@ -2,7 +2,8 @@
 #include "master/lower/gapi.h"
 #include <errno.h>
 
-/* What this release does of the API, sorted (section 2). Words of the API's own list of features. */
+/* What this release does of the API, sorted (section 2). Words of the API's own list of features.
+ */
 static const char *const FEATURES[] = {
     "Gateway",
     "GatewayAddressEmpty",
@@ -30,7 +31,7 @@ static const char *const FEATURES[] = {
     "ReferenceGrant",
 };
 
-/* ---- GatewayClass ------------------------------------------------------------------------------------------ */
+/* ---- GatewayClass ---------------------------------------------------------------------------- */
 
 static void class_status(struct lower *l, const struct gapi_class *c)
 {
@@ -39,7 +40,8 @@ static void class_status(struct lower *l, const struct gapi_class *c)
     if (c->fault.reason)
         cond_set(&cs, "Accepted", COND_FALSE, c->fault.reason, c->fault.message);
     else
-        cond_set(&cs, "Accepted", COND_TRUE, "Accepted", STR("Gateways of this class are served here"));
+        cond_set(&cs, "Accepted", COND_TRUE, "Accepted",
+                 STR("Gateways of this class are served here"));
     status_begin(w, c->object);
     buf_addc(&w->out, "\"conditions\":");
     status_conditions(w, &cs, STR_NONE, STR_NONE);
@@ -50,10 +52,10 @@ static void class_status(struct lower *l, const struct gapi_class *c)
     status_end(w);
 }
 
-/* ---- listeners (3.2) ----------------------------------------------------------------------------------------- */
+/* ---- listeners (3.2) ------------------------------------------------------------------------- */
 
-/* The first address of the listener that could not be had; an address that this machine does not have is the
- * Gateway's problem, not the listener's (3.4). */
+/* The first address of the listener that could not be had; an address that this machine does not
+ * have is the Gateway's problem, not the listener's (3.4). */
 static const struct model_bind *port_refused(const struct gapi_gw_listener *gl)
 {
     for (size_t i = 0; i < gl->bound.n; i++) {
@@ -72,15 +74,19 @@ static void judge_ports(struct lower *l, struct gapi_gw *gw)
         if (!b)
             continue;
         gl->refused = (struct gapi_fault){
-            "PortUnavailable", arena_strf(l->arena, "port %u of address " STR_FMT " can't be bound: %s", b->port,
-                                          STR_ARG(b->address.n ? b->address : STR("*")), strerror(b->bind_error))};
+            "PortUnavailable",
+            arena_strf(l->arena, "port %u of address " STR_FMT " can't be bound: %s", b->port,
+                       STR_ARG(b->address.n ? b->address : STR("*")), strerror(b->bind_error))};
         diag_at_key(l->diags, DIAG_PortUnavailable, gl->spec->node, "port",
-                    b->bind_error == EADDRINUSE ? "another program listens there" : b->bind_error == EACCES ? "ports below 1024 need CAP_NET_BIND_SERVICE" : NULL,
+                    b->bind_error == EADDRINUSE ? "another program listens there"
+                    : b->bind_error == EACCES   ? "ports below 1024 need CAP_NET_BIND_SERVICE"
+                                                : NULL,
                     STR_FMT, STR_ARG(gl->refused.message));
     }
 }
 
-static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_listener *gl, struct conds *cs)
+static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_listener *gl,
+                                struct conds *cs)
 {
     if (gl->refused.reason)
         cond_set(cs, "Accepted", COND_FALSE, gl->refused.reason, gl->refused.message);
@@ -93,7 +99,8 @@ static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_l
     else if (gl->protocol == GAPI_PROTO_HTTP)
         cond_set(cs, "ResolvedRefs", COND_TRUE, "ResolvedRefs", STR("all references are resolved"));
     if (gl->refused.reason)
-        cond_set(cs, "Programmed", COND_FALSE, gl->conflicted ? gl->refused.reason : "Invalid", gl->refused.message);
+        cond_set(cs, "Programmed", COND_FALSE, gl->conflicted ? gl->refused.reason : "Invalid",
+                 gl->refused.message);
     else if (gw->refused.reason)
         cond_set(cs, "Programmed", COND_FALSE, "Invalid", STR("the Gateway is not accepted"));
     else if (gw->no_address.reason)
@@ -102,7 +109,8 @@ static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_l
         cond_set(cs, "Programmed", COND_TRUE, "Programmed", STR("the listener is served"));
 }
 
-static void add_listener(struct lower *l, const struct gapi_gw *gw, const struct gapi_gw_listener *gl)
+static void add_listener(struct lower *l, const struct gapi_gw *gw,
+                         const struct gapi_gw_listener *gl)
 {
     struct status_writer *w = &l->gapi->status;
     struct conds cs = {.n = 0};
@@ -122,7 +130,7 @@ static void add_listener(struct lower *l, const struct gapi_gw *gw, const struct
     buf_addch(&w->out, '}');
 }
 
-/* ---- Gateway (3.4, 3.5) ----------------------------------------------------------------------------------------- */
+/* ---- Gateway (3.4, 3.5) ---------------------------------------------------------------------- */
 
 /* Can the address be used? It can't when one of its binds says so. */
 static bool address_usable(const struct lower *l, const struct gapi_gw_address *a)
@@ -145,10 +153,11 @@ static void judge_addresses(struct lower *l, struct gapi_gw *gw)
     for (size_t i = 0; i < gw->addresses.n && !gw->no_address.reason; i++) {
         if (address_usable(l, &gw->addresses.v[i]))
             continue;
-        gw->no_address = (struct gapi_fault){"AddressNotUsable", arena_strf(l->arena, "this machine does not have address " STR_FMT,
-                                                                            STR_ARG(gw->addresses.v[i].text))};
-        diag_at_key(l->diags, DIAG_PortUnavailable, gw->spec->node, "addresses", "see `ip address` for those it has", STR_FMT,
-                    STR_ARG(gw->no_address.message));
+        gw->no_address = (struct gapi_fault){
+            "AddressNotUsable", arena_strf(l->arena, "this machine does not have address " STR_FMT,
+                                           STR_ARG(gw->addresses.v[i].text))};
+        diag_at_key(l->diags, DIAG_PortUnavailable, gw->spec->node, "addresses",
+                    "see `ip address` for those it has", STR_FMT, STR_ARG(gw->no_address.message));
     }
 }
 
@@ -162,7 +171,8 @@ static void gateway_conditions(const struct gapi_gw *gw, struct conds *cs)
     else if (good == 0)
         cond_set(cs, "Accepted", COND_FALSE, "ListenersNotValid", STR("no listener is valid"));
     else if (good < gw->spec->listeners.n)
-        cond_set(cs, "Accepted", COND_TRUE, "ListenersNotValid", STR("some listeners are not valid"));
+        cond_set(cs, "Accepted", COND_TRUE, "ListenersNotValid",
+                 STR("some listeners are not valid"));
     else
         cond_set(cs, "Accepted", COND_TRUE, "Accepted", STR("the Gateway is valid"));
     if (!cond_is_true(cs, "Accepted"))
@@ -183,7 +193,8 @@ static void add_addresses(struct lower *l, const struct gapi_gw *gw)
         const struct gapi_gw_address *a = &gw->addresses.v[i];
         if (!address_usable(l, a))
             continue;
-        buf_addc(out, n++ ? ",{\"type\":\"IPAddress\",\"value\":" : "{\"type\":\"IPAddress\",\"value\":");
+        buf_addc(out, n++ ? ",{\"type\":\"IPAddress\",\"value\":"
+                          : "{\"type\":\"IPAddress\",\"value\":");
         buf_json(out, a->text);
         buf_addch(out, '}');
         if (a->bind.n == 0 && !a->is_static)
@@ -197,7 +208,8 @@ static bool is_unserved(const struct gapi_gw *gw)
 {
     size_t later = 0;
     for (size_t i = 0; i < gw->spec->listeners.n; i++)
-        later += gw->listeners[i].protocol != GAPI_PROTO_HTTP && gw->listeners[i].protocol != GAPI_PROTO_UNKNOWN;
+        later += gw->listeners[i].protocol != GAPI_PROTO_HTTP &&
+                 gw->listeners[i].protocol != GAPI_PROTO_UNKNOWN;
     return later > 0 && later == gw->spec->listeners.n;
 }
 

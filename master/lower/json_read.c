@@ -43,7 +43,8 @@ static bool read_string(struct reader *r, struct str *text)
 static bool read_word(struct reader *r, struct json_node *n)
 {
     const char *from = r->at;
-    while (r->at < r->end && (ascii_is_alpha(*r->at) || ascii_is_digit(*r->at) || *r->at == '-' || *r->at == '+' || *r->at == '.'))
+    while (r->at < r->end && (ascii_is_alpha(*r->at) || ascii_is_digit(*r->at) || *r->at == '-' ||
+                              *r->at == '+' || *r->at == '.'))
         r->at++;
     n->text = str_of(from, (size_t)(r->at - from));
     if (n->text.n == 0)

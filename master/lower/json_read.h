@@ -1,8 +1,8 @@
 /*
  * json_read.h - a small JSON reader for texts of our own making: the status of the previous load.
  *
- * Strict about structure, so that a damaged text is refused and not half understood; strings are kept as
- * they stand between their quotes (escapes are not decoded: names and times have none).
+ * Strict about structure, so that a damaged text is refused and not half understood; strings are
+ * kept as they stand between their quotes (escapes are not decoded: names and times have none).
  */
 #ifndef GH_LOWER_JSON_READ_H
 #define GH_LOWER_JSON_READ_H

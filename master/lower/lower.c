@@ -8,7 +8,9 @@ struct model_origin lower_origin(const struct object *o, const struct node *at, 
         .kind = str_c(o->kind->kind),
         .ns = o->ns,
         .name = o->name,
-        .file = at ? at->source->path : o->source ? o->source->path : STR_NONE,
+        .file = at          ? at->source->path
+                : o->source ? o->source->path
+                            : STR_NONE,
         .line = at ? at->key_line ? at->key_line : at->line : o->line,
         .section = section,
     };

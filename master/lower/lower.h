@@ -50,7 +50,7 @@ struct lower {
 
 void lower_all(struct lower *l);
 
-/* ---- between the files of this room ---- */
+/* ---- between the files of this room ---------------------------------------------------------- */
 void lower_gapi_gateways(struct lower *l);
 void lower_gapi_routes(struct lower *l);
 void lower_gapi_status(struct lower *l);

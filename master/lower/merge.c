@@ -1,10 +1,10 @@
 /*
  * merge.c - several listeners on one bind: groups, isolation, fall-backs; see lower.h.
  *
- * A group is all Gateway listeners of a bind with the same hostname. Most binds have one; those of several
- * Gateways meet where Gateways share an address. The first (the oldest Gateway's) leads: hosts belong to the
- * leader, so that a host name has one owner and fall-back chains stay within one listener (invariant 3 of
- * model.h), while the routes of all members are ranked together.
+ * A group is all Gateway listeners of a bind with the same hostname. Most binds have one; those of
+ * several Gateways meet where Gateways share an address. The first (the oldest Gateway's) leads:
+ * hosts belong to the leader, so that a host name has one owner and fall-back chains stay within
+ * one listener (invariant 3 of model.h), while the routes of all members are ranked together.
  */
 #include "master/lower/lower.h"
 #include "shared/http/host.h"
@@ -33,8 +33,8 @@ struct model_listener *lower_group_join(struct lower *l, struct model_listener *
 }
 
 /*
- * The next less specific pattern that covers `name`: "a.b.c" -> "*.b.c" -> "*.c" -> "*" -> none (n == 0).
- * Written into `buf` of HTTP_HOST_MAX + 2 bytes; `name` may lie in it.
+ * The next less specific pattern that covers `name`: "a.b.c" -> "*.b.c" -> "*.c" -> "*" -> none (n
+ * == 0). Written into `buf` of HTTP_HOST_MAX + 2 bytes; `name` may lie in it.
  */
 static struct str wider(struct str name, char *buf)
 {
@@ -50,7 +50,8 @@ static struct str wider(struct str name, char *buf)
     return str_of(buf, rest.n + 1);
 }
 
-struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b, struct str host)
+struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b,
+                                      struct str host)
 {
     char buf[HTTP_HOST_MAX + 2];
     if (l->names.n <= b->index)
@@ -65,9 +66,10 @@ struct model_listener *lower_group_of(const struct lower *l, const struct model_
 }
 
 /*
- * GATEWAY-API-RULES section 6: within one listener, a host whose rules do not match falls back to the next
- * less specific one. Hosts of others on the way are passed over: they can only be Istio's, since a Gateway
- * listener that had a wider pattern would have to be less specific, and then none of ours lies beyond (5.1).
+ * GATEWAY-API-RULES section 6: within one listener, a host whose rules do not match falls back to
+ * the next less specific one. Hosts of others on the way are passed over: they can only be Istio's,
+ * since a Gateway listener that had a wider pattern would have to be less specific, and then none
+ * of ours lies beyond (5.1).
  */
 static void link_fallback(const struct model_bind *b, struct model_host *h)
 {
@@ -79,7 +81,8 @@ static void link_fallback(const struct model_bind *b, struct model_host *h)
     }
 }
 
-/* Exact names in order of arrival, then wildcards with many labels first, then "*". Stable, linear. */
+/* Exact names in order of arrival, then wildcards with many labels first, then "*". Stable, linear.
+ */
 static void order_hosts(struct lower *l, struct model_bind *b)
 {
     enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
@@ -91,7 +94,8 @@ static void order_hosts(struct lower *l, struct model_bind *b)
         size_t dots = 0;
         for (size_t j = 0; j < name.n && name.p[0] == '*'; j++)
             dots += name.p[j] == '.';
-        place[i] = (unsigned char)(name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
+        place[i] =
+            (unsigned char)(name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
         at[place[i] + 1]++;
     }
     for (size_t i = 1; i <= DEEPEST; i++)

@@ -1,6 +1,6 @@
 /*
- * pool.c - see pool.h. Network and broadcast addresses are not dealt out (nor the subnet-router anycast of
- * IPv6), as long as the pool is larger than two addresses.
+ * pool.c - see pool.h. Network and broadcast addresses are not dealt out (nor the subnet-router
+ * anycast of IPv6), as long as the pool is larger than two addresses.
  */
 #include "master/lower/pool.h"
 #include <arpa/inet.h>
@@ -73,7 +73,8 @@ bool pool_take(struct pool *p, struct str address)
 {
     unsigned char ip[16];
     int family;
-    if (!pool_is(p) || !ip_parse(address, &family, ip) || family != p->family || map_get(&p->taken, address))
+    if (!pool_is(p) || !ip_parse(address, &family, ip) || family != p->family ||
+        map_get(&p->taken, address))
         return false;
     for (unsigned i = 0; i < p->bits; i++)
         if ((ip[i / 8] ^ p->base[i / 8]) & 0x80 >> i % 8)

@@ -1,11 +1,13 @@
 /*
  * precedence.c - which match of a host wins: ALL ordering rules of both APIs, and nothing else.
  *
- * Every candidate gets a sort key of three words; the smallest key has rank 0. So the rules are read from the
- * top to the bottom of gapi_key and istio_key, and comparing costs the same for both APIs.
+ * Every candidate gets a sort key of three words; the smallest key has rank 0. So the rules are
+ * read from the top to the bottom of gapi_key and istio_key, and comparing costs the same for both
+ * APIs.
  *
- * A host that both APIs route (section 8.5 of the features: mixing is allowed): the API of the oldest object goes
- * first as a block, since its criteria say nothing about the other's matches. That is reported.
+ * A host that both APIs route (section 8.5 of the features: mixing is allowed): the API of the
+ * oldest object goes first as a block, since its criteria say nothing about the other's matches.
+ * That is reported.
  */
 #include "master/lower/lower.h"
 #include <stdio.h>
@@ -31,7 +33,7 @@ void lower_candidates_reserve(struct lower *l, size_t n)
     }
 }
 
-/* ---- Gateway API: GATEWAY-API-RULES section 6 ----------------------------------------------------- */
+/* ---- Gateway API: GATEWAY-API-RULES section 6 ------------------------------------------------ */
 
 /* Criterion 2 and 3. Regular expressions lie between, as the API leaves to us. */
 static unsigned path_class(const struct model_match *m)
@@ -58,23 +60,25 @@ static struct sort_key gapi_key(const struct lower_candidate *c)
     const struct model_match *m = c->match;
     bool wildcard = c->route_hostname.n && c->route_hostname.p[0] == '*';
     struct sort_key k = {.rule = c->rule_index, .match = c->match_index}; /* 9: order in the list */
-    want_more(&k.first, 8, wildcard ? 0 : c->route_hostname.n);           /* 1: longest non-wildcard hostname */
-    want_more(&k.first, 8, c->route_hostname.n);                          /*    then longest hostname */
-    want_more(&k.first, 2, path_class(m));                                /* 2: exact path */
-    want_more(&k.first, 12, m->path_value.n);                             /* 3: longest prefix */
-    want_more(&k.first, 1, m->method.type != STRMATCH_ANY);               /* 4: a method */
-    want_more(&k.first, 6, m->headers.n);                                 /* 5: more headers */
-    want_more(&k.first, 6, m->query.n);                                   /* 6: more query parameters */
+    size_t exact = wildcard ? 0 : c->route_hostname.n;
+    want_more(&k.first, 8, exact);                          /* 1: longest non-wildcard hostname */
+    want_more(&k.first, 8, c->route_hostname.n);            /*    then longest hostname */
+    want_more(&k.first, 2, path_class(m));                  /* 2: exact path */
+    want_more(&k.first, 12, m->path_value.n);               /* 3: longest prefix */
+    want_more(&k.first, 1, m->method.type != STRMATCH_ANY); /* 4: a method */
+    want_more(&k.first, 6, m->headers.n);                   /* 5: more headers */
+    want_more(&k.first, 6, m->query.n);                     /* 6: more query parameters */
     return k; /* 7 and 8, older route, then namespace/name: k.object, set by number_objects */
 }
 
-/* ---- Istio: ISTIO-RULES section 3.2 ------------------------------------------------------------------ */
+/* ---- Istio: ISTIO-RULES section 3.2 ---------------------------------------------------------- */
 
 static bool is_everything(const struct model_match *m)
 {
-    bool any_path = m->path == PATH_ANY || (m->path == PATH_PREFIX_ELEMENT && m->path_value.n == 0) ||
-                    (m->path == PATH_PREFIX_STRING && (m->path_value.n == 0 || str_eqc(m->path_value, "/"))) ||
-                    (m->path == PATH_REGEX && str_eqc(m->path_value, ".*"));
+    bool any_path =
+        m->path == PATH_ANY || (m->path == PATH_PREFIX_ELEMENT && m->path_value.n == 0) ||
+        (m->path == PATH_PREFIX_STRING && (m->path_value.n == 0 || str_eqc(m->path_value, "/"))) ||
+        (m->path == PATH_REGEX && str_eqc(m->path_value, ".*"));
     return any_path && m->headers.n == 0 && m->query.n == 0 && m->method.type == STRMATCH_ANY &&
            m->scheme.type == STRMATCH_ANY && m->authority.type == STRMATCH_ANY;
 }
@@ -83,11 +87,11 @@ static struct sort_key istio_key(const struct lower_candidate *c)
 {
     struct sort_key k = {.rule = c->rule_index, .match = c->match_index}; /* 4: order in the list */
     want_more(&k.first, 1, !is_everything(c->match));                     /* 1: catch-alls last */
-    want_more(&k.first, 1, c->istio_private);                             /* 2: exported to few before public */
-    return k; /* 3, object order: k.object */
+    want_more(&k.first, 1, c->istio_private); /* 2: exported to few before public */
+    return k;                                 /* 3, object order: k.object */
 }
 
-/* ---- objects -------------------------------------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 /* Candidates of one object lie side by side, since lowering goes object by object. */
 struct run {
@@ -107,7 +111,10 @@ static int run_cmp(const void *x, const void *y)
 /* Criteria 7 and 8 as a number: the place of the object among all of its API. */
 static void number_objects(struct lower *l, struct sort_key *keys)
 {
-    struct { struct run *v; size_t n, cap; } runs = {0};
+    struct {
+        struct run *v;
+        size_t n, cap;
+    } runs = {0};
     bool sorted = true;
     for (size_t i = 0; i < l->candidates.n; i++) {
         const struct lower_candidate *c = &l->candidates.v[i];
@@ -130,7 +137,7 @@ static void number_objects(struct lower *l, struct sort_key *keys)
     }
 }
 
-/* ---- hosts ------------------------------------------------------------------------------------------------- */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 static int key_cmp(const void *x, const void *y)
 {
@@ -147,7 +154,8 @@ static int key_cmp(const void *x, const void *y)
 }
 
 /* The oldest object of one API among the candidates, or NULL. */
-static const struct object *oldest(const struct lower *l, const struct sort_key *keys, size_t n, bool gapi)
+static const struct object *oldest(const struct lower *l, const struct sort_key *keys, size_t n,
+                                   bool gapi)
 {
     const struct object *best = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -159,7 +167,8 @@ static const struct object *oldest(const struct lower *l, const struct sort_key 
 }
 
 /* True when the Gateway API leads; reports the host when both APIs want it. */
-static bool gapi_leads(struct lower *l, const struct model_host *h, const struct sort_key *keys, size_t n)
+static bool gapi_leads(struct lower *l, const struct model_host *h, const struct sort_key *keys,
+                       size_t n)
 {
     bool first = l->candidates.v[keys[0].candidate].gapi, mixed = false;
     for (size_t k = 1; k < n && !mixed; k++)
@@ -172,12 +181,12 @@ static bool gapi_leads(struct lower *l, const struct model_host *h, const struct
     diag_at(l->diags, DIAG_Conflict, lose->root, "route a host name by one API only",
             "host " STR_FMT " on port %u is also routed by %s " STR_FMT "/" STR_FMT " (" STR_FMT
             ":%u), which is older: all its rules come first",
-            STR_ARG(h->name), h->listener->bind->port, win->kind->kind, STR_ARG(win->ns), STR_ARG(win->name),
-            STR_ARG(lower_origin(win, NULL, STR_NONE).file), win->line);
+            STR_ARG(h->name), h->listener->bind->port, win->kind->kind, STR_ARG(win->ns),
+            STR_ARG(win->name), STR_ARG(lower_origin(win, NULL, STR_NONE).file), win->line);
     return leads;
 }
 
-/* ---- matches that can never win -------------------------------------------------------------------------- */
+/* ---- matches that can never win -------------------------------------------------------------- */
 
 static uint64_t strmatch_hash(uint64_t h, const struct model_strmatch *m)
 {
@@ -201,22 +210,24 @@ static uint64_t match_hash(const struct model_match *m)
 
 static bool strmatch_same(const struct model_strmatch *a, const struct model_strmatch *b)
 {
-    return a->type == b->type && a->ignore_case == b->ignore_case && a->invert == b->invert && str_eq(a->value, b->value);
+    return a->type == b->type && a->ignore_case == b->ignore_case && a->invert == b->invert &&
+           str_eq(a->value, b->value);
 }
 
 static bool match_same(const struct model_match *a, const struct model_match *b)
 {
-    if (a->path != b->path || a->path_ignore_case != b->path_ignore_case || a->query_raw != b->query_raw ||
-        a->headers.n != b->headers.n || a->query.n != b->query.n || !str_eq(a->path_value, b->path_value) ||
-        !strmatch_same(&a->method, &b->method) || !strmatch_same(&a->scheme, &b->scheme) ||
-        !strmatch_same(&a->authority, &b->authority))
+    if (a->path != b->path || a->path_ignore_case != b->path_ignore_case ||
+        a->query_raw != b->query_raw || a->headers.n != b->headers.n || a->query.n != b->query.n ||
+        !str_eq(a->path_value, b->path_value) || !strmatch_same(&a->method, &b->method) ||
+        !strmatch_same(&a->scheme, &b->scheme) || !strmatch_same(&a->authority, &b->authority))
         return false;
     for (size_t i = 0; i < a->headers.n; i++)
         if (!str_eq(a->headers.v[i].name, b->headers.v[i].name) ||
             !strmatch_same(&a->headers.v[i].m, &b->headers.v[i].m))
             return false;
     for (size_t i = 0; i < a->query.n; i++)
-        if (!str_eq(a->query.v[i].name, b->query.v[i].name) || !strmatch_same(&a->query.v[i].m, &b->query.v[i].m))
+        if (!str_eq(a->query.v[i].name, b->query.v[i].name) ||
+            !strmatch_same(&a->query.v[i].m, &b->query.v[i].m))
             return false;
     return true;
 }
@@ -224,12 +235,14 @@ static bool match_same(const struct model_match *a, const struct model_match *b)
 /* Scratch of one lower_precedence: who hides whom. */
 struct shade {
     struct arena scratch;
-    uint32_t *by;      /* per candidate: 1 + the candidate that hides it in its host; 0 = none */
-    size_t n;          /* of those not 0 */
+    uint32_t *by; /* per candidate: 1 + the candidate that hides it in its host; 0 = none */
+    size_t n;     /* of those not 0 */
 };
 
-/* The entries of one host in order of rank: a match is hidden behind an equal one, or behind everything. */
-static void find_hidden(const struct lower *l, struct shade *s, const struct sort_key *keys, size_t n)
+/* The entries of one host in order of rank: a match is hidden behind an equal one, or behind
+ * everything. */
+static void find_hidden(const struct lower *l, struct shade *s, const struct sort_key *keys,
+                        size_t n)
 {
     size_t slots = 4, everything = n;
     while (slots < n * 2)
@@ -265,17 +278,20 @@ static const struct node *match_node(const struct lower_candidate *c, char path[
     return (n = node_walk(c->object->root, path)) != NULL ? n : c->object->root;
 }
 
-static void tell_hidden(struct lower *l, const struct lower_candidate *c, const struct lower_candidate *by)
+static void tell_hidden(struct lower *l, const struct lower_candidate *c,
+                        const struct lower_candidate *by)
 {
     char path[64], other[64];
     const struct node *at = match_node(c, path);
     const struct node *winner = match_node(by, other);
     if (c->object == by->object && !c->gapi)
         return; /* rules of one VirtualService: its own analysis names them (ISTIO-RULES 3.4) */
-    diag_at(l->diags, DIAG_Unreachable, at, "change the conditions, or remove the one that is not wanted",
+    diag_at(l->diags, DIAG_Unreachable, at,
+            "change the conditions, or remove the one that is not wanted",
             "can never match: %s of %s " STR_FMT "/" STR_FMT " (" STR_FMT ":%u) %s and comes first",
-            winner == by->object->root ? "a rule" : other, by->object->kind->kind, STR_ARG(by->object->ns),
-            STR_ARG(by->object->name), STR_ARG(lower_origin(by->object, NULL, STR_NONE).file),
+            winner == by->object->root ? "a rule" : other, by->object->kind->kind,
+            STR_ARG(by->object->ns), STR_ARG(by->object->name),
+            STR_ARG(lower_origin(by->object, NULL, STR_NONE).file),
             lower_origin(by->object, winner, STR_NONE).line,
             match_same(c->match, by->match) ? "has the same conditions" : "matches everything");
 }
@@ -290,14 +306,16 @@ static struct str match_key(const struct lower_candidate *c)
     return str_of((const char *)&c->match, sizeof(c->match)); /* by address */
 }
 
-/* A match may be hidden in one host and reached in another: it is reported when it is hidden in all. */
+/* A match may be hidden in one host and reached in another: it is reported when it is hidden in
+ * all. */
 static void tell_all_hidden(struct lower *l, struct shade *s)
 {
     struct map hidden;
     map_init(&hidden, &s->scratch);
     for (size_t i = 0; i < l->candidates.n && s->n; i++)
         if (s->by[i] && !map_get(&hidden, match_key(&l->candidates.v[i])))
-            map_put(&hidden, match_key(&l->candidates.v[i]), arena_new(&s->scratch, struct hidden_match));
+            map_put(&hidden, match_key(&l->candidates.v[i]),
+                    arena_new(&s->scratch, struct hidden_match));
     for (size_t i = 0; i < l->candidates.n && s->n; i++) {
         struct hidden_match *h = s->by[i] ? NULL : map_get(&hidden, match_key(&l->candidates.v[i]));
         if (h)
@@ -312,7 +330,7 @@ static void tell_all_hidden(struct lower *l, struct shade *s)
     }
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------- */
+/* ---- all together ---------------------------------------------------------------------------- */
 
 static void rank_host(struct lower *l, struct shade *s, struct sort_key *keys, size_t n)
 {

@@ -11,9 +11,11 @@ struct status_mark {
     struct str list, id;
 };
 
-static const char *const STATUS_WORD[] = {[COND_FALSE] = "False", [COND_TRUE] = "True", [COND_UNKNOWN] = "Unknown"};
+static const char *const STATUS_WORD[] = {
+    [COND_FALSE] = "False", [COND_TRUE] = "True", [COND_UNKNOWN] = "Unknown"};
 
-void cond_set(struct conds *cs, const char *type, enum cond_status status, const char *reason, struct str message)
+void cond_set(struct conds *cs, const char *type, enum cond_status status, const char *reason,
+              struct str message)
 {
     size_t i = 0;
     while (i < cs->n && strcmp(cs->v[i].type, type) != 0)
@@ -54,7 +56,8 @@ void status_begin(struct status_writer *w, struct object *o)
     buf_addch(&w->out, '{');
 }
 
-static void add_condition(struct status_writer *w, const struct cond *c, struct str list, struct str id)
+static void add_condition(struct status_writer *w, const struct cond *c, struct str list,
+                          struct str id)
 {
     struct buf *out = &w->out;
     buf_adds(out, STR("{\"type\":\""));
@@ -73,7 +76,8 @@ static void add_condition(struct status_writer *w, const struct cond *c, struct 
     buf_addch(out, '}');
 }
 
-void status_conditions(struct status_writer *w, const struct conds *cs, struct str list, struct str id)
+void status_conditions(struct status_writer *w, const struct conds *cs, struct str list,
+                       struct str id)
 {
     buf_addch(&w->out, '[');
     id = arena_str(&w->scratch, id); /* it may lie in w->out, which moves */
@@ -102,7 +106,8 @@ static bool same_but_times(const struct status_writer *w, struct str prev)
     return memcmp(prev.p + at, w->out.p + at, prev.n - at) == 0;
 }
 
-static const struct json_node *prev_conditions(const struct json_node *prev, const struct status_mark *m)
+static const struct json_node *prev_conditions(const struct json_node *prev,
+                                               const struct status_mark *m)
 {
     if (m->list.n == 0)
         return json_get(prev, "conditions");
@@ -125,8 +130,8 @@ static struct str prev_time(const struct json_node *prev, const struct status_ma
     const struct json_node *list = prev_conditions(prev, m);
     for (const struct json_node *c = list ? list->first : NULL; c; c = c->next) {
         struct str time = json_text(c, "lastTransitionTime");
-        if (str_eqc(json_text(c, "type"), m->cond->type) && str_eqc(json_text(c, "status"), STATUS_WORD[m->cond->status]) &&
-            time.n == TIME_LEN)
+        if (str_eqc(json_text(c, "type"), m->cond->type) &&
+            str_eqc(json_text(c, "status"), STATUS_WORD[m->cond->status]) && time.n == TIME_LEN)
             return time;
     }
     return STR_NONE;

@@ -1,6 +1,7 @@
 /*
- * check.c - the invariants of model.h, verified on every build. A sentence from here is always a fault of
- * gatehouse itself, never of the configuration: lowering must have reported and mended that before.
+ * check.c - the invariants of model.h, verified on every build. A sentence from here is always a
+ * fault of gatehouse itself, never of the configuration: lowering must have reported and mended
+ * that before.
  */
 #include "master/model/model.h"
 
@@ -41,7 +42,8 @@ static void check_name(struct check *k, const struct model_bind *b, const struct
         if (h->name.p[i] >= 'A' && h->name.p[i] <= 'Z')
             fault(k, "invariant 1: host " STR_FMT " is not lower case", STR_ARG(h->name));
     if (map_get(&b->hosts_by_name, h->name) != h)
-        fault(k, "invariant 1: host " STR_FMT " stands twice on port %u", STR_ARG(h->name), b->port);
+        fault(k, "invariant 1: host " STR_FMT " stands twice on port %u", STR_ARG(h->name),
+              b->port);
 }
 
 static void check_match(struct check *k, const struct model_host *h, const struct model_match *m)
@@ -66,7 +68,8 @@ static void check_host(struct check *k, const struct model_bind *b, const struct
     for (size_t i = 0; i < h->entries.n; i++) {
         const struct model_entry *e = &h->entries.v[i];
         if (e->rank != i)
-            fault(k, "invariant 2: host " STR_FMT ": rank %u at place %zu", STR_ARG(h->name), e->rank, i);
+            fault(k, "invariant 2: host " STR_FMT ": rank %u at place %zu", STR_ARG(h->name),
+                  e->rank, i);
         if (!e->match || !e->rule) {
             fault(k, "host " STR_FMT ": entry %zu without match or rule", STR_ARG(h->name), i);
             continue;
@@ -75,9 +78,11 @@ static void check_host(struct check *k, const struct model_bind *b, const struct
     }
     const struct model_host *f = h->fallback;
     if (f && f->listener != h->listener)
-        fault(k, "invariant 3: " STR_FMT " falls back to another listener's host", STR_ARG(h->name));
+        fault(k, "invariant 3: " STR_FMT " falls back to another listener's host",
+              STR_ARG(h->name));
     if (f && !less_specific(f->name, h->name)) /* strictly less specific: so chains end */
-        fault(k, "invariant 3: " STR_FMT " falls back to " STR_FMT, STR_ARG(h->name), STR_ARG(f->name));
+        fault(k, "invariant 3: " STR_FMT " falls back to " STR_FMT, STR_ARG(h->name),
+              STR_ARG(f->name));
 }
 
 static bool status_ok(unsigned status)
@@ -95,7 +100,8 @@ static void check_rule(struct check *k, const struct model_rule *r)
         if (s->weight > 1000000)
             fault(k, "invariant 5: rule " STR_FMT ": weight %u", STR_ARG(r->key), s->weight);
         if (!s->cluster && !status_ok(s->status))
-            fault(k, "rule " STR_FMT ": split %zu has no cluster and no status", STR_ARG(r->key), i);
+            fault(k, "rule " STR_FMT ": split %zu has no cluster and no status", STR_ARG(r->key),
+                  i);
         if (s->cluster && map_get(&k->m->clusters_by_key, s->cluster->key) != s->cluster)
             fault(k, "invariant 6: rule " STR_FMT ": a cluster of another model", STR_ARG(r->key));
     }
@@ -106,7 +112,8 @@ static void check_rule(struct check *k, const struct model_rule *r)
     if (r->action == ACTION_REDIRECT && (r->redirect.status < 300 || r->redirect.status > 399))
         fault(k, "rule " STR_FMT ": redirect with status %u", STR_ARG(r->key), r->redirect.status);
     if (r->action == ACTION_DIRECT && !status_ok(r->direct.status))
-        fault(k, "rule " STR_FMT ": direct answer with status %u", STR_ARG(r->key), r->direct.status);
+        fault(k, "rule " STR_FMT ": direct answer with status %u", STR_ARG(r->key),
+              r->direct.status);
 }
 
 /* Invariant 6. */

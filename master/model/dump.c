@@ -1,9 +1,10 @@
 /*
- * dump.c - the model as text: for golden tests, `gatehouse dump` and people who ask what was understood.
+ * dump.c - the model as text: for golden tests, `gatehouse dump` and people who ask what was
+ * understood.
  *
- * One thing per line, indented below its owner, in the order of the lists; nothing that changes from run
- * to run. What has its default value is left out, so that a new member does not touch every golden file.
- * The text is meant for reading, not for parsing.
+ * One thing per line, indented below its owner, in the order of the lists; nothing that changes
+ * from run to run. What has its default value is left out, so that a new member does not touch
+ * every golden file. The text is meant for reading, not for parsing.
  */
 #include "master/model/model.h"
 
@@ -54,7 +55,8 @@ static void add_match(struct buf *out, const struct model_match *m)
     buf_addc(out, PATH[m->path]);
     if (m->path != PATH_ANY) {
         buf_addch(out, ' ');
-        buf_json(out, m->path == PATH_PREFIX_ELEMENT && m->path_value.n == 0 ? STR("/") : m->path_value);
+        buf_json(out,
+                 m->path == PATH_PREFIX_ELEMENT && m->path_value.n == 0 ? STR("/") : m->path_value);
         if (m->path_ignore_case)
             buf_addc(out, "i");
     }
@@ -141,8 +143,9 @@ static void dump_redirect(struct buf *out, const struct model_redirect *r)
 
 static void dump_retry(struct buf *out, const struct model_retry *r)
 {
-    static const char *const ON[] = {"connect-failure",   "reset",          "gateway-error",  "5xx", "retriable-4xx",
-                                     "status-codes", "refused-stream", "reset-before-request"};
+    static const char *const ON[] = {
+        "connect-failure", "reset",        "gateway-error",  "5xx",
+        "retriable-4xx",   "status-codes", "refused-stream", "reset-before-request"};
     if (r->attempts == 0)
         return;
     add(out, "  retry %u on", r->attempts);
@@ -190,8 +193,8 @@ static void dump_cluster(struct buf *out, const struct model_cluster *c)
 {
     static const char *const LB[] = {"round robin", "least request", "random"};
     static const char *const PROTOCOL[] = {"http1", "h2c"};
-    add(out, "cluster " STR_FMT " named " STR_FMT ", %s, %s", STR_ARG(c->key), STR_ARG(c->name), LB[c->lb],
-        PROTOCOL[c->protocol]);
+    add(out, "cluster " STR_FMT " named " STR_FMT ", %s, %s", STR_ARG(c->key), STR_ARG(c->name),
+        LB[c->lb], PROTOCOL[c->protocol]);
     add_origin(out, &c->origin);
     buf_addch(out, '\n');
     if (c->connect_timeout_ms)
@@ -199,8 +202,8 @@ static void dump_cluster(struct buf *out, const struct model_cluster *c)
     if (c->idle_timeout_ms)
         add(out, "  idle timeout %ums\n", c->idle_timeout_ms);
     if (c->max_connections || c->max_pending || c->max_requests)
-        add(out, "  at most %u connections, %u pending, %u requests\n", c->max_connections, c->max_pending,
-            c->max_requests);
+        add(out, "  at most %u connections, %u pending, %u requests\n", c->max_connections,
+            c->max_pending, c->max_requests);
     for (size_t i = 0; i < c->endpoints.n; i++) {
         const struct model_endpoint *e = c->endpoints.v[i];
         add(out, "  endpoint " STR_FMT, STR_ARG(e->address));
@@ -234,14 +237,15 @@ static void dump_bind(struct buf *out, const struct model_bind *b)
     if (str_starts(b->address, STR("unix:")))
         add(out, "bind " STR_FMT, STR_ARG(b->address));
     else
-        add(out, "bind " STR_FMT " port %u", STR_ARG(b->address.n ? b->address : STR("*")), b->port);
+        add(out, "bind " STR_FMT " port %u", STR_ARG(b->address.n ? b->address : STR("*")),
+            b->port);
     if (b->bind_error)
         buf_addc(out, ", not bound");
     buf_addch(out, '\n');
     for (size_t i = 0; i < b->listeners.n; i++) {
         const struct model_listener *l = b->listeners.v[i];
-        add(out, "  listener " STR_FMT " named " STR_FMT ", %s " STR_FMT, STR_ARG(l->key), STR_ARG(l->name),
-            PROTOCOL[l->protocol], STR_ARG(l->hostname));
+        add(out, "  listener " STR_FMT " named " STR_FMT ", %s " STR_FMT, STR_ARG(l->key),
+            STR_ARG(l->name), PROTOCOL[l->protocol], STR_ARG(l->hostname));
         add_origin(out, &l->origin);
         buf_addch(out, '\n');
     }

@@ -30,7 +30,7 @@ static void tables_hold_together(void **state)
     }
 }
 
-/* ---- the harness -------------------------------------------------------------------------------------- */
+/* ---- the harness ----------------------------------------------------------------------------- */
 
 struct kase {
     const char *yaml; /* flow map of what stands beside metadata; see `form` */
@@ -94,7 +94,7 @@ static void run(const struct schema *s, const char *form, const struct kase *cas
 }
 #define RUN(schema, form, cases) run(&(schema), form, cases, ARRAY_LEN(cases))
 
-/* ---- Gateway -------------------------------------------------------------------------------------------- */
+/* ---- Gateway --------------------------------------------------------------------------------- */
 
 static void listeners_have_the_shape_of_their_protocol(void **state)
 {
@@ -182,7 +182,7 @@ static void classes_name_a_controller(void **state)
     RUN(SCHEMA_GATEWAY_CLASS, "spec: @", CASES);
 }
 
-/* ---- HTTPRoute -------------------------------------------------------------------------------------------- */
+/* ---- HTTPRoute ------------------------------------------------------------------------------- */
 
 static void matches_are_checked(void **state)
 {
@@ -339,7 +339,7 @@ static void defaults_are_those_of_the_api(void **state)
     doc_fini(&d);
 }
 
-/* ---- the others --------------------------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------ */
 
 static void grants_say_who_and_what(void **state)
 {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-/* ---- a world with one bind, one listener and objects made by hand --------------------------------------- */
+/* ---- a world with one bind, one listener and objects made by hand ---------------------------- */
 
 struct world {
     struct arena arena;
@@ -146,7 +146,7 @@ static void first_wins(const struct side *first, const struct side *second, bool
     }
 }
 
-/* ---- Gateway API, section 6 ------------------------------------------------------------------------------ */
+/* ---- Gateway API, section 6 ------------------------------------------------------------------ */
 
 static void gateway_api_criteria_in_their_order(void **state)
 {
@@ -203,7 +203,7 @@ static void ties_go_to_the_older_route_then_by_name_then_by_place(void **state)
     world_fini(&w);
 }
 
-/* ---- Istio, section 3.2 ------------------------------------------------------------------------------------- */
+/* ---- Istio, section 3.2 ---------------------------------------------------------------------- */
 
 static void istio_keeps_the_order_of_lists_and_objects(void **state)
 {
@@ -228,7 +228,7 @@ static void istio_keeps_the_order_of_lists_and_objects(void **state)
         first_wins(&ROWS[i].first, &ROWS[i].second, false, true, ROWS[i].rule);
 }
 
-/* ---- both -------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 static void on_a_mixed_host_the_api_of_the_oldest_object_comes_first(void **state)
 {
@@ -280,7 +280,7 @@ static void a_match_is_told_as_hidden_only_when_no_host_reaches_it(void **state)
     world_fini(&w);
 }
 
-/* ---- isolation (5.1) and fall-backs -------------------------------------------------------------------------- */
+/* ---- isolation (5.1) and fall-backs ---------------------------------------------------------- */
 
 static void a_host_belongs_to_the_most_specific_listener(void **state)
 {
