@@ -15,6 +15,7 @@ libbuild_a_SOURCES = \
 
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
+	%D%/listen.c %D%/listen.h \
 	%D%/settings.c %D%/settings.h %D%/setting.def \
 	%D%/settle.c %D%/settle.h \
 	%D%/watch.c %D%/watch.h

@@ -14,4 +14,9 @@ TESTS += tests/unit/master/build_test
 tests_unit_master_build_test_SOURCES = %D%/build_test.c
 tests_unit_master_build_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_build_test_LDADD = $(GATEHOUSE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/master/listen_test
+TESTS += tests/unit/master/listen_test
+tests_unit_master_listen_test_SOURCES = %D%/listen_test.c
+tests_unit_master_listen_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_listen_test_LDADD = libmaster.a libipc.a libboard.a libbase.a $(CMOCKA_LIBS) $(UV_LIBS) $(SYSTEMD_LIBS)
 endif

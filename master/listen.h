@@ -1,0 +1,82 @@
+/*
+ * listen.h - the listening sockets: opened by the master, kept across generations, workers and masters.
+ *
+ * A load is an attempt: for every address it will need, the compiler asks (listen_want). What is open stays; what is
+ * not is taken from the sockets that were given to this process, else bound. When the attempt ends well
+ * (listen_commit) sockets that nobody wanted are closed; when it ends badly (listen_withdraw) those that it opened are.
+ * Whom to tell is the caller's business.
+ *
+ * Given sockets come from systemd (socket activation, file descriptor store), from the binary before this one, or
+ * from orphaned workers. Those of a socket unit are kept for ever: they can't be had again.
+ *
+ * Rules
+ *  1. An address is text: "" (every address; dual-stack, IPv4 where there is no IPv6), IPv4, or IPv6 (only IPv6, with
+ *     %scope for link-local ones). Ports are 1..65535.
+ *  2. A socket listens from the moment it is bound: only then is the port really ours. What connects during an
+ *     attempt waits in the backlog.
+ *  3. "" and 192.0.2.1 may both be wanted with one port. Linux lets them live together only if both say
+ *     SO_REUSEPORT while the second is bound. They say so only for that moment: a second master of the same user must
+ *     never share a port with us without anybody noticing.
+ *  4. Descriptors are close-on-exec and non-blocking (workers share the open socket).
+ */
+#ifndef GH_MASTER_LISTEN_H
+#define GH_MASTER_LISTEN_H
+
+#include "shared/base/str.h"
+#include <sys/types.h>
+
+#define LISTEN_MAX          4096
+#define LISTEN_ADDRESS_MAX  64
+#define LISTEN_NAME_MAX     64
+
+struct listener {
+    uint64_t bind_id;
+    char address[LISTEN_ADDRESS_MAX];
+    uint16_t port;
+    int family;              /* AF_INET, AF_INET6 */
+    int fd;                  /* -1 = could not be bound */
+    int error;               /* then: errno */
+    bool wanted;             /* by the committed generation */
+    bool wanted_next;        /* by the attempt */
+    bool tentative;          /* opened by the attempt */
+    bool keep;               /* of a socket unit */
+};
+
+struct listen_given;
+
+/* Owned by its user. */
+struct listen_set {
+    struct listener *v;      /* addresses stay valid until the next call that wants, commits or withdraws */
+    size_t n, cap;
+    struct listen_given *given;
+    size_t n_given, cap_given;
+};
+
+void listen_init(struct listen_set *s);
+void listen_fini(struct listen_set *s); /* closes everything */
+
+/* Takes over an inherited socket. What is no listening TCP socket, or is there already, is closed: GH_E_FORMAT,
+ * GH_E_EXISTS, GH_E_NOMEM. `keep`: of a socket unit. */
+int listen_give(struct listen_set *s, int fd, bool keep);
+/* Closes given sockets that nobody wanted, but for those of socket units. */
+void listen_drop_given(struct listen_set *s);
+
+void listen_begin(struct listen_set *s);
+/* 0 or errno. EINVAL: no address, or the id of another one. */
+int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port);
+/* `closed` is called for every listener that is about to be closed. */
+void listen_commit(struct listen_set *s, void (*closed)(void *ctx, const struct listener *l), void *ctx);
+void listen_withdraw(struct listen_set *s, void (*closed)(void *ctx, const struct listener *l), void *ctx);
+/* Between attempts: is there a wanted one without socket that could be bound now? (It is not: that is for the attempt
+ * that follows, which has to report it.) */
+bool listen_retry(struct listen_set *s);
+/* Wanted listeners that have no socket. */
+size_t listen_unbound(const struct listen_set *s);
+
+/* A unix stream socket at `path` that listens, in place of whatever socket was there; a connection is never refused in
+ * between. The descriptor, or -1 and errno. gid -1: unchanged. */
+int listen_unix(const char *path, mode_t mode, gid_t group);
+/* A unix SOCK_SEQPACKET socket, bound and not listening (ipc.h: RESCUE), only for its owner. */
+int listen_rescue(const char *path);
+
+#endif
