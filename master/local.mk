@@ -15,9 +15,15 @@ libbuild_a_SOURCES = \
 
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
+	%D%/link.c %D%/link.h \
 	%D%/listen.c %D%/listen.h \
+	%D%/notify.c %D%/notify.h \
+	%D%/privilege.c %D%/privilege.h \
+	%D%/rundir.c %D%/rundir.h \
 	%D%/settings.c %D%/settings.h %D%/setting.def \
 	%D%/settle.c %D%/settle.h \
+	%D%/sink.c %D%/sink.h \
+	%D%/state.c %D%/state.h \
 	%D%/watch.c %D%/watch.h
 
 bin_PROGRAMS += gatehouse
