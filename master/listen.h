@@ -40,6 +40,7 @@ struct listener {
     bool wanted_next;        /* by the attempt */
     bool tentative;          /* opened by the attempt */
     bool keep;               /* of a socket unit */
+    bool stored;             /* in the descriptor store (adopt.c) */
 };
 
 struct listen_given;

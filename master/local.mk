@@ -15,15 +15,24 @@ libbuild_a_SOURCES = \
 
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
+	%D%/adopt.c %D%/adopt.h \
+	%D%/compiler.c %D%/compiler.h %D%/compiler_child.c \
 	%D%/link.c %D%/link.h \
 	%D%/listen.c %D%/listen.h \
+	%D%/master.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/privilege.c %D%/privilege.h \
+	%D%/reload.c %D%/reload.h \
 	%D%/rundir.c %D%/rundir.h \
+	%D%/serve.c \
 	%D%/settings.c %D%/settings.h %D%/setting.def \
 	%D%/settle.c %D%/settle.h \
 	%D%/sink.c %D%/sink.h \
+	%D%/spawn.c \
 	%D%/state.c %D%/state.h \
+	%D%/supervise.c %D%/supervise.h \
+	%D%/tell.c \
+	%D%/upgrade.c %D%/upgrade.h \
 	%D%/watch.c %D%/watch.h
 
 bin_PROGRAMS += gatehouse
@@ -31,5 +40,5 @@ gatehouse_SOURCES = %D%/main.c
 gatehouse_LDADD = $(GATEHOUSE_LIBS)
 
 # What a program needs that loads and compiles; a room uses only rooms to its right.
-GATEHOUSE_LIBS = libctl.a libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
-	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) -lm
+GATEHOUSE_LIBS = libmaster.a libctl.a libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
+	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) $(SECCOMP_LIBS) -lm

@@ -184,6 +184,15 @@ void notify_store(struct notify *n, const char *name, int fd)
 void notify_unstore(struct notify *n, const char *name)
 {
     struct buf text = {0};
+    buf_addf(&text, "FDSTORE=1\nFDNAME=%s\n", name);
+    for (size_t i = 0; i < n->n_queue; i++) {
+        if (n->queue[i].fd >= 0 && str_eq(str_of(n->queue[i].text, n->queue[i].n), buf_str(&text))) {
+            queue_remove(n, i); /* it never got there */
+            buf_fini(&text);
+            return;
+        }
+    }
+    buf_clear(&text);
     buf_addf(&text, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
     send_text(n, &text, -1);
 }

@@ -250,6 +250,8 @@ static void judge_root(struct watch *w, int err, size_t entries, uint64_t now_ms
 
 static void stop_inotify(struct watch *w)
 {
+    if (w->fd >= 0 && w->closing)
+        w->closing(w->closing_ctx);
     if (w->fd >= 0)
         close(w->fd);
     w->fd = -1;

@@ -36,6 +36,8 @@ struct watch_dir;
 /* Owned by its user; all members are private to watch.c but `fd`. */
 struct watch {
     int fd;                    /* inotify, non-blocking; -1 = scanning (rule 4) */
+    void (*closing)(void *ctx); /* may be NULL: `fd` is about to be closed, stop polling it */
+    void *closing_ctx;
     struct log *log;
     char *root, *root_home, *root_name;
     char *config_home, *config_name; /* NULL = there is none */

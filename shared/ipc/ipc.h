@@ -74,7 +74,9 @@ struct ipc_bind { uint64_t bind_id; uint32_t port, spare; }; /* compiler -> mast
 struct ipc_bound { uint64_t bind_id; int32_t error; uint32_t spare; }; /* master -> compiler */
 struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE */
     uint64_t generation;
-    int32_t result;           /* 0; GH_E_EXISTS = nothing changed */
+    uint64_t content_hash;    /* of the snapshot: equal = the same configuration */
+    uint64_t findings_hash;   /* of the errors and warnings: equal = they were logged before */
+    int32_t result;           /* 0; GH_E_EXISTS = the snapshot would be the one that is served */
     uint32_t errors, warnings, objects;
 };                            /* + text: one line for the log */
 struct ipc_settings { uint32_t n_errors; uint32_t spare; };  /* compiler -> master; + text: key=value lines of master/setting.def */
