@@ -3,6 +3,8 @@
  * destinations and L4 matches (ISTIO-RULES 3.1, 3.5, 3.12). Rules of one http rule: istio_vs_rule.c.
  */
 #include "master/kinds/istio_virtual_service.h"
+#include "shared/base/arena.h"
+#include "shared/base/hash.h"
 
 /* ---- hosts and gateways ------------------------------------------------------------------------ */
 
@@ -14,8 +16,33 @@ static bool all_digits_and_dots(struct str s)
     return true;
 }
 
+struct seen_hosts {
+    struct map exact;    /* host -> number plus one */
+    size_t *wild, n_wild; /* numbers of those with '*' */
+};
+
+/* A host before number `i` that matches it, or the empty slice; remembers number `i`. */
+static struct str overlap(struct seen_hosts *seen, const struct istio_vs_spec *s, size_t i)
+{
+    struct str h = s->hosts.v[i], other = STR_NONE;
+    bool wild = h.n && h.p[0] == '*';
+    for (size_t k = 0; wild && k < i && !other.n; k++)
+        if (istio_host_matches(s->hosts.v[k], h))
+            other = s->hosts.v[k];
+    for (size_t k = 0; !wild && k < seen->n_wild && !other.n; k++)
+        if (istio_host_covers(s->hosts.v[seen->wild[k]], h))
+            other = s->hosts.v[seen->wild[k]];
+    if (wild)
+        seen->wild[seen->n_wild++] = i;
+    else if (map_put(&seen->exact, h, (void *)(uintptr_t)(i + 1)))
+        other = h;
+    return other;
+}
+
 static void hosts_check(struct decoder *d, const struct istio_vs_spec *s, bool mesh)
 {
+    struct seen_hosts seen = {.wild = arena_new_n(d->arena, size_t, s->hosts.n)};
+    map_init(&seen.exact, d->arena);
     for (size_t i = 0; i < s->hosts.n; i++) {
         struct str h = s->hosts.v[i];
         const struct node *at = istio_item(s->node, "hosts", i);
@@ -35,13 +62,10 @@ static void hosts_check(struct decoder *d, const struct istio_vs_spec *s, bool m
         else if (istio_host_is_partial_wildcard(h))
             diag_at(d->diags, DIAG_NotServed, at, "write \"*.\" before a domain",
                     "a wildcard that is only part of a label matches nothing here");
-        for (size_t k = 0; k < i; k++) {
-            if (!istio_host_matches(s->hosts.v[k], h))
-                continue;
+        struct str other = overlap(&seen, s, i);
+        if (other.n)
             diag_at(d->diags, DIAG_Exclusive, at, "a request must belong to one host of the object",
-                    "\"" STR_FMT "\" and \"" STR_FMT "\" overlap", STR_ARG(h), STR_ARG(s->hosts.v[k]));
-            break;
-        }
+                    "\"" STR_FMT "\" and \"" STR_FMT "\" overlap", STR_ARG(h), STR_ARG(other));
     }
 }
 
