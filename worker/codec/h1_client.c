@@ -51,16 +51,26 @@ static void start_head(struct h1_client *k)
     k->rx = RX_HEAD;
     k->buf = STR_NONE;
     k->cap = 0;
-    k->own_fields = false;
+    k->own_fields = k->begun = false;
+}
+
+/* With the first bytes, not before: limits and the shared array may be others by then. */
+static void begin_head(struct h1_client *k)
+{
+    if (k->begun)
+        return;
+    k->begun = true;
     h1_parser_response(&k->parser, &k->h1, k->all->fields, k->all->limits.max_fields, &k->all->limits,
                        (enum http_method)k->method);
 }
 
-static bool own_fields(struct h1_client *k, uint16_t n, uint16_t cap)
+/* The lines so far, one of them perhaps half-read, move to an array of this answer. */
+static bool own_fields(struct h1_client *k)
 {
+    size_t max = k->parser.max_fields, n = GH_MIN((size_t)k->h1.n_fields + 1, max);
     if (k->own_fields)
         return true;
-    struct http_field *f = arena_room(k->stream.arena, cap * sizeof(*f));
+    struct http_field *f = arena_room(k->stream.arena, max * sizeof(*f));
     if (!f)
         return false;
     memcpy(f, k->h1.fields, n * sizeof(*f));
@@ -86,7 +96,7 @@ static void fill_head(struct h1_client *k)
         .upgrade_to = from->upgrade_to,
         .fields = from->fields,
         .n_fields = from->n_fields,
-        .cap_fields = k->all->limits.max_fields,
+        .cap_fields = k->parser.max_fields,
     };
 }
 
@@ -165,9 +175,7 @@ static enum h1_result parse_some(struct h1_client *k, const char *data, size_t n
         k->buf.n = n;
         /* The parser's slices follow; the lines leave the array that all connections share. */
         h1_parse(&k->parser, k->buf.p, n);
-        return own_fields(k, GH_MIN(k->h1.n_fields + 1, k->all->limits.max_fields), k->all->limits.max_fields)
-                   ? H1_MORE
-                   : H1_ERROR;
+        return own_fields(k) ? H1_MORE : H1_ERROR;
     }
     r = H1_MORE;
     *used = 0;
@@ -188,6 +196,7 @@ static enum h1_result parse_some(struct h1_client *k, const char *data, size_t n
 static size_t take_head(struct h1_client *k, const char *data, size_t n)
 {
     size_t used = 0;
+    begin_head(k);
     switch (parse_some(k, data, n, &used)) {
     case H1_MORE:
         break;
@@ -225,7 +234,14 @@ static void start_trailers(struct h1_client *k)
     k->rx = RX_TRAILERS;
     k->buf = STR_NONE;
     k->cap = 0;
-    k->own_fields = false;
+    k->own_fields = k->begun = false;
+}
+
+static void begin_trailers(struct h1_client *k)
+{
+    if (k->begun)
+        return;
+    k->begun = true;
     k->h1.reason = STR_NONE; /* the parser moves slices along with its buffer */
     h1_parser_trailers(&k->parser, &k->h1, k->all->fields, k->all->limits.max_fields, &k->all->limits);
 }
@@ -253,12 +269,13 @@ static size_t take_chunked(struct h1_client *k, const char *data, size_t n)
 static size_t take_trailers(struct h1_client *k, const char *data, size_t n)
 {
     size_t used = 0;
-    if (!k->buf.n && n >= 2 && data[0] == '\r' && data[1] == '\n') {
+    if (!k->begun && n >= 2 && data[0] == '\r' && data[1] == '\n') {
         if (n > 2)
             k->reusable = false;
         give(k, NULL, 0, true);
         return 2;
     }
+    begin_trailers(k);
     switch (parse_some(k, data, n, &used)) {
     case H1_MORE:
         break;

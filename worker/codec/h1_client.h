@@ -61,7 +61,8 @@ struct h1_client {
     bool sent;             /* the request is complete */
     bool reusable;
     bool told_gone;
-    bool own_fields;
+    bool begun;            /* the parser has seen bytes of this head */
+    bool own_fields;       /* h1.fields is in the arena, not all->fields */
     bool upgrade;          /* the request asks for it */
 };
 

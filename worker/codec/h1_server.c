@@ -1,49 +1,10 @@
-#include "worker/codec/h1_server.h"
 #include "shared/base/err.h"
-#include "worker/codec/h1_message.h"
+#include "worker/codec/h1_server_internal.h"
 #include <stdlib.h>
 
 #define CHECK_MS     1000 /* between looks at the timers of a running request */
 #define CALM_CHECK_MS 5000 /* ... while there is nothing to measure */
-#define HEAD_FIRST   2048 /* bytes of a head buffer at first */
-#define EXTRA_FIELDS 12   /* room for fields that the gateway adds */
 #define SMALL_ANSWER (32u * 1024) /* fits into any socket's buffer */
-
-enum rx {
-    RX_IDLE,     /* between requests */
-    RX_HEAD,
-    RX_LENGTH,   /* work->left bytes of content to come */
-    RX_CHUNKED,
-    RX_TRAILERS,
-    RX_DONE,     /* the request is complete; what comes is for later */
-    RX_DISCARD,  /* answered; the rest of the upload (work->left) is thrown away */
-    RX_TUNNEL,
-    RX_LINGER,   /* our side is closed: input is thrown away until the end, or for a moment */
-    RX_CLOSING,  /* closes when all is written */
-};
-
-enum tx {
-    TX_NONE,     /* no final head sent */
-    TX_BODY,     /* see work->out */
-    TX_TUNNEL,
-    TX_DONE,
-};
-
-/* What a request needs while it runs. */
-struct h1_work {
-    struct h1_parser parser;
-    struct h1_head h1;
-    struct http_head head;
-    struct h1_chunked chunked;
-    struct h1_out out;
-    struct str buf;      /* the head, or the trailers, so far; in the arena */
-    size_t cap;
-    uint64_t left;       /* RX_LENGTH, RX_DISCARD */
-    uint64_t got;        /* bytes of content */
-    uint8_t minor;       /* of the request; 1 before it is known */
-    bool continued;      /* 100 was passed on */
-    bool own_fields;     /* h1.fields is ours, not all->fields */
-};
 
 static const struct stream_ops OPS;
 static struct h1_server *of_stream(struct stream *s)
@@ -157,7 +118,7 @@ static void finish(struct h1_server *s)
     conn_finish(&s->c);
 }
 
-/* --- the request head ----------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------------------ */
 
 static bool begin_request(struct h1_server *s)
 {
@@ -178,246 +139,8 @@ static bool begin_request(struct h1_server *s)
     s->since_ms = s->c.net->now_ms;
     s->requests++;
     start_rates(s);
-    w->buf = STR_NONE;
-    w->cap = 0;
-    w->got = w->left = 0;
-    w->minor = 1;
-    w->continued = w->own_fields = false;
-    h1_parser_request(&w->parser, &w->h1, all->fields, all->settings.limits.max_fields, &all->settings.limits);
+    h1_request_begin(s);
     return true;
-}
-
-/* The answer of the exchange ends the connection; nothing more is read. */
-static void refuse(struct h1_server *s, enum reason why, const char *text)
-{
-    s->bad = true;
-    s->rx = RX_DONE;
-    s->all->host->refuse(s->all->host, &s->stream, why, text);
-}
-
-static void fill_head(struct h1_work *w)
-{
-    const struct h1_head *from = &w->h1;
-    struct http_head *h = &w->head;
-    h->method = from->method;
-    h->method_id = from->method_id;
-    h->authority = from->authority;
-    h->host = from->host;
-    h->path = from->parts.path;
-    h->query = from->parts.query;
-    h->https = false;
-    h->status = 0;
-    h->reason = STR_NONE;
-    h->major = 1;
-    h->minor = from->minor;
-    h->body = from->body == H1_BODY_CHUNKED  ? BODY_STREAM
-              : from->body == H1_BODY_LENGTH ? BODY_LENGTH
-                                             : BODY_NONE;
-    h->has_length = from->has_length;
-    h->length = from->length;
-    h->upgrade = from->upgrade;
-    h->upgrade_to = from->upgrade_to;
-    h->expect_continue = from->expect_continue;
-    h->te_trailers = from->te_trailers;
-    h->close = false;
-    h->fields = from->fields;
-    h->n_fields = from->n_fields;
-}
-
-/* The lines move from the array that all connections share to one of this request, with room for more. */
-static bool own_fields(struct h1_server *s, uint16_t n, uint16_t cap)
-{
-    struct h1_work *w = s->work;
-    if (w->own_fields)
-        return true;
-    struct http_field *f = arena_room(s->stream.arena, cap * sizeof(*f));
-    if (!f)
-        return false;
-    memcpy(f, w->h1.fields, n * sizeof(*f));
-    w->h1.fields = f;
-    w->own_fields = true;
-    return true;
-}
-
-static void head_done(struct h1_server *s)
-{
-    struct h1_work *w = s->work;
-    uint16_t n = w->h1.n_fields, cap = w->own_fields ? s->all->settings.limits.max_fields : n + EXTRA_FIELDS;
-    if (!own_fields(s, n, cap)) {
-        refuse(s, REASON_MEMORY, NULL);
-        return;
-    }
-    fill_head(w);
-    w->minor = w->h1.minor;
-    w->head.cap_fields = GH_MAX(cap, n);
-    switch ((enum h1_body)w->h1.body) {
-    case H1_BODY_LENGTH:
-        w->left = w->h1.length;
-        s->rx = w->left ? RX_LENGTH : RX_DONE;
-        break;
-    case H1_BODY_CHUNKED:
-        w->chunked = (struct h1_chunked){0};
-        s->rx = RX_CHUNKED;
-        break;
-    default:
-        s->rx = RX_DONE;
-    }
-    s->stream.ev->on_head(&s->stream, &w->head, s->rx == RX_DONE);
-}
-
-/* More room behind `len` bytes; at least doubles. */
-static bool grow_buf(struct h1_server *s, size_t want)
-{
-    struct h1_work *w = s->work;
-    size_t max = (size_t)s->all->settings.limits.max_head + 2;
-    size_t cap = GH_MAX(w->cap ? w->cap * 2 : HEAD_FIRST, w->cap ? 0 : GH_MIN(want, (size_t)HEAD_FIRST));
-    cap = GH_MIN(cap, max);
-    if (cap <= w->cap)
-        return false;
-    char *p = arena_room(s->stream.arena, cap);
-    if (!p)
-        return false;
-    if (w->buf.n)
-        memcpy(p, w->buf.p, w->buf.n);
-    w->buf.p = p;
-    w->cap = cap;
-    return true;
-}
-
-/* Appends to work->buf and parses, until the head (or the trailers) is complete or the bytes are used
- * up. *used counts those of `data` that belong to it. */
-static enum h1_result parse_some(struct h1_server *s, const char *data, size_t n, size_t *used)
-{
-    struct h1_work *w = s->work;
-    enum h1_result r = H1_MORE;
-    *used = 0;
-    while (*used < n && r == H1_MORE) {
-        if (w->buf.n == w->cap && !grow_buf(s, n))
-            return H1_ERROR;
-        size_t k = GH_MIN(n - *used, w->cap - w->buf.n);
-        memcpy((char *)(uintptr_t)w->buf.p + w->buf.n, data + *used, k);
-        w->buf.n += k;
-        *used += k;
-        r = h1_parse(&w->parser, w->buf.p, w->buf.n);
-    }
-    if (r == H1_DONE)
-        *used -= w->buf.n - w->parser.used;
-    return r;
-}
-
-static size_t take_head(struct h1_server *s, const char *data, size_t n)
-{
-    struct h1_work *w = s->work;
-    size_t used;
-    switch (parse_some(s, data, n, &used)) {
-    case H1_MORE:
-        /* The array of all connections is the next one's now; one line may be half-read. */
-        if (!own_fields(s, GH_MIN(w->h1.n_fields + 1, s->all->settings.limits.max_fields),
-                        s->all->settings.limits.max_fields))
-            refuse(s, REASON_MEMORY, NULL);
-        else
-            timer_set(&s->c.net->timers, &s->timer,
-                      GH_MIN(s->timer.deadline_ms, s->since_ms + s->all->settings.header_timeout_ms));
-        break;
-    case H1_DONE:
-        head_done(s);
-        break;
-    case H1_ERROR:
-        board_add(&s->c.net->count->parse_errors, 1);
-        if (w->parser.error == H1_E_NONE)
-            refuse(s, REASON_MEMORY, NULL);
-        else
-            refuse(s, h1_reason(w->parser.error), h1_error_text(w->parser.error));
-        break;
-    }
-    return used;
-}
-
-/* --- the request body ----------------------------------------------------------------------------- */
-
-/* The client's message is broken in its body: an answer may still be possible. */
-static void bad_body(struct h1_server *s, enum reason why)
-{
-    s->bad = true;
-    s->keep = false;
-    s->rx = RX_DONE;
-    if (s->stream.user)
-        s->stream.ev->on_abort(&s->stream, why);
-}
-
-static void give_body(struct h1_server *s, const char *data, size_t n, bool end)
-{
-    s->work->got += n;
-    if (end)
-        s->rx = RX_DONE;
-    s->stream.ev->on_body(&s->stream, data, n, end);
-}
-
-static size_t take_length(struct h1_server *s, const char *data, size_t n)
-{
-    struct h1_work *w = s->work;
-    size_t k = w->left < n ? (size_t)w->left : n;
-    w->left -= k;
-    give_body(s, data, k, w->left == 0);
-    return k;
-}
-
-static size_t take_chunked(struct h1_server *s, const char *data, size_t n)
-{
-    struct h1_work *w = s->work;
-    struct str piece;
-    size_t used;
-    switch (h1_chunked_next(&w->chunked, data, n, &used, &piece)) {
-    case H1_CHUNK_MORE:
-        break;
-    case H1_CHUNK_DATA:
-        give_body(s, piece.p, piece.n, false);
-        break;
-    case H1_CHUNK_LAST:
-        s->rx = RX_TRAILERS;
-        w->buf = STR_NONE;
-        w->cap = 0;
-        w->own_fields = false;
-        w->h1.method = w->h1.target = STR_NONE; /* the parser moves slices along with its buffer */
-        h1_parser_trailers(&w->parser, &w->h1, s->all->fields, s->all->settings.limits.max_fields,
-                           &s->all->settings.limits);
-        break;
-    case H1_CHUNK_ERROR:
-        board_add(&s->c.net->count->parse_errors, 1);
-        bad_body(s, REASON_BAD_REQUEST);
-        break;
-    }
-    return used;
-}
-
-static size_t take_trailers(struct h1_server *s, const char *data, size_t n)
-{
-    struct h1_work *w = s->work;
-    size_t used;
-    /* Nearly always there are none. */
-    if (!w->buf.n && n >= 2 && data[0] == '\r' && data[1] == '\n') {
-        give_body(s, NULL, 0, true);
-        return 2;
-    }
-    switch (parse_some(s, data, n, &used)) {
-    case H1_MORE:
-        if (!own_fields(s, GH_MIN(w->h1.n_fields + 1, s->all->settings.limits.max_fields),
-                        s->all->settings.limits.max_fields))
-            bad_body(s, REASON_MEMORY);
-        break;
-    case H1_DONE:
-        s->rx = RX_DONE;
-        if (w->h1.n_fields)
-            s->stream.ev->on_trailers(&s->stream, w->h1.fields, w->h1.n_fields);
-        else
-            s->stream.ev->on_body(&s->stream, NULL, 0, true);
-        break;
-    case H1_ERROR:
-        board_add(&s->c.net->count->parse_errors, 1);
-        bad_body(s, REASON_BAD_REQUEST);
-        break;
-    }
-    return used;
 }
 
 static void next_request(struct h1_server *s);
@@ -448,18 +171,18 @@ static size_t feed(struct h1_server *s, const char *data, size_t n)
                 break;
             /* fall through */
         case RX_HEAD:
-            used = take_head(s, data + at, n - at);
+            used = h1_take_head(s, data + at, n - at);
             break;
         case RX_LENGTH:
-            used = take_length(s, data + at, n - at);
+            used = h1_take_length(s, data + at, n - at);
             break;
         case RX_CHUNKED:
-            used = take_chunked(s, data + at, n - at);
+            used = h1_take_chunked(s, data + at, n - at);
             if (s->rx == RX_TRAILERS && used == 0)
                 continue;
             break;
         case RX_TRAILERS:
-            used = take_trailers(s, data + at, n - at);
+            used = h1_take_trailers(s, data + at, n - at);
             break;
         case RX_DISCARD:
             used = take_discard(s, n - at);
@@ -624,7 +347,7 @@ static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
     if (pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
         return true;
     board_add(&s->c.net->count->timeouts_body, 1);
-    bad_body(s, REASON_CLIENT_TIMEOUT);
+    h1_bad_body(s, REASON_CLIENT_TIMEOUT);
     return false;
 }
 
@@ -667,7 +390,7 @@ static void on_timer(struct timer *t)
         uint64_t end = s->since_ms + s->all->settings.header_timeout_ms;
         if (now >= end) {
             board_add(&n->count->timeouts_header, 1);
-            refuse(s, REASON_CLIENT_TIMEOUT, NULL);
+            h1_refuse(s, REASON_CLIENT_TIMEOUT, NULL);
         } else {
             next = GH_MIN(next, end);
         }
