@@ -330,7 +330,7 @@ size_t status_pieces(const struct status *s, struct str out[STATUS_PIECES])
     bool objects = false, diagnostics = false;
     for (size_t i = 0; s && i < s->members.n; i++) {
         struct str name = s->members.v[i].name;
-        if (str_eqc(name, "generation") || str_eqc(name, "resources"))
+        if (str_eqc(name, "generation") || str_eqc(name, "resources") || str_eqc(name, "series"))
             continue;
         objects |= str_eqc(name, "objects");
         diagnostics |= str_eqc(name, "diagnostics");

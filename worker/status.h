@@ -61,7 +61,7 @@ struct status_view {
 uint64_t status_digest(const struct status_view *v);
 /* The beginning of /status; the members of the image and a '}' follow. */
 void status_begin(const struct status_view *v, struct buf *out);
-/* Those, as slices of the image that are to be sent as they stand: all but generation and resources. */
+/* Those, as slices of the image that are to be sent as they stand: all but generation, resources and series. */
 #define STATUS_PIECES (2 * STATUS_MEMBERS + 5)
 size_t status_pieces(const struct status *s, struct str out[STATUS_PIECES]);
 /* True when requests are served; else a sentence. `latched`: it has been true before. */

@@ -134,7 +134,7 @@ static inline GH_UNUSED void child_end(struct child *c)
         close(c->link);
     board_close(c->board);
     close(c->board_fd);
-    static const char *const names[] = {"/rescue", "/admin"};
+    static const char *const names[] = {"/rescue", "/admin.sock"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         snprintf(path, sizeof(path), "%s%s", c->dir, names[i]);
         unlink(path);
@@ -163,7 +163,7 @@ static inline GH_UNUSED void child_rescue(struct child *c)
 static inline GH_UNUSED uint16_t child_listener(struct child *c, uint64_t id, bool local)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_un un = child_address(c, "admin");
+    struct sockaddr_un un = child_address(c, "admin.sock");
     socklen_t n = sizeof(in);
     int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_int_equal(local ? bind(fd, (struct sockaddr *)&un, sizeof(un)) : bind(fd, (struct sockaddr *)&in, n), 0);

@@ -8,7 +8,7 @@ static const char STATUS[] =
 static int dial(struct child *c, uint16_t port)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_un un = child_address(c, "admin");
+    struct sockaddr_un un = child_address(c, "admin.sock");
     int fd = socket(port ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval t = {.tv_sec = CHILD_WAIT_MS / 1000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
