@@ -94,6 +94,7 @@ struct gapi_work {
     uint64_t *placed;    /* by that number: serial of the route whose hosts it got last */
     uint64_t serial;     /* of the route at hand, from 1 */
     struct gapi_places places;             /* of the route at hand */
+    uint64_t fitting;                      /* bit per hostname of it: fits a listener */
     unsigned n_hints;                      /* costly hints given so far; see gapi_backend.c */
     struct str rule_words[GAPI_RULES_MAX]; /* "rules[0]", made when first asked for */
     struct str match_words[GAPI_RULES_MAX][GAPI_MATCHES_MAX]; /* "rules[0].matches[1]" */

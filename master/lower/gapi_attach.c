@@ -88,16 +88,19 @@ static void add_host(struct hosts *hs, struct str host, struct str route_hostnam
     hs->n = GH_MAX(hs->n, i + 1);
 }
 
-static void intersect(const struct gapi_http_route_spec *spec, const struct gapi_gw_listener *gl,
-                      struct hosts *hs)
+static void intersect(struct lower *l, const struct gapi_http_route_spec *spec,
+                      const struct gapi_gw_listener *gl, struct hosts *hs)
 {
     struct str own = gl->spec->hostname.n ? gl->spec->hostname : STR("*"), both;
     hs->n = 0;
     if (spec->hostnames.n == 0)
         add_host(hs, own, STR(""));
-    for (size_t i = 0; i < spec->hostnames.n; i++)
-        if (http_host_intersect(own, spec->hostnames.v[i], &both))
-            add_host(hs, both, spec->hostnames.v[i]);
+    for (size_t i = 0; i < spec->hostnames.n; i++) {
+        if (!http_host_intersect(own, spec->hostnames.v[i], &both))
+            continue;
+        add_host(hs, both, spec->hostnames.v[i]);
+        l->gapi->fitting |= UINT64_C(1) << GH_MIN(i, (size_t)63);
+    }
 }
 
 /* Every host of the route on this listener, isolated or not: gapi_route.c keeps those that are its
@@ -151,7 +154,7 @@ struct gapi_fault gapi_attach(struct lower *l, const struct object *route,
         if (!allows(l, gl, route))
             continue;
         allowed++;
-        intersect(spec, gl, &hs);
+        intersect(l, spec, gl, &hs);
         if (hs.n == 0)
             continue;
         fitting++;

@@ -56,6 +56,16 @@ static void attach(struct lower *l, struct route *r)
     }
 }
 
+/* Section 5: hostnames that miss every listener are left out, which is seldom what was meant. */
+static void tell_unfitting(struct lower *l, const struct route *r)
+{
+    const struct node *list = node_get(r->spec->node, "hostnames");
+    for (size_t i = 0; list && i < list->n_kids && i < 64 && r->n_accepted; i++)
+        if (!(l->gapi->fitting >> i & 1))
+            diag_at(l->diags, DIAG_NotAttached, list->kids[i], NULL,
+                    "fits no listener that the route is attached to");
+}
+
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
 /* Says which listener has a host of the route, unless the route is attached to that one, too. */
@@ -198,10 +208,12 @@ static void lower_route(struct lower *l, struct object *o)
     struct route r = {.object = o, .spec = ((const struct gapi_http_route *)o->spec)->spec};
     l->gapi->serial++;
     l->gapi->places.n = 0;
+    l->gapi->fitting = 0;
     find_parents(l, &r);
     if (r.n_parents) {
         gapi_judge_rules(l, o, r.spec, &r.found);
         attach(l, &r);
+        tell_unfitting(l, &r);
     }
     isolate(l, &r);
     if (l->gapi->places.n)

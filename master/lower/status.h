@@ -46,6 +46,7 @@ struct status_writer {
     struct buf out;       /* the text; what is between the braces may be written freely */
     char now[32];
     struct object *object;
+    struct str last; /* text written last: equal statuses share one */
     struct {
         struct status_mark *v;
         size_t n, cap;
