@@ -5,6 +5,7 @@
  * copies at the end of this file are the only other place that names it.
  */
 #include "master/instance.h"
+#include "master/kinds/format.h"
 #include "master/yaml/parse.h"
 #include "shared/base/log.h"
 
@@ -118,11 +119,22 @@ static const struct schema SCHEMA_HTTP = SCHEMA(struct instance_http, HTTP_FIELD
 
 #define T struct instance_access_log
 static const struct field ACCESS_LOG_FIELDS[] = {
-    FIELD_STR(T, path, "path", 0, "stdout, journal, off, or a file. Default stdout", .max = 1024),
+    FIELD_STR(T, path, "path", FIELD_NONEMPTY, "stdout, journal, off, or a file. Default stdout", .max = 1024),
     FIELD_STR(T, format, "format", 0, "Empty or json for JSON, a preset's name, or a format string such as %START_TIME% %REQ(:METHOD)%; see docs/access-log.md", .max = 2000),
 };
 #undef T
-static const struct schema SCHEMA_ACCESS_LOG = SCHEMA(struct instance_access_log, ACCESS_LOG_FIELDS, NULL, "One line for each request");
+static void check_access_log(struct decoder *d, void *obj)
+{
+    const struct instance_access_log *log = obj;
+    static const char *const words[] = {"stdout", "journal", "off"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (str_eqc(log->path, words[i]))
+            return;
+    if (log->path.n > 0 && log->path.p[0] != '/')
+        diag_at_key(d->diags, DIAG_BadValue, log->node, "path", NULL, "must be stdout, journal, off, or a path that begins with '/'");
+}
+static const struct schema SCHEMA_ACCESS_LOG =
+    SCHEMA(struct instance_access_log, ACCESS_LOG_FIELDS, check_access_log, "One line for each request");
 
 #define T struct instance_metrics
 static const struct field METRICS_FIELDS[] = {
@@ -140,13 +152,14 @@ static const struct enum_row LOG_LEVELS[] = {
 static const struct field SPEC_FIELDS[] = {
     FIELD_INT_OR_STR(T, workers, "workers", 0, "Processes that serve traffic: a number, or auto for one per processor. Default auto"),
     FIELD_STR(T, user, "user", 0, "Whom workers and compilers become when the master was started as root. Default gatehouse", .max = 64),
-    FIELD_STR(T, conf_dir, "confDir", 0, "Where the objects are. Default /etc/gatehouse/conf.d", .max = 1024),
-    FIELD_STR(T, state_dir, "stateDir", 0, "Where identities and last good versions are kept. Default /var/lib/gatehouse", .max = 1024),
-    FIELD_STR(T, run_dir, "runDir", 0, "Where the sockets and the lock are. Default /run/gatehouse", .max = 90),
+    FIELD_STR(T, conf_dir, "confDir", FIELD_NONEMPTY, "Where the objects are. Default /etc/gatehouse/conf.d", .max = 1024),
+    FIELD_STR(T, state_dir, "stateDir", FIELD_NONEMPTY, "Where identities and last good versions are kept. Default /var/lib/gatehouse", .max = 1024),
+    FIELD_STR(T, run_dir, "runDir", FIELD_NONEMPTY, "Where the sockets and the lock are. Default /run/gatehouse", .max = 90),
     FIELD_STR(T, admin_address, "adminAddress", 0, "ADDRESS:PORT of /metrics, /status and the dashboard; empty = only the socket in runDir. Default 127.0.0.1:9901", .max = 64),
-    FIELD_STR_MAP(T, labels, "labels", 0, "Labels of this instance, which Istio's Gateway selectors match. Default istio: ingressgateway"),
-    FIELD_STR(T, ns, "namespace", 0, "Namespace of this instance. Default istio-system", .format = FMT_DNS_LABEL),
-    FIELD_STR(T, cluster_domain, "clusterDomain", 0, "Suffix of service names. Default cluster.local", .format = FMT_DNS_SUBDOMAIN),
+    FIELD_STR_MAP(T, labels, "labels", 0, "Labels of this instance, which Istio's Gateway selectors match. Default istio: ingressgateway",
+                  .format = FMT_LABEL_KEY),
+    FIELD_STR(T, ns, "namespace", FIELD_NONEMPTY, "Namespace of this instance. Default istio-system", .format = FMT_DNS_LABEL),
+    FIELD_STR(T, cluster_domain, "clusterDomain", FIELD_NONEMPTY, "Suffix of service names. Default cluster.local", .format = FMT_DNS_SUBDOMAIN),
     FIELD_STR_LIST(T, controllers, "controllerNames", FIELD_NONEMPTY, "controllerName of GatewayClasses that are ours. Default gatehouse.dev/gateway-controller, istio.io/gateway-controller", .max = 16),
     FIELD_STR(T, address_pool, "addressPool", 0, "CIDR from which every Gateway gets an address of its own; empty = all share the wildcard address, the default", .format = FMT_CIDR),
     FIELD_ENUM(T, load_balancer, "loadBalancer", LOAD_BALANCERS, LB_LEAST_REQUEST, "How an endpoint is chosen where nothing else says so. Default least-request"),
@@ -160,20 +173,48 @@ static const struct field SPEC_FIELDS[] = {
 };
 #undef T
 
+/* "IP:port" or "[IPv6]:port"; without the port, too, where it is not needed. */
+static bool is_address(struct str s, bool port_needed)
+{
+    uint64_t port = 1;
+    if (s.n > 0 && s.p[0] == '[') {
+        ptrdiff_t close = str_chr(s, ']');
+        if (close < 2 || str_chr(s, ':') > close || !format_check(FMT_IP, str_of(s.p + 1, (size_t)close - 1), NULL))
+            return false;
+        s = str_skip(s, (size_t)close + 1);
+    } else {
+        ptrdiff_t colon = str_chr(s, ':');
+        bool bare_v6 = colon >= 0 && str_rchr(s, ':') != colon;
+        struct str ip = colon < 0 || bare_v6 ? s : str_head(s, (size_t)colon);
+        if (!format_check(FMT_IP, ip, NULL))
+            return false;
+        s = str_skip(s, ip.n);
+    }
+    if (s.n == 0)
+        return !port_needed;
+    return s.p[0] == ':' && str_u64(str_skip(s, 1), &port) && port <= 65535;
+}
+
 static void check_spec(struct decoder *d, void *obj)
 {
     const struct instance_spec *s = obj;
     const struct node *n = node_get(s->node, "workers");
     if (n && (s->workers.is_int ? s->workers.i < 1 || s->workers.i > 64 : s->workers.set && !str_eqc(s->workers.s, "auto")))
-        diag_at(d->diags, DIAG_BadValue, n, "a number from 1 to 64, or auto", "workers can't be " STR_FMT, STR_ARG(node_text(n)));
+        diag_at(d->diags, DIAG_BadValue, n, "a number from 1 to 64, or auto", "workers can't be %s", diag_quote(d->arena, node_text(n)));
     n = node_get(s->node, "adminAddress");
-    if (n && s->admin_address.n && str_rchr(s->admin_address, ':') < 1)
-        diag_at(d->diags, DIAG_BadValue, n, "for instance 127.0.0.1:9901", "an address and a port are needed");
+    if (n && s->admin_address.n && !is_address(s->admin_address, true))
+        diag_at(d->diags, DIAG_BadValue, n, "for instance 127.0.0.1:9901 or \"[::1]:9901\"", "%s is no ADDRESS:PORT",
+                diag_quote(d->arena, s->admin_address));
+    n = node_get(s->node, "dnsServers");
+    for (size_t i = 0; n && i < s->dns_servers.n; i++)
+        if (!is_address(s->dns_servers.v[i], false))
+            diag_at(d->diags, DIAG_BadValue, n->kids[i], NULL, "%s is no ADDRESS or ADDRESS:PORT",
+                    diag_quote(d->arena, s->dns_servers.v[i]));
 }
 static const struct schema SCHEMA_SPEC = SCHEMA(struct instance_spec, SPEC_FIELDS, check_spec, "Settings of this process");
 
 static const struct field DOC_FIELDS[] = {
-    FIELD_OBJ(struct instance_doc, spec, "spec", 0, &SCHEMA_SPEC, "Settings; every one has a default"),
+    FIELD_OBJ(struct instance_doc, spec, "spec", FIELD_NULL_OK, &SCHEMA_SPEC, "Settings; every one has a default"),
     FIELD_NAMED("apiVersion", FIELD_SILENT, "gatehouse.dev/v1alpha1"),
     FIELD_NAMED("kind", FIELD_SILENT, "Instance"),
     FIELD_NAMED("metadata", FIELD_SILENT, "name; not used"),
@@ -183,18 +224,18 @@ const struct schema SCHEMA_INSTANCE =
 
 void instance_defaults(struct instance *in)
 {
-    static struct str_pair labels[] = {{{"istio", 5}, {"ingressgateway", 14}}};
-    static struct str controllers[] = {{"gatehouse.dev/gateway-controller", 32}, {"istio.io/gateway-controller", 27}};
+    static const struct str_pair labels[] = {{{"istio", 5}, {"ingressgateway", 14}}};
+    static const struct str controllers[] = {{"gatehouse.dev/gateway-controller", 32}, {"istio.io/gateway-controller", 27}};
     *in = (struct instance){
         .user = STR("gatehouse"),
         .conf_dir = STR(GH_SYSCONFDIR "/conf.d"),
         .state_dir = STR("/var/lib/gatehouse"),
         .run_dir = STR("/run/gatehouse"),
         .admin_address = STR("127.0.0.1:9901"),
-        .labels = {labels, ARRAY_LEN(labels)},
+        .labels = {(struct str_pair *)labels, ARRAY_LEN(labels)}, /* lists are only read */
         .ns = STR("istio-system"),
         .cluster_domain = STR("cluster.local"),
-        .controllers = {controllers, ARRAY_LEN(controllers)},
+        .controllers = {(struct str *)controllers, ARRAY_LEN(controllers)},
         .load_balancer = LB_LEAST_REQUEST,
         .access_log = {.json = true, .path = STR("stdout")},
         .log_level = LOG_LV_INFO,
@@ -286,6 +327,8 @@ static void take_spec(struct instance *in, const struct instance_spec *s)
         take_str(&in->access_log.path, s->access_log->path);
         take_str(&in->access_log.format, s->access_log->format);
         in->access_log.json = in->access_log.format.n == 0 || str_eqc(in->access_log.format, "json");
+        if (in->access_log.json)
+            in->access_log.format = STR_NONE;
     }
     if (s->metrics && s->metrics->max_series.set)
         in->metrics_max_series = (uint32_t)s->metrics->max_series.v;
@@ -314,7 +357,7 @@ bool instance_parse(struct instance *in, struct arena *a, const struct source *s
                   "one object of apiVersion gatehouse.dev/v1alpha1, kind Instance is expected here");
         return false;
     }
-    if (!schema_decode(&d, &SCHEMA_INSTANCE, root, &doc))
+    if (!schema_decode(&d, &SCHEMA_INSTANCE, root, &doc) || docs.v[0].faulty)
         return false;
     in->node = root;
     if (doc.spec)

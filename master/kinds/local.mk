@@ -16,3 +16,4 @@ libkinds_a_SOURCES = \
 	%D%/kinds.c %D%/kinds.def %D%/kinds.h \
 	%D%/schema.c %D%/schema.h \
 	%D%/value.c %D%/value.h
+EXTRA_DIST += %D%/README.md

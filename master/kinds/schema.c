@@ -258,8 +258,9 @@ static bool decode_map(struct decoder *d, const struct schema *s, const struct n
         size_t i = find_field(d, s, n, kid, &ok);
         if (i == s->n_fields)
             continue;
-        if (seen & (UINT64_C(1) << i)) { /* the same field in both spellings; equal keys end in the parser */
-            point_at_key(diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name), kid);
+        if (seen & (UINT64_C(1) << i)) {
+            if (node_get_str(n, kid->key) == kid) /* the other spelling was first; of equal keys the parser spoke */
+                point_at_key(diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name), kid);
             ok = false;
             continue;
         }

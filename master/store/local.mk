@@ -4,3 +4,4 @@ libstore_a_SOURCES = \
 	%D%/load.c %D%/load.h \
 	%D%/state.c %D%/state.h \
 	%D%/store.c %D%/store.h
+EXTRA_DIST += %D%/README.md

@@ -14,7 +14,7 @@ const char *node_type_name(enum node_type t)
     return names[t];
 }
 
-static const struct node *map_get_str(const struct node *n, struct str key)
+const struct node *node_get_str(const struct node *n, struct str key)
 {
     if (!n || n->type != NODE_MAP)
         return NULL;
@@ -26,7 +26,7 @@ static const struct node *map_get_str(const struct node *n, struct str key)
 
 const struct node *node_get(const struct node *n, const char *key)
 {
-    return map_get_str(n, str_c(key));
+    return node_get_str(n, str_c(key));
 }
 
 /* One step of node_walk at the front of *rest: ".name", "name", "[3]" or "[\"name\"]". */
@@ -39,7 +39,7 @@ static const struct node *walk_step(const struct node *n, struct str *rest)
         struct str in = str_of(rest->p + 1, (size_t)close - 1);
         *rest = str_skip(*rest, (size_t)close + 1);
         if (in.p[0] == '"')
-            return map_get_str(n, str_trim(in, "\""));
+            return node_get_str(n, str_trim(in, "\""));
         uint64_t i;
         if (!str_u64(in, &i) || n->type != NODE_LIST || i >= n->n_kids)
             return NULL;
@@ -52,7 +52,7 @@ static const struct node *walk_step(const struct node *n, struct str *rest)
         end++;
     struct str key = str_head(*rest, end);
     *rest = str_skip(*rest, end);
-    return map_get_str(n, key);
+    return node_get_str(n, key);
 }
 
 const struct node *node_walk(const struct node *n, const char *path)

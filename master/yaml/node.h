@@ -65,6 +65,7 @@ struct node_document *node_detach(struct arena *a, const struct node *n);
 const char *node_type_name(enum node_type t);
 /* The value under `key` of a map; NULL when absent or `n` is NULL or no map. */
 const struct node *node_get(const struct node *n, const char *key);
+const struct node *node_get_str(const struct node *n, struct str key); /* the first of equal keys */
 /* Walks "spec.rules[0].name"; NULL when a step is missing. */
 const struct node *node_walk(const struct node *n, const char *path);
 /* The field path of a node, "spec.rules[0].matches[1].path", written to `out`. Keys that are no
