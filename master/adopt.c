@@ -31,6 +31,7 @@ struct orphan {
     uint32_t n_listeners, n_got;
     bool introduced, told, gone;
     uint64_t kill_ms;
+    char name[32];        /* of its socket in the run directory */
 };
 #define ORPHAN_OF(it) LIST_ITEM(it, struct orphan, node)
 
@@ -220,6 +221,7 @@ static void find_orphan(struct master *m, const char *name)
     o->row = UINT32_MAX;
     o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     o->kill_ms = UINT64_MAX;
+    snprintf(o->name, sizeof(o->name), "%.31s", name);
     list_push(&m->orphans, &o->node);
 }
 
@@ -372,6 +374,13 @@ static void on_link_closed(struct link *l)
     struct master *m = o->m;
     if (o->row < BOARD_MAX_PROC)
         board_row_reset(m->board, o->row);
+    if (o->told) {
+        struct buf path = {0};
+        buf_addf(&path, "%s/%s", m->settings.run_dir, o->name);
+        if (o->row < BOARD_MAX_PROC) /* else a child of ours may have taken the name */
+            unlink(buf_cstr(&path));
+        buf_fini(&path);
+    }
     orphan_free(o);
     master_children_changed(m);
 }

@@ -77,6 +77,8 @@ struct master {
 
 /* ---- serve.c ---- */
 
+int cmd_serve(int argc, char **argv);
+
 /* Takes what the compiler found in the instance file. */
 void master_settings(struct master *m, const char *text);
 /* A transaction ended, well or not. */

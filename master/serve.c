@@ -10,7 +10,6 @@
  * were there to the last for those who ask; then the files in the run directory, then the process, with status 0.
  */
 #include "config.h"
-#include "master/ctl/ctl.h"
 #include "master/master.h"
 #include "master/rundir.h"
 #include "master/sink.h"
