@@ -402,7 +402,8 @@ static void revive(struct loader *l, const struct conf_files *files, struct str 
     if (!(k && k->broken) && !map_get(&l->broken_files, was->file) && !is_lost(files, was->file))
         return; /* deleted */
     struct object *o = read_again(l, was);
-    tell_stale(l, was, k ? k->broken : NULL, o != NULL);
+    if (!o || o->spec) /* of an unserved kind only the identity is kept */
+        tell_stale(l, was, k ? k->broken : NULL, o != NULL);
     if (!o)
         return;
     if (!k) {

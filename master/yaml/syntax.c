@@ -244,6 +244,11 @@ static void bad_block_header(struct slip *s)
     say(s, "only an indentation number, '+' or '-' may follow '|' or '>'", "the text begins in the next line");
 }
 
+static void surrogate(struct slip *s)
+{
+    say(s, "a \\u escape of half a character", "write the character itself, or as one \\U escape of eight digits");
+}
+
 static void version(struct slip *s)
 {
     say(s, "only YAML 1.1 and 1.2 are read", NULL);
@@ -276,6 +281,7 @@ static const struct {
     {"did not find expected comment or line break", bad_block_header},
     {"found undefined tag handle", undefined_tag},
     {"found incompatible YAML document", version},
+    {"found invalid Unicode character escape code", surrogate},
 };
 
 /* ---- the entry ---- */

@@ -142,6 +142,7 @@ static void syntax_errors_are_told_in_human_words(void **state)
         {"a: |x\n b\n", "1:5: error: only an indentation number, '+' or '-' may follow '|' or '>' (the text begins in the next line)"},
         {"a: \x01\n", "1:4: error: the character U+0001 is not allowed in YAML (inside double quotes it can be written as \\x.. or \\u....)"},
         {"%YAML 3.0\n---\na: 1\n", "1:1: error: only YAML 1.1 and 1.2 are read"},
+        {"{\"a\": \"\\ud83d\\ude00\"}", "1:10: error: a \\u escape of half a character (write the character itself, or as one \\U escape of eight digits)"},
         {"<<<<<<< HEAD\na: 1\n=======\n", "1:1: error: an unresolved merge conflict"},
         {"a: 1\r---\rb: 1\n", "2:1: error: a second document begins here after an unusual line break (use LF or CRLF line ends)"},
     };
