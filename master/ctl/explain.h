@@ -77,6 +77,8 @@ void explain_add_lost(const struct explain *x, const struct explain_candidate *c
 /* "rewrite the path: prefix /api becomes /"; one filter may have several phrases: `i` counts them, false at the end. */
 bool explain_add_filter(const struct snap *s, const struct snap_filter *f, uint32_t i, struct buf *out);
 void explain_add_redirect(const struct snap *s, const struct snap_redirect *r, struct buf *out);
+/* "2 retries on reset, connect-failure" */
+void explain_add_retry(const struct snap *s, const struct snap_retry *r, struct buf *out);
 /* Value of a header as the matcher sees it. */
 bool explain_header(const void *ctx, struct str lower_name, struct str *value);
 /* A weight's share of its rule, in percent. */

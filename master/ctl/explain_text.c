@@ -264,9 +264,12 @@ static void limits(const struct page *p)
         buf_addf(p->out, "backend %u ms%s", backend_ms, own_backend ? "" : " (instance)");
     else
         buf_addc(p->out, "backend none");
-    if (r->retry != SNAP_NONE)
-        buf_addf(p->out, "; %u retries", p->s->RETRIES[r->retry].attempts);
     buf_addch(p->out, '\n');
+    if (r->retry != SNAP_NONE) {
+        label(p, "retries");
+        explain_add_retry(p->s, &p->s->RETRIES[r->retry], p->out);
+        buf_addch(p->out, '\n');
+    }
 }
 
 static void endpoints(const struct page *p, const struct snap_cluster *c)

@@ -180,3 +180,25 @@ void explain_add_redirect(const struct snap *s, const struct snap_redirect *r, s
     else
         add_rewrite_path(s, r->path_type, r->regex, snap_text(s, r->path), out);
 }
+
+void explain_add_retry(const struct snap *s, const struct snap_retry *r, struct buf *out)
+{
+    static const char *const ON[] = {"connect-failure", "reset", "gateway-error", "5xx", "retriable-4xx", "",
+                                     "refused-stream", "reset-before-request"};
+    const char *comma = " on ";
+    buf_addf(out, "%u %s", r->attempts, r->attempts == 1 ? "retry" : "retries");
+    for (size_t i = 0; i < ARRAY_LEN(ON); i++) {
+        if (!(r->on & 1u << i) || !*ON[i])
+            continue;
+        buf_addf(out, "%s%s", comma, ON[i]);
+        comma = ", ";
+    }
+    SNAP_EACH(i, r->codes) {
+        buf_addf(out, "%s%u", comma, s->CODES[i]);
+        comma = ", ";
+    }
+    if (r->backoff_ms && r->backoff_ms != 25)
+        buf_addf(out, ", after %u ms", r->backoff_ms);
+    if (r->per_try_ms)
+        buf_addf(out, ", each within %u ms", r->per_try_ms);
+}

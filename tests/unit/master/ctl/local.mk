@@ -1,4 +1,9 @@
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/master/ctl/diff_test
+TESTS += tests/unit/master/ctl/diff_test
+tests_unit_master_ctl_diff_test_SOURCES = %D%/diff_test.c
+tests_unit_master_ctl_diff_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_ctl_diff_test_LDADD = $(GATEHOUSE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/master/ctl/explain_test
 TESTS += tests/unit/master/ctl/explain_test
 tests_unit_master_ctl_explain_test_SOURCES = %D%/explain_test.c
