@@ -109,7 +109,8 @@ void reply_reason_as(struct request *r, enum reason why, uint16_t status)
 {
     struct exchange *x = &r->x;
     struct str body = body_of(r, why);
-    struct http_head h = {.status = status ? status : 500};
+    /* Whoever sends what can be read in two ways is not listened to any more. */
+    struct http_head h = {.status = status ? status : 500, .close = status == 400};
     exchange_because(x, why);
     if (x->head_sent) { /* too late for words */
         x->client->ops->abort(x->client);
