@@ -277,9 +277,72 @@ static void the_heart_beats_and_reports(void **state)
     child_end(&c);
 }
 
+/* A worker whose every request goes to a backend of the test's own. */
+static void traffic_flows_in_the_sandbox_and_over_the_death_of_the_master(void **state)
+{
+    (void)state;
+    struct child c;
+    struct sample s;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(in);
+    int backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), log = memfd_create("log", MFD_CLOEXEC);
+    assert_int_equal(bind(backend, (struct sockaddr *)&in, n), 0);
+    assert_int_equal(listen(backend, 8), 0);
+    assert_int_equal(getsockname(backend, (struct sockaddr *)&in, &n), 0);
+    sample_init(&s);
+    sample_entry(&s, sample_host(&s, "*"), PATH_PREFIX_STRING, "/");
+    s.cluster->endpoints.v[0]->address = STR("127.0.0.1");
+    s.cluster->endpoints.v[0]->port = ntohs(in.sin_port);
+    struct snap *snap = sample_open(&s);
+    child_start(&c, ROLE_WORKER, "access_log_format=%METHOD% %PATH% %RESPONSE_CODE%\n");
+    child_rescue(&c);
+    child_send(&c, &(struct ipc_msg){.type = IPC_LOG, .n_fds = 1, .fds = {log}});
+    uint16_t port = child_listener(&c, snap->BINDS[0].id, false);
+    child_offer(&c, buf_str(&s.image), 7, NULL, true);
+    child_expect_state(&c, PROC_SPARE);
+    assert_int_equal(child_expect(&c, IPC_ACK)->u.as_ACK.result, 0);
+    child_expect(&c, IPC_ACTIVE);
+    child_promote(&c);
+    for (int i = 0; i < 3; i++) {
+        static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+        char got[4096];
+        int fd = say(&c, port, "GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+        int up = accept4(backend, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(up >= 0 && read(up, got, sizeof(got)) > 0);
+        assert_int_equal(write(up, answer, sizeof(answer) - 1), sizeof(answer) - 1);
+        close(up);
+        assert_has(hear(fd), "hello");
+        if (i == 1) { /* the master dies */
+            close(c.link);
+            c.link = -1;
+        }
+    }
+    uint64_t until = clock_ms() + CHILD_WAIT_MS;
+    char lines[256] = "";
+    while (strcmp(lines, "GET /x 200\nGET /x 200\nGET /x 200\n") != 0 && clock_ms() < until) {
+        ssize_t k = pread(log, lines, sizeof(lines) - 1, 0);
+        lines[k > 0 ? k : 0] = '\0';
+        poll(NULL, 0, 5);
+    }
+    assert_string_equal(lines, "GET /x 200\nGET /x 200\nGET /x 200\n");
+    struct board_proc *p = board_proc(c.board, CHILD_ROW);
+    uint64_t beat = board_get(&p->heartbeat_ns);
+    while (board_get(&p->heartbeat_ns) == beat && clock_ms() < until)
+        poll(NULL, 0, 10);
+    assert_true(board_get(&p->heartbeat_ns) > beat);
+    kill(c.pid, SIGTERM);
+    assert_int_equal(child_status(&c), 0);
+    child_end(&c);
+    snap_drop(snap);
+    sample_fini(&s);
+    close(backend);
+    close(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(traffic_flows_in_the_sandbox_and_over_the_death_of_the_master),
         cmocka_unit_test(the_admin_answers_what_it_was_given),
         cmocka_unit_test(orders_go_to_the_master_and_wait_for_it),
         cmocka_unit_test(a_change_wakes_who_waits_for_it),
