@@ -9,3 +9,4 @@ include tests/fuzz/yaml.mk
 include tests/fuzz/config.mk
 include tests/fuzz/json.mk
 include tests/fuzz/load.mk
+include tests/fuzz/worker_root.mk
