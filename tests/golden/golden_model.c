@@ -12,8 +12,13 @@
  *   refuse=ADDRESS|PORT|ERRNO    binding fails so; ADDRESS empty = all addresses
  *   previous=KIND/NS/NAME JSON   the status the object had before
  *
+ * DIR/requests.txt, where it is, holds lines "METHOD URL [name:value...] => what answers"; the section requests
+ * has the same questions with the answers that the snapshot gives (by the very code of `gatehouse explain`).
+ *
  * The clock stands still, so that equal input gives equal text.
  */
+#include "master/compile/compile.h"
+#include "master/ctl/explain.h"
 #include "master/lower/lower.h"
 #include "master/store/load.h"
 #include "shared/base/clock.h"
@@ -120,6 +125,73 @@ static void print_object(struct golden *g, const struct object *o, struct buf *o
              STR_ARG(o->source->path), o->line);
 }
 
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static uint32_t no_slot(void *ctx, const char *table, struct str key)
+{
+    (void)ctx;
+    (void)table;
+    (void)key;
+    return 0;
+}
+
+static void add_answer(const struct explain *x, struct buf *out)
+{
+    const struct snap *s = x->snap;
+    if (strcmp(x->outcome, "route") != 0)
+        buf_addf(out, "%s%s", x->outcome, x->hit.rule ? " " : "");
+    if (x->hit.rule)
+        buf_addf(out, STR_FMT " match %u", STR_ARG(snap_text(s, x->hit.rule->key)), x->hit.entry->match_index);
+    else if (x->hit.listener)
+        buf_addf(out, " by " STR_FMT, STR_ARG(snap_text(s, x->hit.listener->name)));
+}
+
+static void ask(struct golden *g, const struct snap *snap, const struct snap_regexes *re, struct str line, struct buf *out)
+{
+    struct explain x = {.snap = snap, .regexes = re};
+    struct str word, name, question = line;
+    ptrdiff_t arrow = str_find(line, STR(" =>"));
+    if (arrow >= 0)
+        question = str_head(line, (size_t)arrow);
+    buf_adds(out, question);
+    if (question.n == 0 || question.p[0] == '#') {
+        buf_addch(out, '\n');
+        return;
+    }
+    arena_init(&x.arena, 0, NULL);
+    str_split(&question, ' ', &x.method);
+    str_split(&question, ' ', &x.url);
+    while (str_split(&question, ' ', &word) && str_split(&word, ':', &name))
+        *ARENA_PUSH(&g->arena, &x.headers) = (struct explain_header){name, word};
+    explain_run(&x);
+    buf_addc(out, " => ");
+    add_answer(&x, out);
+    buf_addch(out, '\n');
+    arena_fini(&x.arena);
+}
+
+static void ask_all(struct golden *g, const struct model *m, struct buf *out)
+{
+    struct compile_input in = {.model = m, .generation = 1, .now_wall_us = 1, .slot = no_slot};
+    struct str text = read_file(&g->arena, "requests.txt"), line;
+    struct buf image = {0}, why = {0};
+    struct snap *snap = NULL;
+    buf_addc(out, "== requests\n");
+    if (text.n && text.p[text.n - 1] == '\n')
+        text.n--;
+    if (text.n == 0)
+        return;
+    if (compile_bytes(&in, &image, &why) != 0 || snap_open_bytes(&snap, buf_str(&image), &why) != 0)
+        die("%s", buf_cstr(&why));
+    struct snap_regexes *re = snap_regexes_new(snap);
+    while (str_split(&text, '\n', &line))
+        ask(g, snap, re, line, out);
+    snap_regexes_free(re);
+    snap_drop(snap);
+    buf_fini(&image);
+    buf_fini(&why);
+}
+
 static void print(struct golden *g, const struct model *m, const struct store *st, struct diags *ds)
 {
     struct buf out = {0};
@@ -131,6 +203,7 @@ static void print(struct golden *g, const struct model *m, const struct store *s
         print_object(g, st->all[i], &out);
     buf_addc(&out, "== model\n");
     model_dump(m, &out);
+    ask_all(g, m, &out);
     buf_addc(&out, "== status\n");
     for (size_t i = 0; i < st->n_all; i++)
         if (st->all[i]->status_json.n)

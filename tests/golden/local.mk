@@ -1,7 +1,8 @@
 # Golden tests: the configuration language as data. `make bless` rewrites the expected files.
 check_PROGRAMS += tests/golden/golden_model
 tests_golden_golden_model_SOURCES = %D%/golden_model.c
-tests_golden_golden_model_LDADD = liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a \
+tests_golden_golden_model_LDADD = libctl.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a \
+	libbase.a \
 	$(YAML_LIBS) $(PCRE2_LIBS)
 EXTRA_DIST += %D%/run %D%/check %D%/model %D%/seed_run %D%/seed %D%/diag_run %D%/diag %D%/reference %D%/explain_field
 TESTS += tests/golden/check tests/golden/reference tests/golden/explain_field
