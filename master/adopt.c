@@ -67,7 +67,7 @@ static void store_images(struct master *m)
 void adopt_store(struct master *m)
 {
     char name[LISTEN_NAME_MAX];
-    if (m->notify.fd < 0)
+    if (!m->notify.has_store)
         return;
     if (!m->board_stored)
         notify_store(&m->notify, "board", m->board_fd);

@@ -9,6 +9,15 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+static bool store_is_there(void)
+{
+    uint64_t v;
+    const char *max = getenv("FDSTORE"), *pid = getenv("SYSTEMD_EXEC_PID");
+    if (max)
+        return str_u64(str_c(max), &v) && v > 0;
+    return pid && str_u64(str_c(pid), &v) && v == (uint64_t)getpid();
+}
+
 void notify_open(struct notify *n)
 {
     *n = (struct notify){.fd = -1};
@@ -29,6 +38,7 @@ void notify_open(struct notify *n)
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int));
     n->fd = fd;
+    n->has_store = store_is_there();
     uint64_t usec = 0;
     if (sd_watchdog_enabled(0, &usec) > 0)
         n->watchdog_ms = GH_MAX(usec / 2000, 1u); /* half the time, as sd_watchdog_enabled(3) advises */
@@ -177,6 +187,8 @@ void notify_watchdog(struct notify *n)
 void notify_store(struct notify *n, const char *name, int fd)
 {
     struct buf text = {0};
+    if (!n->has_store)
+        return;
     buf_addf(&text, "FDSTORE=1\nFDNAME=%s\n", name);
     send_text(n, &text, fd);
 }
@@ -184,6 +196,8 @@ void notify_store(struct notify *n, const char *name, int fd)
 void notify_unstore(struct notify *n, const char *name)
 {
     struct buf text = {0};
+    if (!n->has_store)
+        return;
     buf_addf(&text, "FDSTORE=1\nFDNAME=%s\n", name);
     for (size_t i = 0; i < n->n_queue; i++) {
         if (n->queue[i].fd >= 0 && str_eq(str_of(n->queue[i].text, n->queue[i].n), buf_str(&text))) {

@@ -7,7 +7,9 @@
  * (LISTEN_FDS, WATCHDOG_USEC) is left to libsystemd.
  *
  * The descriptor store: what is stored under a name comes back by LISTEN_FDS when systemd starts the next master, after
- * whatever end this one had. Names are made by who stores (adopt.h).
+ * whatever end this one had. Names are made by who stores (adopt.h). It is used only when there is one (FDSTORE, since
+ * systemd 254; before that SYSTEMD_EXEC_PID tells that systemd itself started us): descriptors sent to somebody who does
+ * not read would keep ports open that nobody serves.
  */
 #ifndef GH_MASTER_NOTIFY_H
 #define GH_MASTER_NOTIFY_H
@@ -25,6 +27,7 @@ struct notify_item {
 /* Owned by its user. Without NOTIFY_SOCKET everything here does nothing. */
 struct notify {
     int fd; /* -1 = nobody is listening */
+    bool has_store;
     struct notify_item queue[NOTIFY_QUEUE];
     size_t n_queue;
     uint64_t watchdog_ms; /* a sign of life is wanted this often; 0 = none */

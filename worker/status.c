@@ -305,12 +305,9 @@ static void put_reload(const struct status_view *v, struct buf *out)
 void status_begin(const struct status_view *v, struct buf *out)
 {
     struct board_head *h = board_head(v->board);
-    struct str generation = v->status ? json_member(&v->status->members, "generation") : STR_NONE;
+    /* The snapshot's: a renewed status of the same generation was compiled under a number that was never used. */
     buf_addc(out, "{\"generation\":");
-    if (generation.n)
-        buf_adds(out, generation);
-    else
-        buf_addu(out, v->status ? v->status->snap->head->generation : board_get(&h->generation));
+    buf_addu(out, v->status ? v->status->snap->head->generation : board_get(&h->generation));
     buf_addf(out, ",\"change\":%llu,\"version\":", (unsigned long long)v->change);
     buf_json(out, v->version);
     buf_addf(out, ",\"state\":\"%s\",\"started\":", board_get(&h->draining) ? "draining"

@@ -28,6 +28,7 @@ static int setup(void **state)
     if (bind(m->fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))) != 0)
         return -1;
     setenv("NOTIFY_SOCKET", name, 1);
+    setenv("FDSTORE", "16", 1);
     notify_open(&m->n);
     *state = m;
     return 0;
@@ -102,6 +103,26 @@ static void a_descriptor_is_handed_over(void **state)
     close(p[0]);
 }
 
+static void without_a_store_no_descriptor_leaves(void **state)
+{
+    struct manager *m = *state;
+    notify_close(&m->n);
+    setenv("FDSTORE", "0", 1);
+    notify_open(&m->n);
+    notify_store(&m->n, "bind-1", STDERR_FILENO);
+    notify_unstore(&m->n, "bind-1");
+    assert_null(next(m, NULL));
+    char pid[16];
+    unsetenv("FDSTORE");
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    setenv("SYSTEMD_EXEC_PID", pid, 1);
+    notify_close(&m->n);
+    notify_open(&m->n);
+    notify_store(&m->n, "bind-1", STDERR_FILENO);
+    assert_string_equal(next(m, NULL), "FDSTORE=1\nFDNAME=bind-1\n");
+    unsetenv("SYSTEMD_EXEC_PID");
+}
+
 static void a_manager_that_does_not_read_holds_nobody_up(void **state)
 {
     struct manager *m = *state;
@@ -154,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_words_of_the_protocol),
         TEST(a_descriptor_is_handed_over),
+        TEST(without_a_store_no_descriptor_leaves),
         TEST(a_manager_that_does_not_read_holds_nobody_up),
         TEST(without_a_manager_nothing_happens),
     };
