@@ -174,12 +174,6 @@ static enum step admit(struct request *r)
     return NEXT;
 }
 
-static unsigned path_flags(const struct snap_settings *s)
-{
-    return (s->merge_slashes ? PATH_MERGE_SLASHES : 0u) | PATH_KEEP_PARAMETERS |
-           (s->escaped_slash ? PATH_KEEP_ENCODED_SLASH | PATH_KEEP_ENCODED_BACKSLASH : 0u);
-}
-
 /* THE canonical path and host: what is matched, judged and sent. */
 static enum step target(struct request *r)
 {
@@ -200,7 +194,7 @@ static enum step target(struct request *r)
     char *room = arena_room(&x->arena, HTTP_PATH_ROOM(h->path.n));
     if (!room)
         return fail(r, REASON_MEMORY);
-    if (http_path_canonical(h->path, path_flags(x->snap->SETTINGS), room, &x->path) != URI_OK)
+    if (route_path(x->snap, h->path, room, &x->path) != URI_OK)
         return fail(r, REASON_BAD_PATH);
     h->path = x->path;
     return NEXT;
