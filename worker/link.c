@@ -12,8 +12,10 @@
  *     do not agree about who it is. While RESCUED it ends only the connection: this process has clients.
  *  2. Sending never waits. What the socket does not take is kept, with duplicates of its descriptors, up to
  *     OUT_MAX messages; a master that does not read at all would kill us for silence anyway.
- *  3. A process that drains, and a spare, do not become orphans: the one goes on draining, the other ends.
+ *  3. A process that drains, and a spare, do not become orphans: the one goes on draining, the other ends. When the
+ *     master died while it was stopping (the board says so), nobody becomes one: all drain.
  */
+#include "shared/base/clock.h"
 #include "shared/base/err.h"
 #include "worker/worker.h"
 
@@ -351,6 +353,10 @@ static void link_lost(struct worker *w)
         return;
     if (w->state != PROC_ACTIVE) {
         worker_exit(w, 0);
+        return;
+    }
+    if (atomic_load(&board_head(w->board)->draining)) {
+        worker_drain(w, clock_ms() + w->hello.drain_ms);
         return;
     }
     w->orphan = true;
