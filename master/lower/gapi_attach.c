@@ -139,18 +139,39 @@ static struct gapi_fault no_listener(struct lower *l, const struct gapi_parent_r
     return (struct gapi_fault){"NoMatchingParent", text};
 }
 
+static struct gapi_fault not_allowed(struct lower *l, const struct object *route,
+                                     const struct gapi_gw *gw, const struct gapi_parent_ref *ref)
+{
+    const struct gapi_gw_listener *later = NULL;
+    size_t takes = 0;
+    for (size_t i = 0; i < gw->spec->listeners.n; i++) {
+        const struct gapi_gw_listener *gl = &gw->listeners[i];
+        takes += is_meant(gl, ref) && gl->http_routes;
+        if (!later && is_meant(gl, ref) && gl->protocol == GAPI_PROTO_HTTPS)
+            later = gl;
+    }
+    struct str text =
+        takes   ? arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT,
+                             STR_ARG(route->ns))
+        : later ? arena_strf(l->arena,
+                             "listener " STR_FMT " is of protocol HTTPS, which is not "
+                             "served yet",
+                             STR_ARG(later->spec->name))
+                : STR("no listener takes HTTPRoutes");
+    return (struct gapi_fault){"NotAllowedByListeners", text};
+}
+
 struct gapi_fault gapi_attach(struct lower *l, const struct object *route,
                               const struct gapi_http_route_spec *spec, struct gapi_gw *gw,
                               const struct gapi_parent_ref *ref, bool count)
 {
-    size_t meant = 0, takes = 0, allowed = 0, fitting = 0;
+    size_t meant = 0, allowed = 0, fitting = 0;
     struct hosts hs;
     for (size_t i = 0; i < gw->spec->listeners.n; i++) {
         struct gapi_gw_listener *gl = &gw->listeners[i];
         if (!is_meant(gl, ref))
             continue;
         meant++;
-        takes += gl->http_routes;
         if (!allows(l, gl, route))
             continue;
         allowed++;
@@ -167,11 +188,7 @@ struct gapi_fault gapi_attach(struct lower *l, const struct object *route,
     if (meant == 0)
         return no_listener(l, ref);
     if (allowed == 0)
-        return (struct gapi_fault){
-            "NotAllowedByListeners",
-            takes == 0 ? STR("no listener takes HTTPRoutes")
-                       : arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT,
-                                    STR_ARG(route->ns))};
+        return not_allowed(l, route, gw, ref);
     if (fitting == 0)
         return (struct gapi_fault){"NoMatchingListenerHostname",
                                    STR("no hostname of the route fits a listener")};

@@ -72,14 +72,13 @@ static void tell_unfitting(struct lower *l, const struct route *r)
 static void tell_isolated(struct lower *l, const struct route *r, const struct gapi_place *p,
                           const struct model_listener *owner)
 {
-    const struct node *list = node_get(r->spec->node, "hostnames");
+    const struct node *list = node_get(r->spec->node, "hostnames"), *at = r->spec->node;
     if (l->gapi->placed[owner->index] == l->gapi->serial)
         return;
     for (size_t i = 0; list && i < list->n_kids; i++)
         if (str_eq(node_text(list->kids[i]), p->route_hostname))
-            list = list->kids[i];
-    diag_at(l->diags, DIAG_Conflict, list ? list : r->spec->node,
-            "attach the route to that listener",
+            at = list->kids[i];
+    diag_at(l->diags, DIAG_Conflict, at, "attach the route to that listener",
             "host " STR_FMT " on port %u belongs to the more specific listener " STR_FMT
             " of Gateway " STR_FMT "/" STR_FMT ", to which the route is not attached",
             STR_ARG(p->host), p->leader->bind->port, STR_ARG(owner->origin.section),
