@@ -5,6 +5,7 @@
  * copies at the end of this file are the only other place that names it.
  */
 #include "master/instance.h"
+#include "shared/http/log_format.h"
 #include "master/kinds/format.h"
 #include "master/yaml/parse.h"
 #include "shared/base/log.h"
@@ -123,15 +124,25 @@ static const struct field ACCESS_LOG_FIELDS[] = {
     FIELD_STR(T, format, "format", 0, "Empty or json for JSON, a preset's name, or a format string such as %START_TIME% %REQ(:METHOD)%; see docs/access-log.md", .max = 2000),
 };
 #undef T
-static void check_access_log(struct decoder *d, void *obj)
+static void check_log_path(struct decoder *d, const struct instance_access_log *log)
 {
-    const struct instance_access_log *log = obj;
     static const char *const words[] = {"stdout", "journal", "off"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (str_eqc(log->path, words[i]))
             return;
     if (log->path.n > 0 && log->path.p[0] != '/')
         diag_at_key(d->diags, DIAG_BadValue, log->node, "path", NULL, "must be stdout, journal, off, or a path that begins with '/'");
+}
+
+static void check_access_log(struct decoder *d, void *obj)
+{
+    const struct instance_access_log *log = obj;
+    struct log_format f;
+    struct buf why = {0};
+    check_log_path(d, log);
+    if (log->format.n > 0 && !str_eqc(log->format, "json") && log_format_parse(log->format, &f, &why) < 0)
+        diag_at_key(d->diags, DIAG_BadValue, log->node, "format", NULL, "%s", buf_cstr(&why));
+    buf_fini(&why);
 }
 static const struct schema SCHEMA_ACCESS_LOG =
     SCHEMA(struct instance_access_log, ACCESS_LOG_FIELDS, check_access_log, "One line for each request");

@@ -229,7 +229,9 @@ static unsigned status_of_result(int32_t result)
     case 0:
     case GH_E_EXISTS: return 200;
     case GH_E_REFUSED: return 422;
-    case GH_E_AGAIN: return 503;
+    case GH_E_AGAIN:
+    case GH_E_LIMIT:
+    case GH_E_CLOSED: return 503;
     case GH_E_TIMEOUT: return 504;
     default: return 500;
     }

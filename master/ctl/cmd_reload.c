@@ -71,7 +71,7 @@ static int take_options(struct order *o, int argc, char **argv)
 }
 
 /* Errors that did not stop the rest from being programmed. */
-static int report_findings(struct order *o)
+static void report_findings(struct order *o)
 {
     const struct node *s = ctl_json(&o->ctl, "/status"), *list = node_get(s, "diagnostics");
     int errors = 0;
@@ -91,7 +91,6 @@ static int report_findings(struct order *o)
     if (errors)
         fprintf(stderr, "gatehouse reload: %d error%s; the objects concerned are served as they were last good, or not "
                         "at all\n", errors, errors == 1 ? "" : "s");
-    return errors;
 }
 
 int cmd_reload(int argc, char **argv)
@@ -106,14 +105,18 @@ int cmd_reload(int argc, char **argv)
         return 1;
     }
     bool ok = a.status == 200;
-    struct str message = ctl_message(&o.ctl, &a);
+    const struct node *reply = ctl_parse(&o.ctl, arena_str(&o.ctl.arena, buf_str(&a.body)));
+    int64_t errors = ctl_int(reply, "errors");
     if (o.json)
         fwrite(a.body.p, 1, a.body.n, stdout);
     else if (!ok)
-        fprintf(stderr, "gatehouse reload: " STR_FMT "\n", STR_ARG(message));
+        fprintf(stderr, "gatehouse reload: " STR_FMT "\n", STR_ARG(ctl_message(&o.ctl, &a)));
     else if (!o.quiet)
-        printf(STR_FMT "\n", STR_ARG(message));
-    int errors = ok && !o.json ? report_findings(&o) : 0;
+        printf("generation %lld is programmed: %lld objects, %lld errors, %lld warnings\n",
+               (long long)ctl_int(reply, "generation"), (long long)ctl_int(reply, "objects"), (long long)errors,
+               (long long)ctl_int(reply, "warnings"));
+    if (ok && errors && !o.json)
+        report_findings(&o);
     buf_fini(&a.body);
     ctl_fini(&o.ctl);
     return !ok || (o.strict && errors) ? 1 : 0;

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <uv.h>
@@ -279,7 +280,11 @@ static enum sink sink_of(int fd)
             return SINK_DGRAM;
         return SINK_STREAM;
     }
-    return S_ISCHR(st.st_mode) && isatty(fd) ? SINK_TTY : SINK_FILE;
+    if (!S_ISCHR(st.st_mode))
+        return SINK_FILE;
+    if (st.st_rdev == makedev(1, 3)) /* /dev/null: why make the lines? */
+        return SINK_OFF;
+    return isatty(fd) ? SINK_TTY : SINK_FILE;
 }
 
 static void on_closed(uv_handle_t *h)

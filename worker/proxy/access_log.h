@@ -61,7 +61,8 @@ struct access_log_config {
 
 struct access_log *access_log_new(const struct access_log_config *c); /* NULL: memory, or the format */
 /* Takes over a descriptor (file, pipe, terminal, stream socket or datagram socket to journald). What the
- * old one does not take at once goes to the new one. -1 = off: lines are neither kept nor counted. */
+ * old one does not take at once goes to the new one. -1 and /dev/null = off: lines are neither
+ * made nor counted. */
 void access_log_set_fd(struct access_log *l, int fd);
 void access_log_write(struct access_log *l, const struct access_record *r);
 void access_log_flush(struct access_log *l);
