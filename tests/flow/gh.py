@@ -114,6 +114,8 @@ class Gateway:
             notify_path.unlink()
         self.notify.bind(str(notify_path))
         os.chmod(notify_path, 0o777)
+        self.notified, self.notify_new = [], threading.Condition()
+        threading.Thread(target=self._drain_notify, args=(self.notify,), daemon=True).start()
         env = {**os.environ, "NOTIFY_SOCKET": str(notify_path), **self.env}
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=1:handle_abort=1")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
@@ -125,22 +127,33 @@ class Gateway:
         if wait:
             self.wait_notify("READY=1")
 
-    def wait_notify(self, word, deadline=DEADLINE):
-        """The next notification that holds `word`; what came is returned."""
-        end = time.monotonic() + deadline
-        seen = []
+    def _drain_notify(self, sock):
+        """As systemd does: takes every notification at once. Descriptors in them are dropped by recv, so the
+        listening sockets of the descriptor store are not held open by the test."""
         while True:
-            left = end - time.monotonic()
-            ready = left > 0 and select.select([self.notify], [], [], min(left, 0.2))[0]
-            if ready:
-                text = self.notify.recv(65536).decode(errors="replace")
-                seen.append(text)
-                if word in text:
-                    return text
-            elif self.process.poll() is not None:
-                raise AssertionError(f"the master ended with {self.process.returncode}\n{self.log()}")
-            elif left <= 0:
-                raise AssertionError(f"no {word} within {deadline} s; got {seen}\n{self.log()}")
+            try:
+                text = sock.recv(65536).decode(errors="replace")
+            except OSError:
+                return
+            with self.notify_new:
+                self.notified.append(text)
+                self.notify_new.notify_all()
+
+    def wait_notify(self, word, deadline=DEADLINE):
+        """The next notification that holds `word` and was not waited for before."""
+        end = time.monotonic() + deadline
+        with self.notify_new:
+            while True:
+                for i, text in enumerate(self.notified):
+                    if word in text:
+                        del self.notified[:i + 1]
+                        return text
+                left = end - time.monotonic()
+                if self.process.poll() is not None:
+                    raise AssertionError(f"the master ended with {self.process.returncode}\n{self.log()}")
+                if left <= 0:
+                    raise AssertionError(f"no {word} within {deadline} s; got {self.notified}\n{self.log()}")
+                self.notify_new.wait(min(left, 0.2))
 
     def stop(self, sig=signal.SIGTERM, deadline=DEADLINE):
         """Ends it and returns the exit code. Sanitizer reports in the log are failures."""
@@ -398,6 +411,9 @@ class RawServer:
             self.serve(c, number)
         except (OSError, EOFError, ValueError):
             pass
+        finally:
+            with contextlib.suppress(OSError):
+                c.close()
 
     def close(self):
         self.listener.close()

@@ -270,8 +270,6 @@ def test_absolute_form_wins_over_host(served):
     ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405),
     ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-    ("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    ("GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("GET /" + "x" * 20000 + " HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     ("GET / HTTP/1.1\r\nHost: a\r\nX: " + "x" * 70000 + "\r\n\r\n", 431),
     ("GET / HTTP/1.1\r\nHost: a\r\n" + "X: 1\r\n" * 101 + "\r\n", 431),
@@ -282,6 +280,14 @@ def test_what_can_be_read_two_ways_is_refused_and_the_connection_ends(served, re
         got, headers, _ = c.response()
         assert got == status
         assert c.closed()
+    assert served.upstream.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/%00", "/a%2fb", "/a%5Cb", "/a;b", "/../a", "/%zz", "/a\\b"])
+def test_a_path_with_two_readings_is_refused(served, path):
+    with served.connect() as c:
+        c.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert c.response()[0] == 400
     assert served.upstream.count() == 0
 
 
