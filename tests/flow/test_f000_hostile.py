@@ -20,12 +20,14 @@ class Capture(gh.RawServer):
     def __init__(self):
         self.rules, self.turn = ("ok",), 0
         self.busy, self.idle = 0, threading.Condition()
-        self.bytes = []
+        self.bytes, self.before = [], []
         super().__init__(self._run)
 
     def begin(self, rules=("ok",)):
+        """From here on; connections of before may go on."""
         with self.idle:
-            self.rules, self.turn, self.bytes = rules, 0, []
+            self.rules, self.turn = rules, 0
+            self.before = [len(b) for b in self.bytes]
 
     def _rule(self):
         with self.idle:
@@ -96,7 +98,8 @@ class Capture(gh.RawServer):
     def quiet(self):
         """Waits until no request is under way and returns what came, one bytes for each connection."""
         with self.idle:
-            return [bytes(b) for b in self.bytes]
+            starts = self.before + [0] * (len(self.bytes) - len(self.before))
+            return [bytes(b[start:]) for b, start in zip(self.bytes, starts)]
 
 
 def judge(streams):
@@ -250,7 +253,7 @@ def test_answers_belong_to_their_requests(scenario):
                 c.close()
                 methods = [m.split(b" ")[0] for m in b"".join(s for s in scenario.client if isinstance(s, bytes)).split(b"\r\n") if b" HTTP/1." in m]
                 assert tuple(int(m.start[1]) for m in statuses(c.seen, methods)) == scenario.statuses, c.seen[:600]
-            want = len(scenario.targets)
+            want = len(scenario.targets) - scenario.cut
             end = time.monotonic() + gh.DEADLINE
             while True:
                 targets, bodies = seen(capture)
@@ -258,7 +261,7 @@ def test_answers_belong_to_their_requests(scenario):
                     break
                 with capture.idle:
                     capture.idle.wait(0.05)
-            assert tuple(targets) == scenario.targets
+            assert tuple(targets) in (scenario.targets, scenario.targets[:-1] if scenario.cut else None)
             if scenario.bodies:
                 assert tuple(bodies) == scenario.bodies
             assert g.get("/alive", host="desync.test")[0] in (200, 413, 403, 502)

@@ -71,7 +71,7 @@ bool rewrite_path(struct arena *a, enum path_rewrite type, struct str path, size
 
 static unsigned path_flags(const struct snap_settings *s)
 {
-    return (s->merge_slashes ? PATH_MERGE_SLASHES : 0u) | PATH_KEEP_PARAMETERS |
+    return (s->merge_slashes ? PATH_MERGE_SLASHES : 0u) | (s->path_parameters ? PATH_KEEP_PARAMETERS : 0u) |
            (s->escaped_slash ? PATH_KEEP_ENCODED_SLASH | PATH_KEEP_ENCODED_BACKSLASH : 0u);
 }
 

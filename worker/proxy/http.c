@@ -187,16 +187,13 @@ static enum step target(struct request *r)
             return fail(r, REASON_MEMORY);
         x->host_name = http_host_canonical(&h->host, room);
     }
-    if (str_eq(h->path, STR("*"))) { /* OPTIONS *: matched as "/", sent as it is */
-        x->path = STR("/");
-        return NEXT;
-    }
     char *room = arena_room(&x->arena, HTTP_PATH_ROOM(h->path.n));
     if (!room)
         return fail(r, REASON_MEMORY);
     if (route_path(x->snap, h->path, room, &x->path) != URI_OK)
         return fail(r, REASON_BAD_PATH);
-    h->path = x->path;
+    if (!str_eq(h->path, STR("*"))) /* OPTIONS *: matched as "/", sent as it is */
+        h->path = x->path;
     return NEXT;
 }
 

@@ -188,8 +188,9 @@ static void outcome(struct request *r, const struct try_outcome *o)
         return;
     enum reason why = reason_of(o);
     uint16_t status = reason_status(why);
-    /* A rule with retries answers 503 when the last try was cut off (Gateway API), else 502. */
-    if (r->policy && r->policy->attempts && o->end == TRY_RESET)
+    /* A rule that retries cut-off tries answers 503 when all were (Gateway API), else it is 502. */
+    const uint32_t resets = RETRY_ON_RESET | RETRY_ON_5XX | RETRY_ON_GATEWAY_ERROR;
+    if (r->policy && r->policy->attempts && (r->policy->on & resets) && o->end == TRY_RESET)
         status = 503;
     if (r->retries && r->policy && r->retries >= r->policy->attempts)
         r->x.detail = "all tries failed";
