@@ -18,13 +18,13 @@
 
 #define MAX_BUCKETS 32
 
-enum what { LISTENERS, ROUTES, CLUSTERS, N_WHAT };
+enum what { LISTENERS, ROUTES, BACKENDS, N_WHAT };
 static const struct {
     const char *label, *prefix, *head, *json;
 } WHAT[N_WHAT] = {
     {"listener", "gatehouse_listener_", "LISTENER", "listeners"},
     {"route", "gatehouse_route_", "ROUTE", "routes"},
-    {"cluster", "gatehouse_cluster_", "BACKEND", "clusters"},
+    {"backend", "gatehouse_backend_", "BACKEND", "backends"},
 };
 static const char *const CLASSES[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
