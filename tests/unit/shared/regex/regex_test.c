@@ -4,7 +4,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE              65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
 
 static bool matches_with(const char *pattern, const char *subject, unsigned flags)
 {
@@ -194,6 +202,48 @@ static void the_prefix_is_what_every_match_begins_with(void **state)
     }
 }
 
+/* As under MemoryDenyWriteExecute=: the just-in-time compiler is refused, the answers are the same. */
+static void without_executable_memory_answers_are_the_same(void **state)
+{
+    int status = 0;
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0)
+            _exit(77); /* an older kernel */
+        struct regex *r = regex_compile(STR("/v[0-9]+/(a|b)*"), 0, NULL, NULL);
+        bool right = r && regex_match(r, STR("/v12/abab"), NULL) && !regex_match(r, STR("/v12/abc"), NULL);
+        if (r)
+            regex_speed_up(r);
+        right = right && regex_match(r, STR("/v1/"), NULL);
+        regex_free(r);
+        _exit(right ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void many_can_share_one_memory(void **state)
+{
+    struct regex_memory *m = regex_memory_new();
+    (void)state;
+    struct regex *a = regex_compile_in(m, STR("a+"), REGEX_NO_JIT, NULL, NULL);
+    struct regex *b = regex_compile_in(m, STR("(b)(c)"), REGEX_SEARCH, NULL, NULL);
+    struct buf out = {0};
+    regex_memory_drop(m); /* the regexes hold it */
+    assert_true(regex_match(a, STR("aa"), NULL));
+    assert_int_equal(regex_replace(b, STR("xbcx"), STR("\\2\\1"), &out), 1);
+    assert_string_equal(buf_cstr(&out), "xcbx");
+    assert_false(regex_match(a, STR("b"), NULL));
+    regex_free(a);
+    regex_free(b);
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +254,8 @@ int main(void)
         cmocka_unit_test(a_hostile_subject_runs_into_the_limit),
         cmocka_unit_test(replacing_is_global_and_knows_groups),
         cmocka_unit_test(a_replacement_may_name_only_groups_that_exist),
+        cmocka_unit_test(without_executable_memory_answers_are_the_same),
+        cmocka_unit_test(many_can_share_one_memory),
         cmocka_unit_test(the_prefix_is_what_every_match_begins_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
