@@ -25,11 +25,11 @@ struct orphan {
     int fd;               /* before the loop has it; then -1 */
     int pidfd;
     pid_t pid;
-    uint32_t row;         /* on our board; UINT32_MAX = on another one, or not said yet */
-    uint32_t role;
+    uint32_t row;         /* on our board, by the name of its socket; UINT32_MAX = on another board */
     uint64_t generation;
     uint32_t n_listeners, n_got;
-    bool introduced, told, gone;
+    bool linked, introduced, told;
+    uint64_t reach_ms;    /* not linked: when to try again */
     uint64_t kill_ms;
     char name[32];        /* of its socket in the run directory */
 };
@@ -145,52 +145,107 @@ static void take_given(struct master *m, struct images *im, struct str name, int
         m->admin.tcp = fd;
     else if (take_image(im, name, fd))
         return;
-    else if (listen_give(&m->listeners, fd, !str_starts(name, STR("bind-"))) == GH_E_FORMAT)
+    else if (listen_give(&m->listeners, fd, !str_starts(name, STR("bind"))) == GH_E_FORMAT)
         log_warn(&m->log, "descriptor '" STR_FMT "' is no listening TCP socket; it was closed", STR_ARG(name));
 }
 
-/* All three, or nothing: the snapshot's own head says what it is. */
-static void judge_images(struct images *im)
+/* The sockets of an inherited generation, so that new workers have them before the first load. */
+static void want_binds(struct master *m, const struct snap *s)
 {
-    struct snap_header h;
-    if (im->snapshot >= 0 && im->status >= 0 && im->state >= 0 &&
-        pread(im->snapshot, &h, sizeof(h), 0) == (ssize_t)sizeof(h) && h.magic == SNAP_MAGIC &&
-        h.version == SNAP_VERSION && h.generation == im->generation) {
-        im->content_hash = h.content_hash;
-        return;
+    char address[LISTEN_ADDRESS_MAX];
+    listen_begin(&m->listeners);
+    for (uint32_t i = 0; i < s->n[SNAP_BINDS]; i++) {
+        const struct snap_bind *b = &s->BINDS[i];
+        struct str text = snap_text(s, b->address);
+        if (text.n >= sizeof(address))
+            continue;
+        memcpy(address, text.p, text.n);
+        address[text.n] = '\0';
+        int err = listen_want(&m->listeners, b->id, address, b->port);
+        if (err)
+            log_warn(&m->log, "%s:%u: %s", address[0] ? address : "*", b->port, strerror(err));
     }
-    images_close(im);
+    listen_commit(&m->listeners, NULL, NULL);
 }
 
-static void take_listen_fds(struct master *m, struct images *im)
+/* All three images, or nothing: of our format, and of the generation that their names say. */
+static bool judge_images(const struct images *im, struct snap **s)
 {
+    if (im->snapshot < 0 || im->status < 0 || im->state < 0 || snap_open(s, im->snapshot, NULL) != 0)
+        return false;
+    if ((*s)->head->generation == im->generation)
+        return true;
+    snap_drop(*s);
+    return false;
+}
+
+void adopt_generation(struct master *m, struct images *im)
+{
+    struct snap *s;
+    if (!im->generation)
+        return;
+    if (!judge_images(im, &s)) {
+        log_warn(&m->log, "the generation that was left for us is not complete, or of another format");
+        images_close(im);
+        return;
+    }
+    im->content_hash = s->head->content_hash;
+    want_binds(m, s);
+    snap_drop(s);
+}
+
+struct given {
+    struct master *m;
+    struct images *images;
+    int n;
+};
+
+static void take_one(void *ctx, struct str name, int fd)
+{
+    struct given *g = ctx;
+    g->n++;
+    take_given(g->m, g->images, name, fd);
+}
+
+static void take_descriptors(struct master *m, struct images *im)
+{
+    struct given g = {m, im, 0};
     char **names = NULL;
     int n = sd_listen_fds_with_names(1, &names);
     for (int i = 0; i < n; i++) {
-        take_given(m, im, names ? str_c(names[i]) : STR("unknown"), SD_LISTEN_FDS_START + i);
+        take_one(&g, names ? str_c(names[i]) : STR("unknown"), SD_LISTEN_FDS_START + i);
         free(names ? names[i] : NULL);
     }
     free(names);
-    judge_images(im);
-    if (n > 0)
-        log_info(&m->log, "%d descriptors were given: %zu listening sockets%s%s", n, m->listeners.n_given,
+    upgrade_inherited(take_one, &g);
+    if (g.n > 0)
+        log_info(&m->log, "%d descriptors were given: %zu listening sockets%s%s", g.n, m->listeners.n_given,
                  m->board ? ", the board" : "", im->generation ? ", a generation" : "");
 }
 
 /* ---- orphans at the start ---- */
 
-static int connect_to(const char *dir, const char *name)
+/* Is a socket bound at `path` still open in some process? A file whose process is gone is not in this list. */
+static bool is_alive(const char *path)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if ((size_t)snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", dir, name) >= sizeof(a.sun_path))
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
-        close(fd);
-        unlink(a.sun_path); /* nobody is behind it */
-        return -1;
+    char line[512];
+    size_t n = strlen(path);
+    bool found = false;
+    FILE *f = fopen("/proc/net/unix", "re");
+    while (f && !found && fgets(line, sizeof(line), f)) {
+        size_t len = strcspn(line, "\n");
+        found = len > n && line[len - n - 1] == ' ' && memcmp(line + len - n, path, n) == 0;
     }
-    return fd;
+    if (f)
+        fclose(f);
+    return found || !f;
+}
+
+static bool socket_path(const struct orphan *o, struct sockaddr_un *a)
+{
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
+    return (size_t)snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s", o->m->settings.run_dir, o->name) <
+           sizeof(a->sun_path);
 }
 
 static bool is_ours(const struct master *m, int fd, pid_t *pid)
@@ -203,37 +258,70 @@ static bool is_ours(const struct master *m, int fd, pid_t *pid)
     return u.uid == (m->identity.user == ID_STAY ? geteuid() : m->identity.user);
 }
 
-static void find_orphan(struct master *m, const char *name)
+enum reach { REACHED, NOT_YET, NOBODY_THERE };
+
+/* A process listens only once it has seen its master's end, which may take it a moment. */
+static enum reach reach(struct orphan *o)
 {
-    pid_t pid;
-    int fd = connect_to(m->settings.run_dir, name);
+    struct sockaddr_un a;
+    int fd = socket_path(o, &a) ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
     if (fd < 0)
-        return;
-    struct orphan *o = is_ours(m, fd, &pid) ? calloc(1, sizeof(*o)) : NULL;
-    if (!o) {
-        log_warn(&m->log, "%s/%s: not a worker of ours; passed over", m->settings.run_dir, name);
+        return NOBODY_THERE;
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
+        bool may_come = errno == ECONNREFUSED && is_alive(a.sun_path);
         close(fd);
-        return;
+        if (!may_come)
+            unlink(a.sun_path);
+        return may_come ? NOT_YET : NOBODY_THERE;
     }
-    o->m = m;
+    if (!is_ours(o->m, fd, &o->pid)) {
+        log_warn(&o->m->log, "%s: not a process of ours; passed over", a.sun_path);
+        close(fd);
+        return NOBODY_THERE;
+    }
     o->fd = fd;
-    o->pid = pid;
-    o->row = UINT32_MAX;
-    o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    o->kill_ms = UINT64_MAX;
-    snprintf(o->name, sizeof(o->name), "%.31s", name);
-    list_push(&m->orphans, &o->node);
+    o->pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
+    return REACHED;
 }
+
+static void orphan_free(struct orphan *o);
 
 static void find_orphans(struct master *m)
 {
     DIR *d = opendir(m->settings.run_dir);
     struct dirent *e;
-    while (d && (e = readdir(d)))
-        if (str_starts(str_c(e->d_name), STR("worker-")) && str_ends(str_c(e->d_name), STR(".sock")))
-            find_orphan(m, e->d_name);
+    while (d && (e = readdir(d))) {
+        struct str row = str_c(e->d_name);
+        uint64_t n;
+        if (!str_starts(row, STR("worker-")) || !str_ends(row, STR(".sock")) || row.n >= sizeof(((struct orphan *)0)->name))
+            continue;
+        row = str_head(str_skip(row, strlen("worker-")), row.n - strlen("worker-.sock"));
+        struct orphan *o = str_u64(row, &n) && n < BOARD_MAX_PROC ? calloc(1, sizeof(*o)) : NULL;
+        if (!o)
+            continue;
+        o->m = m;
+        o->fd = o->pidfd = -1;
+        o->row = (uint32_t)n;
+        o->kill_ms = UINT64_MAX;
+        snprintf(o->name, sizeof(o->name), "%s", e->d_name);
+        list_push(&m->orphans, &o->node);
+    }
     if (d)
         closedir(d);
+}
+
+/* Connects to all that can be had. True while some may still come. */
+static bool reach_orphans(struct master *m)
+{
+    bool more = false;
+    LIST_EACH(it, &m->orphans) {
+        struct orphan *o = ORPHAN_OF(it);
+        enum reach r = o->fd >= 0 ? REACHED : reach(o);
+        more |= r == NOT_YET;
+        if (r == NOBODY_THERE)
+            orphan_free(o);
+    }
+    return more;
 }
 
 static bool same_file(int a, int b)
@@ -249,16 +337,15 @@ static void take_orphan(struct orphan *o, struct ipc_msg *msg)
     int fd = msg->fds[0];
     msg->fds[0] = -1;
     o->introduced = true;
-    o->role = w->role;
     o->generation = w->generation;
     o->n_listeners = GH_MIN(w->n_listeners, (uint32_t)LISTEN_MAX);
     if (m->board && same_file(fd, m->board_fd)) {
         close(fd);
-        o->row = w->row;
     } else {
         bool first = !m->board;
         take_board(m, fd);
-        o->row = first && m->board ? w->row : UINT32_MAX;
+        if (!first || !m->board)
+            o->row = UINT32_MAX; /* of a board that is not ours */
     }
 }
 
@@ -324,22 +411,27 @@ static bool is_complete(const struct orphan *o)
     return o->introduced && o->n_got == o->n_listeners;
 }
 
+#define REACH_MS 10 /* between attempts to reach those who do not listen yet */
+
 /* The sockets are needed before the first load binds; so this waits, for a moment. */
 static void hear_orphans(struct master *m)
 {
     uint64_t until = clock_ms() + ADOPT_WAIT_MS;
     for (;;) {
+        bool more = reach_orphans(m);
         struct pollfd p[BOARD_MAX_PROC];
         struct orphan *who[BOARD_MAX_PROC];
         nfds_t n = 0;
         uint64_t now = clock_ms();
         LIST_EACH(it, &m->orphans) {
-            if (n < BOARD_MAX_PROC && !is_complete(ORPHAN_OF(it))) {
+            if (n < BOARD_MAX_PROC && ORPHAN_OF(it)->fd >= 0 && !is_complete(ORPHAN_OF(it))) {
                 who[n] = ORPHAN_OF(it);
                 p[n++] = (struct pollfd){.fd = ORPHAN_OF(it)->fd, .events = POLLIN};
             }
         }
-        if (!n || now >= until || poll(p, n, (int)(until - now)) <= 0)
+        if ((!n && !more) || now >= until)
+            return;
+        if (poll(p, n, more ? REACH_MS : (int)(until - now)) < 0)
             return;
         for (nfds_t i = 0; i < n; i++)
             if (p[i].revents && !orphan_read(who[i]))
@@ -358,7 +450,7 @@ static size_t count(const struct master *m)
 void adopt_begin(struct master *m, struct images *images)
 {
     list_init(&m->orphans);
-    take_listen_fds(m, images);
+    take_descriptors(m, images);
     find_orphans(m);
     hear_orphans(m);
     if (!list_empty(&m->orphans))
@@ -404,56 +496,93 @@ static void on_message(struct link *l, struct ipc_msg *msg)
     link_close(l);
 }
 
+static void watch_orphan(struct orphan *o)
+{
+    int fd = o->fd;
+    o->fd = -1;
+    o->linked = true;
+    o->link = (struct link){.owner = o, .on_message = on_message, .on_end = on_link_end, .on_closed = on_link_closed};
+    if (link_open(&o->link, &o->m->loop, fd) != 0)
+        orphan_free(o);
+}
+
 void adopt_watch(struct master *m)
 {
-    LIST_EACH(it, &m->orphans) {
-        struct orphan *o = ORPHAN_OF(it);
-        int fd = o->fd;
-        o->fd = -1;
-        o->link = (struct link){.owner = o, .on_message = on_message, .on_end = on_link_end, .on_closed = on_link_closed};
-        if (link_open(&o->link, &m->loop, fd) != 0)
-            orphan_free(o);
-    }
+    LIST_EACH(it, &m->orphans)
+        if (ORPHAN_OF(it)->fd >= 0)
+            watch_orphan(ORPHAN_OF(it));
+}
+
+static void tell_drain(struct orphan *o, uint64_t deadline_ms)
+{
+    struct ipc_msg msg = {.type = IPC_DRAIN, .u.as_DRAIN = {.deadline_ms = deadline_ms}};
+    if (!o->linked || o->told)
+        return;
+    o->told = true;
+    o->kill_ms = deadline_ms + CHILD_LATE_MS;
+    link_send(&o->link, &msg);
 }
 
 void adopt_drain(struct master *m)
 {
-    uint64_t now = clock_ms(), deadline = now + m->settings.drain_timeout_ms;
-    LIST_EACH(it, &m->orphans) {
-        struct orphan *o = ORPHAN_OF(it);
-        if (o->told)
-            continue;
-        o->told = true;
-        o->kill_ms = deadline + CHILD_LATE_MS;
-        struct ipc_msg msg = {.type = IPC_DRAIN, .u.as_DRAIN = {.deadline_ms = deadline}};
-        link_send(&o->link, &msg);
-    }
+    uint64_t deadline = clock_ms() + m->settings.drain_timeout_ms;
+    LIST_EACH(it, &m->orphans)
+        tell_drain(ORPHAN_OF(it), deadline);
     listen_drop_given(&m->listeners);
+}
+
+/* It was stopped or busy when we came: perhaps it listens by now. */
+static void reach_again(struct orphan *o, uint64_t now_ms)
+{
+    if (now_ms < o->reach_ms)
+        return;
+    o->reach_ms = now_ms + ADOPT_AGAIN_MS;
+    enum reach r = reach(o);
+    if (r == NOBODY_THERE)
+        orphan_free(o);
+    else if (r == REACHED)
+        watch_orphan(o);
+}
+
+static void end_late(struct orphan *o)
+{
+    log_warn(&o->m->log, "process %d of the master before did not end in time", (int)o->pid);
+    if (o->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, o->pidfd, SIGKILL, NULL, 0);
+    o->kill_ms = UINT64_MAX;
+    link_close(&o->link);
 }
 
 void adopt_tick(struct master *m, uint64_t now_ms)
 {
     LIST_EACH(it, &m->orphans) {
         struct orphan *o = ORPHAN_OF(it);
-        if (now_ms < o->kill_ms)
-            continue;
-        log_warn(&m->log, "process %d of the master before did not end in time", (int)o->pid);
-        if (o->pidfd >= 0)
-            syscall(SYS_pidfd_send_signal, o->pidfd, SIGKILL, NULL, 0);
-        o->kill_ms = UINT64_MAX;
-        link_close(&o->link);
+        if (!o->linked)
+            reach_again(o, now_ms);
+        else if (now_ms >= o->kill_ms)
+            end_late(o);
+        else if (!o->told && o->introduced && m->was_ready)
+            tell_drain(o, now_ms + m->settings.drain_timeout_ms); /* one that came late */
     }
 }
 
 bool adopt_none_left(const struct master *m)
 {
-    return list_empty(&m->orphans);
+    LIST_EACH(it, &m->orphans)
+        if (ORPHAN_OF(it)->linked)
+            return false;
+    return true;
 }
 
 void adopt_fini(struct master *m)
 {
-    LIST_EACH(it, &m->orphans)
-        link_close(&ORPHAN_OF(it)->link); /* what was not told to drain waits for the next master */
+    LIST_EACH(it, &m->orphans) {
+        struct orphan *o = ORPHAN_OF(it);
+        if (o->linked)
+            link_close(&o->link); /* what was not told to drain waits for the next master */
+        else
+            orphan_free(o);
+    }
 }
 
 bool adopt_has_row(const struct master *m, uint32_t row)

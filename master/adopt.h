@@ -4,7 +4,7 @@
  * There are three ways to follow a master, and one way to take over:
  *
  *   restarted by systemd     the descriptor store gives back sockets, board and images (LISTEN_FDS)
- *   exec in place (SIGUSR2)  the same, by the same variables; see upgrade.c
+ *   exec in place (SIGUSR2)  the same, by a variable of our own; see upgrade.h
  *   started by hand          nothing is given; but the orphans are there
  *
  * In all of them the workers of the old master may live on, and serve. They wait at run_dir/worker-ROW.sock (ipc.h:
@@ -22,7 +22,8 @@
 
 #include "master/listen.h"
 
-#define ADOPT_WAIT_MS 2000 /* for all orphans together, at the start */
+#define ADOPT_WAIT_MS  2000 /* for all orphans together, at the start */
+#define ADOPT_AGAIN_MS 1000 /* between attempts to reach one that was stopped then */
 
 struct master;
 struct images;
@@ -30,6 +31,9 @@ struct images;
 /* At the start, after the lock of the run directory is held and before the loop runs: LISTEN_FDS, then orphans. Fills
  * m->board, m->board_fd, m->listeners, m->admin.tcp and *images where it can. */
 void adopt_begin(struct master *m, struct images *images);
+/* Makes an inherited generation usable: *images is whole and of our format afterwards, and its sockets are wanted; or it is
+ * empty. */
+void adopt_generation(struct master *m, struct images *images);
 /* Connects the orphans with the loop. */
 void adopt_watch(struct master *m);
 /* Tells orphans to drain once our own workers serve; ends those that do not. */

@@ -244,6 +244,12 @@ void listen_drop_given(struct listen_set *s)
     }
 }
 
+void listen_each_given(const struct listen_set *s, struct buf *ctx, void (*fn)(struct buf *ctx, const char *name, int fd))
+{
+    for (size_t i = 0; i < s->n_given; i++)
+        fn(ctx, s->given[i].keep ? "unit" : "bind", s->given[i].fd);
+}
+
 static bool given_fits(const struct listen_given *g, const char *address, const union address *a)
 {
     if (address[0])

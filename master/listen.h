@@ -62,6 +62,9 @@ int listen_give(struct listen_set *s, int fd, bool keep);
 /* Closes given sockets that nobody wanted, but for those of socket units. */
 void listen_drop_given(struct listen_set *s);
 
+/* For the given sockets nobody wanted yet: fn(ctx, "unit" or "bind", fd). */
+void listen_each_given(const struct listen_set *s, struct buf *ctx, void (*fn)(struct buf *ctx, const char *name, int fd));
+
 void listen_begin(struct listen_set *s);
 /* 0 or errno. EINVAL: no address, or the id of another one. */
 int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port);

@@ -20,6 +20,7 @@
 #include "master/reload.h"
 #include "master/settings.h"
 #include "master/supervise.h"
+#include "master/upgrade.h"
 #include "master/watch.h"
 
 #define TICK_MS         100
@@ -47,8 +48,8 @@ struct master {
     struct options options;
     struct settings settings;         /* in force; options laid over the file */
     const char *config;               /* instance file, NULL = none */
-    char *worker_program;
-    char **argv;                      /* for upgrade.c */
+    char *worker_program, *program;   /* program: this one, as it was found at the start */
+    char **argv;                      /* of the verb; main's begins one word earlier (upgrade.c) */
     struct identity identity;         /* of children */
     struct board *board;
     int board_fd, lock_fd, null_fd, log_fd;
@@ -63,6 +64,11 @@ struct master {
     uint64_t stored_generation;
     pid_t saver;                      /* child that writes the state; 0 = none */
     bool save_again;
+    struct {
+        pid_t probe;                  /* child that is asked for its version; 0 = none */
+        bool good;                    /* it answered: exec when nothing else runs */
+        uint64_t until_ms;
+    } upgrade;
     enum master_phase phase;
     bool was_ready;                   /* READY=1 was said */
     uint64_t listen_retry_ms;

@@ -263,6 +263,8 @@ static void renew_status(struct master *m, struct images *next)
     r->status_only = true;
     r->status_serial++;
     listen_commit(&m->listeners, listener_closed, m);
+    LIST_EACH(it, &m->supervisor.children) /* one that had no socket at the takeover may have one now */
+        tell_listeners(CHILD_OF(it));
 }
 
 static void offer_to_all(struct master *m)

@@ -14,7 +14,6 @@
 #include "master/rundir.h"
 #include "master/sink.h"
 #include "master/store/load.h"
-#include "master/upgrade.h"
 #include "shared/base/clock.h"
 #include "shared/base/err.h"
 
@@ -364,8 +363,8 @@ static void on_child_signal(struct master *m)
             m->saver = 0;
             if (m->save_again)
                 master_save_state(m);
-        } else if (!supervise_reaped(m, pid, status)) {
-            compiler_reaped(m, pid, status); /* or a child of the binary before this one */
+        } else if (!supervise_reaped(m, pid, status) && !compiler_reaped(m, pid, status)) {
+            upgrade_reaped(m, pid, status); /* or a child of the program before this one */
         }
     }
     master_children_changed(m);
@@ -460,6 +459,7 @@ static void on_tick(uv_timer_t *t)
     supervise_tick(m, now);
     reload_tick(m, now);
     adopt_tick(m, now);
+    upgrade_tick(m, now);
     notify_flush(&m->notify);
     check_ready(m);
     if (m->phase == MASTER_RUNNING && now >= m->listen_retry_ms) {
@@ -526,19 +526,34 @@ static int parse_options(struct options *o, int argc, char **argv)
     return -1;
 }
 
-/* The worker program: named, beside this program (a build tree), or where it is installed. */
-static char *find_worker(const char *option)
+/* This program's path. After it was replaced by another file of that name the kernel says " (deleted)". */
+static char *find_self(void)
 {
     char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n <= 0)
+        return NULL;
+    struct str path = str_of(self, (size_t)n);
+    if (str_ends(path, STR(" (deleted)")))
+        path.n -= strlen(" (deleted)");
+    return strndup(path.p, path.n);
+}
+
+/* The worker program: named, beside this program (a build tree), or where it is installed. */
+static char *find_worker(const char *option, const char *self)
+{
+    struct buf beside = {0};
+    const char *slash = self ? strrchr(self, '/') : NULL;
+    char *found = NULL;
     if (option)
         return realpath(option, NULL);
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 32);
-    char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
-    if (slash) {
-        strcpy(slash, "/gatehouse-worker");
-        if (access(self, X_OK) == 0)
-            return strdup(self);
-    }
+    if (slash)
+        buf_addf(&beside, "%.*s/gatehouse-worker", (int)(slash - self), self);
+    if (slash && access(buf_cstr(&beside), X_OK) == 0)
+        found = strdup(buf_cstr(&beside));
+    buf_fini(&beside);
+    if (found)
+        return found;
     return access(GH_LIBEXECDIR "/gatehouse-worker", X_OK) == 0 ? strdup(GH_LIBEXECDIR "/gatehouse-worker") : NULL;
 }
 
@@ -572,10 +587,13 @@ static void read_settings(struct master *m)
 
 static void take_directories(struct master *m)
 {
-    const struct settings *s = &m->settings;
+    struct settings *s = &m->settings;
     pid_t holder = 0;
-    if (dir_make(s->run_dir, 0755) != 0)
+    char *real = dir_make(s->run_dir, 0755) == 0 ? realpath(s->run_dir, NULL) : NULL;
+    if (!real || strlen(real) >= SETTING_TEXT_MAX)
         die("run directory %s: %s", s->run_dir, strerror(errno));
+    strcpy(s->run_dir, real); /* one spelling, however it is started: sockets are found by it */
+    free(real);
     if (dir_make(s->state_dir, 0750) != 0)
         log_error(&m->log, "state directory %s: %s; a start after a bad edit would know no last good objects", s->state_dir,
                   strerror(errno));
@@ -597,6 +615,7 @@ static void inherit(struct master *m)
     images_init(&images);
     listen_init(&m->listeners);
     adopt_begin(m, &images);
+    adopt_generation(m, &images);
     if (!m->board && board_make(&m->board, &m->board_fd) != 0)
         die("the board could not be made: %s", strerror(errno));
     struct board_head *h = board_head(m->board);
@@ -635,6 +654,9 @@ static void start_loop(struct master *m)
     uv_timer_start(&m->tick, on_tick, TICK_MS, TICK_MS);
     if (m->notify.watchdog_ms)
         uv_timer_start(&m->watchdog, on_watchdog, 0, m->notify.watchdog_ms);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* an exec in place blocks them until here */
 }
 
 static void start(struct master *m)
@@ -643,8 +665,9 @@ static void start(struct master *m)
     m->config = m->options.config ? m->options.config : access(DEFAULT_CONFIG, F_OK) == 0 ? DEFAULT_CONFIG : NULL;
     if (m->options.config && access(m->options.config, R_OK) != 0)
         die("%s: %s", m->options.config, strerror(errno));
-    m->worker_program = find_worker(m->options.worker);
-    if (!m->worker_program)
+    m->program = find_self();
+    m->worker_program = find_worker(m->options.worker, m->program);
+    if (!m->worker_program || !m->program)
         die("the worker program was not found beside this one, nor at " GH_LIBEXECDIR "/gatehouse-worker");
     m->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (m->null_fd < 0)
@@ -671,6 +694,7 @@ static void start(struct master *m)
         die("out of memory");
     m->watch.closing = on_watch_closing;
     m->watch.closing_ctx = m;
+    on_child_signal(m); /* children of the program before this one may have ended meanwhile */
     supervise_reconcile(m);
     reload_want(m, "start");
     rearm_watch(m);
@@ -704,6 +728,7 @@ static void finish(struct master *m)
         if (fds[i] >= 0)
             close(fds[i]);
     free(m->worker_program);
+    free(m->program);
     log_info(&m->log, "stopped");
 }
 
