@@ -29,7 +29,7 @@ struct side {
 
 struct command {
     const char *dir, *conf_dir, *run_dir, *instance_file;
-    bool json;
+    bool json, config_given;
     struct arena arena;
     struct side old, now;
     struct buf state; /* of the running objects, for the new side */
@@ -42,7 +42,8 @@ static int usage(FILE *f, int rc)
           "backends and settings. Nothing is changed. Values of Secrets are not compared.\n\n"
           "  --conf-dir DIR          compare with the configuration in that directory\n"
           "  --run-dir DIR           compare with the running gateway of that run directory, default " CLIENT_RUN_DIR "\n"
-          "  --config FILE           settings of the process for what is read from a directory, default " INSTANCE_FILE "\n"
+          "  --config FILE           settings of the process for what is read from a directory, default " INSTANCE_FILE ";\n"
+          "                          they are compared with those of a running gateway only if this is given\n"
           "  -o, --output text|json\n\n"
           "Exit status: 0 no difference, 1 there is one, or a side can't be read, 2 usage.\n",
           f);
@@ -157,6 +158,7 @@ static int compare(struct command *c)
 {
     struct buf out = {0};
     struct diff d = {.arena = &c->arena, .old = {c->old.resources, c->old.snap}, .now = {c->now.resources, c->now.snap}};
+    d.skip_settings = !c->conf_dir && !c->config_given; /* the running gateway may have been started with others */
     if (!diff_run(&d)) {
         complain(d.fault.p);
         return 1;
@@ -199,7 +201,10 @@ int cmd_diff(int argc, char **argv)
         switch (opt) {
         case 'd': c.conf_dir = optarg; break;
         case 'r': c.run_dir = optarg; break;
-        case 'c': c.instance_file = optarg; break;
+        case 'c':
+            c.instance_file = optarg;
+            c.config_given = true;
+            break;
         case 'o':
             c.json = strcmp(optarg, "json") == 0;
             if (!c.json && strcmp(optarg, "text") != 0) {

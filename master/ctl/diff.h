@@ -38,6 +38,7 @@ struct diff_row {
 struct diff {
     struct arena *arena;
     struct diff_side old, now;
+    bool skip_settings;       /* nobody said which settings the new side has */
     struct { struct diff_row *v; size_t n, cap; } sections[DIFF_SECTIONS];
     struct str fault;         /* a side could not be read */
 };

@@ -379,5 +379,6 @@ void diff_routes(struct diff *d)
             diff_add_field(d, row_of(d, DIFF_ADDED, now.v[i]), STR("answer"), STR(""), now.v[i]->answer);
     compare_order(d, &old, &now);
     compare_clusters(d);
-    compare_settings(d);
+    if (!d->skip_settings)
+        compare_settings(d);
 }
