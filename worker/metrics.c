@@ -125,22 +125,38 @@ struct process_family {
     bool microseconds;
 };
 
+static void put_of_process(struct metrics_out *o, const char *family, const char *type, struct board_proc *p,
+                           uint32_t row, uint64_t v, bool microseconds)
+{
+    static const char *const roles[] = {"none", "worker", "scout", "admin"};
+    struct buf labels = {0};
+    uint32_t role = atomic_load(&p->role);
+    metrics_label(&labels, "role", str_c(role < ARRAY_LEN(roles) ? roles[role] : "?"));
+    buf_addf(&labels, ",row=\"%u\"", row);
+    (microseconds ? metrics_seconds : metrics_u64)(o, family, type, buf_str(&labels), v);
+    buf_fini(&labels);
+}
+
 /* One family of tbl/counter.def over all rows. A process that is no worker shows what it counted. */
 static void put_counter(struct metrics_out *o, const struct metrics_input *in, const struct process_family *f)
 {
-    static const char *const roles[] = {"none", "worker", "scout", "admin"};
     metrics_family(o, f->name, f->type, f->text);
     for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
         struct board_proc *p = board_proc(in->board, row);
-        uint32_t role = atomic_load(&p->role);
         uint64_t v = board_get((const _Atomic uint64_t *)(const void *)((const char *)&p->counters + f->offset));
-        if (!row_was_used(p) || role >= ARRAY_LEN(roles) || (role != ROLE_WORKER && v == 0))
-            continue;
-        struct buf labels = {0};
-        metrics_label(&labels, "role", str_c(roles[role]));
-        buf_addf(&labels, ",row=\"%u\"", row);
-        (f->microseconds ? metrics_seconds : metrics_u64)(o, f->name, f->type, buf_str(&labels), v);
-        buf_fini(&labels);
+        if (row_was_used(p) && (atomic_load(&p->role) == ROLE_WORKER || v > 0))
+            put_of_process(o, f->name, f->type, p, row, v, f->microseconds);
+    }
+}
+
+static void put_restarts(struct metrics_out *o, const struct metrics_input *in)
+{
+    const char *family = "gatehouse_restarts";
+    metrics_family(o, family, "counter", "Processes that took this place on the board after the first one.");
+    for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
+        struct board_proc *p = board_proc(in->board, row);
+        if (row_was_used(p))
+            put_of_process(o, family, "counter", p, row, atomic_load(&p->restarts), false);
     }
 }
 
@@ -211,6 +227,7 @@ void metrics_write(const struct metrics_input *in, struct buf *out)
     put_generation(&o, in);
     put_reloads(&o, in);
     put_worker_states(&o, in);
+    put_restarts(&o, in);
     put_counters(&o, in);
     metrics_series_write(&o, in);
     put_dns(&o, in);

@@ -90,6 +90,8 @@ static int run(const struct check *c)
     struct build_input in = {.paths = c->paths, .n_paths = c->n_paths, .instance_file = c->instance_file, .generation = 1};
     int rc = build_run(&b, &in);
     if (rc != 0) {
+        if (b.diags.n_errors > 0) /* of the settings */
+            c->json ? print_json(&b) : print_text(c, &b);
         fprintf(stderr, "gatehouse %s: %s\n", c->verb, b.why.n > 0 ? buf_cstr(&b.why) : "the load failed");
         build_free(&b);
         return 1;

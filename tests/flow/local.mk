@@ -4,3 +4,4 @@ check_PROGRAMS += tests/flow/h1_verdict
 tests_flow_h1_verdict_SOURCES = tests/flow/h1_verdict.c
 tests_flow_h1_verdict_LDADD = libwcodec.a libhttp.a libbase.a
 EXTRA_DIST += tests/flow/test_i000_istio.py
+EXTRA_DIST += tests/flow/test_m000_operators.py

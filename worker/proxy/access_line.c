@@ -355,6 +355,15 @@ static char *put_op(struct access_line *l, char *to, const struct access_record 
 
 /* ---- life ---- */
 
+static void want(struct access_line *l, struct str name)
+{
+    for (size_t i = 0; i < l->n_wanted; i++)
+        if (str_eq(l->wanted[i], name))
+            return;
+    if (name.n && l->n_wanted < ACCESS_WANTED_MAX)
+        l->wanted[l->n_wanted++] = name;
+}
+
 bool access_line_init(struct access_line *l, struct str format)
 {
     size_t room = JSON_ROOM;
@@ -370,6 +379,10 @@ bool access_line_init(struct access_line *l, struct str format)
             const struct log_op *op = &l->format->ops[i];
             l->known[i][0] = op->id == LOG_OP_REQ ? known_header(op->text) : -1;
             l->known[i][1] = op->id == LOG_OP_REQ ? known_header(op->alt) : -1;
+            if (op->id == LOG_OP_RESP) {
+                want(l, op->text);
+                want(l, op->alt);
+            }
         }
     }
     l->scratch = malloc(room);

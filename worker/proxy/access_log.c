@@ -48,6 +48,12 @@ struct access_log {
 
 /* ---- ring ---- */
 
+size_t access_log_wanted(const struct access_log *l, const struct str **names)
+{
+    *names = l->line.wanted;
+    return l->line.n_wanted;
+}
+
 size_t access_log_pending(const struct access_log *l)
 {
     return l->tail <= l->head ? l->head - l->tail : l->wrap - l->tail + l->head;

@@ -23,7 +23,8 @@
 #include "shared/board/board.h"
 #include "shared/snap/snap.h"
 
-#define ACCESS_VALUE_MAX 2048
+#define ACCESS_VALUE_MAX  2048
+#define ACCESS_WANTED_MAX 16
 
 struct uv_loop_s;
 struct access_log;
@@ -46,7 +47,8 @@ struct access_record {
     struct str listener, route, rule_key, cluster, endpoint;
     uint16_t tries;
     uint64_t generation;
-    /* Any other request or response header of a format string; NULL allowed. */
+    /* Any other request header of a format string, and response headers: those that access_log_wanted names
+     * (the response is gone when the line is written). NULL allowed. */
     bool (*header)(const void *ctx, bool response, struct str lower_name, struct str *value);
     const void *header_ctx;
 };
@@ -67,6 +69,8 @@ void access_log_set_fd(struct access_log *l, int fd);
 void access_log_write(struct access_log *l, const struct access_record *r);
 void access_log_flush(struct access_log *l);
 void access_log_free(struct access_log *l); /* flushes what fits without waiting; NULL-safe */
+/* Names, in lower case, of the response headers that lines show; at most ACCESS_WANTED_MAX. */
+size_t access_log_wanted(const struct access_log *l, const struct str **names);
 size_t access_log_pending(const struct access_log *l);  /* bytes not yet taken by the sink */
 
 #endif

@@ -40,12 +40,37 @@ static void add(struct board_series *b, const struct exchange *x, uint64_t us, u
         board_add(&b->reasons[x->reason], 1);
 }
 
+/* Keeps what the log shows of the answer: its head is gone when the line is written. */
+void account_response(struct request *r, const struct http_head *h)
+{
+    const struct str *names;
+    size_t n = r->p->access ? access_log_wanted(r->p->access, &names) : 0;
+    if (likely(n == 0))
+        return;
+    r->shown = arena_new_n(&r->x.arena, struct str, n);
+    for (size_t i = 0; r->shown && i < n; i++) {
+        struct str v;
+        if (head_value(h, &r->x.arena, names[i], &v))
+            r->shown[i] = arena_str(&r->x.arena, v);
+    }
+}
+
+static bool shown_header(const struct request *r, struct str name, struct str *value)
+{
+    const struct str *names;
+    size_t n = r->shown ? access_log_wanted(r->p->access, &names) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(names[i], name)) {
+            *value = r->shown[i];
+            return true;
+        }
+    return false;
+}
+
 static bool header_of(const void *ctx, bool response, struct str name, struct str *value)
 {
     struct request *r = (struct request *)(uintptr_t)ctx;
-    if (response)
-        return false;
-    return head_value(&r->x.req, &r->x.arena, name, value);
+    return response ? shown_header(r, name, value) : head_value(&r->x.req, &r->x.arena, name, value);
 }
 
 /* The target as it came: path and query lie one behind the other. */

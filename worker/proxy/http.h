@@ -71,6 +71,7 @@ struct request {
     bool tunnel, client_end, up_end; /* tunnels: that side will send nothing more */
     bool counted;               /* in the gauges of its listener and rule */
     bool limited;               /* a time limit of the rule covers the whole answer */
+    struct str *shown;          /* values for the access log's response headers; NULL = none */
 
     /* Deadlines, ms; 0 = none. The timer fires at the earliest. */
     struct timer timer;
@@ -103,6 +104,8 @@ void reply_direct(struct request *r, uint16_t status, struct str type, struct st
 struct str reply_date(struct http_proxy *p);
 
 /* account.c */
+struct http_head;
+void account_response(struct request *r, const struct http_head *h); /* the head that goes to the client */
 void account_begin(struct request *r);             /* the route is known */
 void account_end(struct request *r);
 

@@ -90,6 +90,7 @@ static void answer(struct request *r, struct http_head *h, struct str body, bool
     }
     if (x->snap->SETTINGS->server_header && !head_find(h, FIELD_SERVER))
         ok = ok && head_add_id(h, &x->arena, FIELD_SERVER, STR("gatehouse"));
+    account_response(r, h);
     if (!ok || !x->client->ops->send_head(x->client, h, body.n == 0)) {
         exchange_because(x, REASON_MEMORY);
         x->client->ops->abort(x->client);

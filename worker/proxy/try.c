@@ -280,6 +280,7 @@ static bool pass_head(struct request *r, struct http_head *h, bool end)
         why = REASON_MEMORY;
     r->ctx.response = NULL;
     if (why == REASON_OK) {
+        account_response(r, h);
         if (x->client->ops->send_head(x->client, h, end)) {
             x->head_sent = true;
             x->status = h->status;
