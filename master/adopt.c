@@ -303,7 +303,7 @@ static void find_orphans(struct master *m)
         o->fd = o->pidfd = -1;
         o->row = (uint32_t)n;
         o->kill_ms = UINT64_MAX;
-        snprintf(o->name, sizeof(o->name), "%s", e->d_name);
+        memcpy(o->name, e->d_name, strlen(e->d_name) + 1); /* it fits: see above */
         list_push(&m->orphans, &o->node);
     }
     if (d)
