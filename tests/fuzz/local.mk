@@ -10,3 +10,4 @@ include tests/fuzz/config.mk
 include tests/fuzz/json.mk
 include tests/fuzz/load.mk
 include tests/fuzz/worker_root.mk
+include tests/fuzz/proxy.mk

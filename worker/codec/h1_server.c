@@ -623,6 +623,7 @@ int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *l
         slab_put(&all->conns, s);
         return err;
     }
+    s->c.flags |= CONN_F_EAGER;
     s->all = all;
     s->link = *link;
     s->stream = (struct stream){.ops = &OPS, .link = &s->link};

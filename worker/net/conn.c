@@ -370,7 +370,10 @@ static void pump_read(struct conn *c)
             continue;
         }
         c->flags &= (uint16_t)~CONN_F_READABLE;
-        if (k == 0) {
+        if (k == 0 && (c->flags & CONN_F_GONE) && !(c->flags & CONN_F_SHUT)) {
+            fail(c, ECONNRESET);
+            tell_error(c);
+        } else if (k == 0) {
             c->flags |= CONN_F_END;
             if (c->ev->on_end)
                 c->ev->on_end(c);
@@ -421,8 +424,12 @@ static void on_socket(struct watch *w, uint32_t events)
         c->flags |= CONN_F_READABLE;
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_F_HUP;
-        /* A paused connection reads nothing, but a reset must not wait until it resumes. */
-        if ((events & EPOLLERR) && (c->paused || (c->flags & CONN_F_END)) && !(c->flags & CONN_F_CLOSED)) {
+        if (events & EPOLLHUP)
+            c->flags |= CONN_F_GONE;
+        /* Who reads nothing (paused, or the end was read) would not see that the peer has gone. */
+        bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
+        bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
+        if (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT))) {
             fail(c, ECONNRESET);
             tell_error(c);
             return;

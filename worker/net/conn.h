@@ -65,6 +65,8 @@ enum {
     CONN_F_HUP = 1 << 10,       /* the end or an error is behind them: read on until it shows */
     CONN_F_WATCH_OUT = 1 << 11, /* EPOLLOUT is watched too */
     CONN_F_KICK = 1 << 12,      /* on_kick is due */
+    CONN_F_GONE = 1 << 13,      /* closed both ways: behind the last bytes there is nobody */
+    CONN_F_EAGER = 1 << 14,     /* the owner sets it: a loss is told even if bytes are left unread by a pause */
 };
 
 struct outq; /* gathered output of one connection, private */

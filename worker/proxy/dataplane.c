@@ -146,6 +146,11 @@ void dataplane_run(struct dataplane *d)
     net_run(&d->net);
 }
 
+void dataplane_turn(struct dataplane *d, int max_wait_ms)
+{
+    net_turn(&d->net, max_wait_ms);
+}
+
 void dataplane_quit(struct dataplane *d)
 {
     net_quit(&d->net);

@@ -36,6 +36,7 @@ void dataplane_free(struct dataplane *d);                          /* closes eve
  * a heartbeat), and uv_stop has no effect.
  */
 void dataplane_run(struct dataplane *d);
+void dataplane_turn(struct dataplane *d, int max_wait_ms); /* one turn of it, for tests; -1 = no limit */
 void dataplane_quit(struct dataplane *d);
 
 /* Takes over the listening socket `fd` of bind `bind_id`. Accepts only while active. */

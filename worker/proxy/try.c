@@ -36,7 +36,7 @@ static void send_request(struct request *r, struct stream *up)
     up->user = r;
     up->arena = &x->arena;
     if (!x->req.authority.n)
-        x->req.authority = x->endpoint; /* HTTP/1.0 without Host; HTTP/1.1 needs one */
+        x->req.authority = str_starts(x->endpoint, STR("unix:")) ? STR("localhost") : x->endpoint; /* HTTP/1.0 */
     x->sent_ns = r->p->net->now_ns;
     x->tries++;
     if (!up->ops->send_head(up, &x->req, !r->has_body)) {

@@ -1,8 +1,11 @@
 /* Filters: the rewrite and redirect tables of both APIs, header operations, commands, forwarding fields. */
+#include "shared/base/clock.h"
 #include "worker/filter/filter.h"
+
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 struct fixture {
