@@ -1,5 +1,5 @@
 /*
- * metrics_series.c - listeners, routes, backends (as metrics call a cluster) and endpoints.
+ * metrics_series.c - listeners, routes, clusters and endpoints.
  *
  * The counters of one identity lie at the same place (slot) of the slab of every worker. Slabs are large and
  * mostly untouched; reading an untouched page of shared memory would make it exist, so the used parts of each
@@ -321,7 +321,7 @@ static void endpoint_labels(const struct snap *s, const struct endpoint *e, stru
     else
         buf_addf(&address, STR_FMT ":%u", STR_ARG(a), e->e->port);
     buf_clear(l);
-    metrics_label(l, "backend", snap_text(s, e->c->name));
+    metrics_label(l, "cluster", snap_text(s, e->c->name));
     metrics_label(l, "key", snap_text(s, e->c->key));
     metrics_label(l, "endpoint", buf_str(&address));
     buf_fini(&address);
@@ -377,7 +377,7 @@ void metrics_series_write(struct metrics_out *o, const struct metrics_input *in)
     static const struct {
         uint32_t what;
         const char *label;
-    } kinds[] = {{SERIES_LISTENER, "listener"}, {SERIES_RULE, "route"}, {SERIES_CLUSTER, "backend"}};
+    } kinds[] = {{SERIES_LISTENER, "listener"}, {SERIES_RULE, "route"}, {SERIES_CLUSTER, "cluster"}};
     const char *family = "gatehouse_metrics_dropped_series";
     uint32_t dropped[ARRAY_LEN(kinds)] = {0}, endpoints = 0;
     for (size_t i = 0; in->snap && i < ARRAY_LEN(kinds); i++) {

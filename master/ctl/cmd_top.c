@@ -18,13 +18,13 @@
 
 #define MAX_BUCKETS 32
 
-enum what { LISTENERS, ROUTES, BACKENDS, N_WHAT };
+enum what { LISTENERS, ROUTES, CLUSTERS, N_WHAT };
 static const struct {
     const char *label, *prefix, *head, *json;
 } WHAT[N_WHAT] = {
     {"listener", "gatehouse_listener_", "LISTENER", "listeners"},
     {"route", "gatehouse_route_", "ROUTE", "routes"},
-    {"backend", "gatehouse_backend_", "BACKEND", "backends"},
+    {"cluster", "gatehouse_cluster_", "CLUSTER", "clusters"},
 };
 static const char *const CLASSES[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
@@ -278,11 +278,11 @@ static int usage(FILE *f, int rc)
 {
     fputs("usage: gatehouse top [--once] [-o text|json] [-i SECONDS] [-n ROWS]\n\n"
           "Shows rates, latencies (upper bounds of histogram buckets) and requests in flight of listeners, routes and\n"
-          "backends, the busiest first, again and again until Ctrl-C.\n\n"
+          "clusters (backends), the busiest first, again and again until Ctrl-C.\n\n"
           "      --once              one look over one interval, then end\n"
           "  -o, --output text|json  for people, or one JSON object per interval\n"
           "  -i, --interval SECONDS  default 2, with --once 1\n"
-          "  -n, --rows ROWS         of routes and of backends, default 20\n" CTL_RUN_DIR_HELP
+          "  -n, --rows ROWS         of routes and of clusters, default 20\n" CTL_RUN_DIR_HELP
           "\nExit status: 0 shown, 1 no answer, 2 usage.\n", f);
     return rc;
 }

@@ -111,7 +111,7 @@ static void series_are_sums_over_workers_alive_and_dead(void **state)
         assert_line(&f, line);
     }
     assert_line(&f, "gatehouse_build_info{version=\"1\\\"\\\\\\n\"} 1");
-    assert_line(&f, "gatehouse_endpoint_requests_total{backend=\"default/web:80\",key=\"Service/default/web:80\","
+    assert_line(&f, "gatehouse_endpoint_requests_total{cluster=\"default/web:80\",key=\"Service/default/web:80\","
                     "endpoint=\"10.0.0.1:8080\"} 0");
     end(&f);
 }
@@ -129,7 +129,7 @@ static void beyond_the_cap_there_is_other(void **state)
     assert_line(&f, "gatehouse_route_requests_total{route=\"default/shop/3\",key=\"HTTPRoute/default/shop/3\",code_class=\"5xx\"} 8");
     assert_line(&f, "gatehouse_route_requests_total{route=\"_other\",key=\"_other\",code_class=\"5xx\"} 1008");
     assert_line(&f, "gatehouse_metrics_dropped_series{family=\"route\"} 6");
-    assert_line(&f, "gatehouse_metrics_dropped_series{family=\"backend\"} 0");
+    assert_line(&f, "gatehouse_metrics_dropped_series{family=\"cluster\"} 0");
     assert_null(strstr(buf_cstr(&f.out), "default/shop/4"));
     end(&f);
 }

@@ -124,7 +124,7 @@ static void top_shows_rates_between_two_looks(void **state)
     (void)state;
     struct fixture f;
     begin(&f, NULL);
-    SAYS(&f, "top --once -i 0.1", 0, "LISTENER", "ROUTE", "BACKEND", "REQ/S", "P99");
+    SAYS(&f, "top --once -i 0.1", 0, "LISTENER", "ROUTE", "CLUSTER", "REQ/S", "P99");
     SAYS(&f, "top --once -i 0.1 -o json", 0, "{\"interval_ms\":1", "\"routes\":[{\"name\":", "\"p50_ms\":null");
     SAYS(&f, "top -i x", 2, "usage:");
     end(&f);
