@@ -506,6 +506,7 @@ class Upstream(RawServer):
         c.send(head if method == "HEAD" else head + body)
 
     def _websocket(self, c, fields):
+        c.sock.settimeout(None)
         key = fields["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         c.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

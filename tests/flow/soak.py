@@ -231,7 +231,7 @@ class Fresh:
                 self.failed.append(repr(e))
 
 
-BREAKAGES = [lambda t, r: t[:r.randrange(20, len(t))], lambda t, r: t.replace("spec:", "spec", 1), lambda t, r: t.replace("rules:", "rulez:", 1),
+BREAKAGES = [lambda t, r: t[:r.randrange(20, len(t))] + '\n["', lambda t, r: t.replace("spec:", "spec", 1), lambda t, r: t.replace("rules:", "rulez:", 1),
              lambda t, r: "\t" + t, lambda t, r: t.replace("backendRefs", "backendRef"), lambda t, r: t + "\n  : : :\n", lambda t, r: t.replace("port: 80", "port: many")]
 
 
