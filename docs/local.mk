@@ -4,3 +4,4 @@ EXTRA_DIST += docs/reference
 .PHONY: reference
 reference: gatehouse
 	$(top_srcdir)/docs/reference/generate ./gatehouse
+dist_man_MANS += docs/gatehouse.8 docs/gatehouse.yaml.5

@@ -398,3 +398,20 @@ def test_orders_and_the_snapshot_are_for_the_socket_only(served):
     c.request("GET", "/snapshot")
     r = c.getresponse()
     assert r.status == 200 and r.read()[:7] == b"THESNAP"
+
+
+def test_the_manual_pages_name_every_command_and_setting():
+    g = gh.Gateway(start=False)
+    try:
+        page = (gh.TOP / "docs/gatehouse.8").read_text()
+        verbs = re.findall(r"^  ([a-z-]+) +\S", g.ctl("--help").stdout, re.M)
+        assert len(verbs) > 10
+        for verb in verbs:
+            assert re.search(rf"\b{verb}\b", page), f"{verb} is not in gatehouse(8)"
+        page = (gh.TOP / "docs/gatehouse.yaml.5").read_text()
+        fields = re.findall(r"^\s+(\w+)\s+<", g.ctl("explain-field", "instance.spec", "--recursive").stdout, re.M)
+        assert len(fields) > 30
+        for field in set(fields):
+            assert re.search(rf"\b{field}\b", page), f"{field} is not in gatehouse.yaml(5)"
+    finally:
+        g.close()
