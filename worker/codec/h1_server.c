@@ -1,6 +1,7 @@
 #include "shared/base/err.h"
 #include "worker/codec/h1_server_internal.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 #define CHECK_MS     1000 /* between looks at the timers of a running request */
 #define CALM_CHECK_MS 5000 /* ... while there is nothing to measure */
@@ -51,6 +52,13 @@ static void close_now(struct h1_server *s)
     conn_close(&s->c);
 }
 
+/* The same, and the client sees that something is missing. */
+static void reset_now(struct h1_server *s)
+{
+    conn_reset(&s->c);
+    close_now(s);
+}
+
 static void free_work(struct h1_server *s)
 {
     if (!s->work)
@@ -92,12 +100,19 @@ static void start_rates(struct h1_server *s)
     timer_set(&s->c.net->timers, &s->timer, s->mark_ms + CHECK_MS);
 }
 
+/* The connection is to end: from here on it lives for a bounded time. */
+static void look_soon(struct h1_server *s)
+{
+    timer_set(&s->c.net->timers, &s->timer, s->c.net->now_ms + CHECK_MS);
+}
+
 /* Our side is closed once the answer is written; the client's bytes are thrown away meanwhile. */
 static void linger(struct h1_server *s)
 {
     leave_idle(s);
     s->rx = RX_LINGER;
     s->since_ms = s->c.net->now_ms;
+    look_soon(s);
     s->requests = 0; /* counts what is thrown away */
     chunkq_clear(&s->ahead, &s->c.net->chunks);
     if (s->c.flags & CONN_F_END) {
@@ -114,6 +129,7 @@ static void finish(struct h1_server *s)
 {
     leave_idle(s);
     s->rx = RX_CLOSING;
+    look_soon(s);
     chunkq_clear(&s->ahead, &s->c.net->chunks);
     conn_finish(&s->c);
 }
@@ -149,6 +165,7 @@ static size_t take_discard(struct h1_server *s, size_t n)
 {
     size_t k = s->work->left < n ? (size_t)s->work->left : n;
     s->work->left -= k;
+    s->work->got += k;
     if (s->work->left == 0) {
         free_work(s);
         next_request(s);
@@ -158,12 +175,19 @@ static size_t take_discard(struct h1_server *s, size_t n)
 
 /* --- bytes ------------------------------------------------------------------------------------------ */
 
+/* No further byte has a use now: a request runs, or answers pile up that the client does not take (then
+ * on_writable goes on). */
+static bool must_wait(struct h1_server *s)
+{
+    return s->rx == RX_DONE ? !s->bad : s->rx == RX_IDLE && conn_full(&s->c);
+}
+
 /* Uses bytes as far as the phase allows; returns how many. */
 static size_t feed(struct h1_server *s, const char *data, size_t n)
 {
     size_t at = 0;
     s->feeding = true;
-    while (at < n && !conn_is_closed(&s->c)) {
+    while (at < n && !conn_is_closed(&s->c) && !must_wait(s)) {
         size_t used = 0;
         switch ((enum rx)s->rx) {
         case RX_IDLE:
@@ -178,8 +202,6 @@ static size_t feed(struct h1_server *s, const char *data, size_t n)
             break;
         case RX_CHUNKED:
             used = h1_take_chunked(s, data + at, n - at);
-            if (s->rx == RX_TRAILERS && used == 0)
-                continue;
             break;
         case RX_TRAILERS:
             used = h1_take_trailers(s, data + at, n - at);
@@ -197,15 +219,12 @@ static size_t feed(struct h1_server *s, const char *data, size_t n)
                 close_now(s);
             used = n - at;
             break;
-        case RX_DONE:
+        case RX_DONE: /* behind a bad message */
         case RX_CLOSING:
-            if (s->bad || s->rx == RX_CLOSING)
-                used = n - at; /* nobody will read it */
+            used = n - at; /* nobody will read it */
             break;
         }
         at += used;
-        if (used == 0 && (s->rx == RX_DONE || conn_is_closed(&s->c)))
-            break;
     }
     s->feeding = false;
     return at;
@@ -295,10 +314,8 @@ static void check_end(struct h1_server *s)
 static void on_end(struct conn *c)
 {
     struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
-    if (!s->ahead.n)
+    if (!s->ahead.n || s->rx == RX_DONE)
         check_end(s);
-    else if (s->rx == RX_DONE)
-        s->stream.flags |= STREAM_F_HALF;
 }
 
 static void on_error(struct conn *c, int err)
@@ -313,6 +330,8 @@ static void on_writable(struct conn *c)
     struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
     if (s->stream.user)
         s->stream.ev->on_writable(&s->stream);
+    else if (s->rx == RX_IDLE && s->ahead.n)
+        conn_kick(c);
 }
 
 static const struct conn_events EVENTS = {
@@ -340,34 +359,34 @@ static bool pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rat
 static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
 {
     struct h1_work *w = s->work;
-    if (!receiving(s) || s->c.paused)
+    if ((!receiving(s) && s->rx != RX_DISCARD) || s->c.paused)
         return true;
     uint64_t got = w->got;
     w->got = 0;
     if (pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
         return true;
     board_add(&s->c.net->count->timeouts_body, 1);
-    h1_bad_body(s, REASON_CLIENT_TIMEOUT);
+    if (s->rx == RX_DISCARD)
+        finish(s);
+    else
+        h1_bad_body(s, REASON_CLIENT_TIMEOUT);
     return false;
 }
 
-static bool answer_in_time(struct h1_server *s, uint64_t dt_ms)
+static void answer_in_time(struct h1_server *s, uint64_t dt_ms)
 {
     uint64_t took = s->c.sent - s->mark_sent;
     s->mark_sent = s->c.sent;
     if (!conn_queued(&s->c) || s->rx == RX_TUNNEL || s->tx == TX_TUNNEL) {
         s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
-        return true;
+        return;
     }
     if (pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
-        return true;
+        return;
     board_add(&s->c.net->count->timeouts_send, 1);
-    timer_stop(&s->timer);
-    chunkq_clear(&s->ahead, &s->c.net->chunks);
-    conn_reset(&s->c);
+    reset_now(s);
     if (s->stream.user)
         s->stream.ev->on_abort(&s->stream, REASON_CLIENT_SLOW_READER);
-    return false;
 }
 
 static void on_timer(struct timer *t)
@@ -396,6 +415,10 @@ static void on_timer(struct timer *t)
         }
         break;
     }
+    case RX_DISCARD: /* besides the minimum rate of bodies, which may be off */
+        if (now - s->since_ms >= s->all->settings.idle_timeout_ms)
+            finish(s);
+        break;
     case RX_LINGER:
         if (now - s->since_ms >= H1_LINGER_MS && !conn_queued(&s->c)) {
             close_now(s);
@@ -414,9 +437,11 @@ static void on_timer(struct timer *t)
             next = now + CALM_CHECK_MS;
         break;
     }
-    if (conn_is_closed(&s->c) || !body_in_time(s, dt) || conn_is_closed(&s->c) || !answer_in_time(s, dt))
+    if (conn_is_closed(&s->c))
         return;
     timer_set(&n->timers, &s->timer, next);
+    if (body_in_time(s, dt))
+        answer_in_time(s, dt);
 }
 
 /* --- the answer ------------------------------------------------------------------------------------- */
@@ -512,11 +537,8 @@ static void resume_body(struct stream *st)
 static void abort_answer(struct stream *st)
 {
     struct h1_server *s = of_stream(st);
-    leave_idle(s);
-    timer_stop(&s->timer);
     if (s->tx == TX_BODY && s->work->out.kind == H1_OUT_RAW) {
-        chunkq_clear(&s->ahead, &s->c.net->chunks);
-        conn_reset(&s->c);
+        reset_now(s);
     } else {
         start_rates(s);
         finish(s);
@@ -553,6 +575,7 @@ static void release(struct stream *st)
         next_request(s);
     } else if (s->keep && s->rx == RX_LENGTH) {
         s->rx = RX_DISCARD;
+        s->since_ms = s->c.net->now_ms;
     } else if (s->rx == RX_DONE && !s->bad && !s->ahead.n && !s->work->h1.keep_alive) {
         finish(s); /* the client's wish: it sends nothing more */
     } else {
@@ -615,8 +638,10 @@ bool h1_servers_set(struct h1_servers *all, const struct h1_settings *s)
 int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *link)
 {
     struct h1_server *s = slab_get(&all->conns);
-    if (!s)
+    if (!s) {
+        close(fd);
         return GH_E_NOMEM;
+    }
     memset(s, 0, sizeof(*s));
     int err = conn_open(&s->c, all->net, fd, &EVENTS);
     if (err) {

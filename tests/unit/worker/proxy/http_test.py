@@ -107,15 +107,16 @@ class Connections(unittest.TestCase):
             d.until("exchanges_active", 0)
 
     def test_a_client_that_resets_in_an_upload_cancels_it_at_once(self):
-        gone = threading.Event()
+        begun, gone = threading.Event(), threading.Event()
 
         def serve(p, _n):
             p.head()
+            begun.set()
             p.rest()
             gone.set()
         with Backend(serve) as up, Driver(up=up) as d, d.connect() as c:
             c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome")
-            up.accepted.get(timeout=5)
+            self.assertTrue(begun.wait(10))
             c.reset()
             self.assertTrue(gone.wait(2))
 
