@@ -114,8 +114,7 @@ static int enter(struct worker *w, struct buf *why)
     struct sandbox_result r;
     int rc = sandbox_enter(&s, &r, why);
     if (rc == 0)
-        log_debug(&w->log, "pid %d, user %u, %u system calls, Landlock %d", getpid(), (unsigned)getuid(),
-                  r.n_calls, r.landlock_abi);
+        log_debug(&w->log, "%u system calls, Landlock %d", r.n_calls, r.landlock_abi);
     return rc;
 }
 
@@ -167,6 +166,7 @@ int main(int argc, char **argv)
     if (getsockopt(IPC_FD_LINK, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_SEQPACKET)
         return usage(stderr, 2);
 
+    setenv("TZ", "UTC0", 1); /* every time we write is UTC; libc would look for a file otherwise */
     sandbox_close_from(IPC_FD_BOARD + 1);
     if (chdir("/") != 0)
         die("worker: chdir: %s", strerror(errno));

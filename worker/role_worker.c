@@ -91,7 +91,11 @@ static int start(struct worker *w, struct buf *why)
     buf_fini(&format);
     if (!t->access)
         return buf_addc(why, "the access log: its format is not valid, or memory is short"), GH_E_FORMAT;
-    getrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max; /* the soft limit is for programs that use select() */
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+            getrlimit(RLIMIT_NOFILE, &files);
+    }
     struct dataplane_config dc = {.loop = &w->loop, .board = w->board, .row = w->hello.row, .log = &w->log,
                                   .access = t->access, .fd_limit = (size_t)files.rlim_cur};
     t->data = dataplane_new(&dc);
