@@ -144,7 +144,7 @@ static void what_is_written_is_taken(void **state)
     read_spec(&f, "  workers: 3\n  user: \"\"\n  confDir: /c\n  stateDir: /s\n  runDir: /r\n  adminAddress: \"[::1]:0\"\n"
                   "  labels: {a: b, c: d}\n  namespace: edge\n  clusterDomain: local\n  controllerNames: [x.y/z]\n"
                   "  addressPool: 127.0.1.0/24\n  loadBalancer: random\n  logLevel: debug\n  dnsServers: [1.1.1.1, \"[::1]:53\", \"::1\"]\n"
-                  "  accessLog: {path: /var/log/a, format: \"%h\"}\n  metrics: {maxSeries: 50}\n"
+                  "  accessLog: {path: /var/log/a, format: \"%RESPONSE_CODE%\"}\n  metrics: {maxSeries: 50}\n"
                   "  timeouts: {header: 1s, idle: 1s, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
                   "    connect: 1s, upstreamIdle: 1s, drain: 1m30s}\n"
                   "  limits: {maxHeaderBytes: 2048, maxUriBytes: 1024, maxFields: 8, maxBodyBytes: 10000000000, bufferBytes: 20000, replayBytes: 1,\n"
@@ -164,7 +164,7 @@ static void what_is_written_is_taken(void **state)
     assert_int_equal(f.in.log_level, LOG_LV_DEBUG);
     assert_int_equal(f.in.dns_servers.n, 3);
     assert_false(f.in.access_log.json);
-    assert_str(f.in.access_log.format, "%h");
+    assert_str(f.in.access_log.format, "%RESPONSE_CODE%");
     assert_int_equal(f.in.metrics_max_series, 50);
     assert_int_equal(f.in.settings.header_timeout_ms, 1000);
     assert_int_equal(f.in.settings.request_timeout_ms, 2000);

@@ -118,7 +118,7 @@ class Connections(unittest.TestCase):
             c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome")
             self.assertTrue(begun.wait(10))
             c.reset()
-            self.assertTrue(gone.wait(2))
+            self.assertTrue(gone.wait(4))
 
 
 class Bodies(unittest.TestCase):
