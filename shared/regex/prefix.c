@@ -23,7 +23,7 @@ static size_t token(struct str p)
         if (p.p[i] == ']' && !first)
             return i + 1;
         ptrdiff_t end = str_starts(str_skip(p, i), STR("[:")) ? str_find(str_skip(p, i), STR(":]")) : -1;
-        i += end > 0 ? (size_t)end + 2 : p.p[i] == '\\' ? 2 : 1;
+        i += end >= 2 ? (size_t)end + 2 : p.p[i] == '\\' ? 2 : 1; /* "[:]" is a bracket and a colon */
     }
     return p.n;
 }

@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/corpus/regex/api %D%/corpus/regex/mixed %D%/corpus/regex/escapes
+EXTRA_DIST += %D%/corpus/regex/api %D%/corpus/regex/mixed %D%/corpus/regex/escapes %D%/corpus/regex/bracket-colon
 if FUZZERS
 noinst_PROGRAMS += tests/fuzz/regex_fuzz
 FUZZ_TARGETS += tests/fuzz/regex_fuzz

@@ -1,4 +1,9 @@
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/master/ctl/client_test
+TESTS += tests/unit/master/ctl/client_test
+tests_unit_master_ctl_client_test_SOURCES = %D%/client_test.c
+tests_unit_master_ctl_client_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_ctl_client_test_LDADD = libctl.a libbase.a $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/master/ctl/diff_test
 TESTS += tests/unit/master/ctl/diff_test
 tests_unit_master_ctl_diff_test_SOURCES = %D%/diff_test.c

@@ -190,7 +190,8 @@ static void the_prefix_is_what_every_match_begins_with(void **state)
         {"/ab?c", "/a", false}, {"/ab*", "/a", false}, {"/ab+", "/ab", false}, {"/ab{0,2}", "/a", false},
         {"/ab{2}", "/ab", false}, {"/a|/b", "", false}, {"/x(a|b)", "/x", false}, {"[|]a", "", false},
         {"/x[|]a", "/x", false}, {"/x\\|a", "/x|a", true}, {"/x\\Q|\\Ea", "/x", false},
-        {"(?i)/a", "", false}, {"\\d", "", false}, {".*", "", false}, {"/a{x}", "/a{x}", true},
+        {"(?i)/a", "", false}, {"/a[[:]|/b", "", false},
+        {"/a[[:alpha:]|]", "/a", false}, {"\\d", "", false}, {".*", "", false}, {"/a{x}", "/a{x}", true},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
