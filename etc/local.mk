@@ -1,1 +1,2 @@
+include etc/systemd/local.mk
 EXTRA_DIST += %D%/gatehouse.yaml

@@ -231,7 +231,7 @@ static bool is_alive(const char *path)
     char line[512];
     size_t n = strlen(path);
     bool found = false;
-    FILE *f = fopen("/proc/net/unix", "re");
+    FILE *f = fopen("/proc/self/net/unix", "re");
     while (f && !found && fgets(line, sizeof(line), f)) {
         size_t len = strcspn(line, "\n");
         found = len > n && line[len - n - 1] == ' ' && memcmp(line + len - n, path, n) == 0;
@@ -318,6 +318,8 @@ static bool reach_orphans(struct master *m)
         struct orphan *o = ORPHAN_OF(it);
         enum reach r = o->fd >= 0 ? REACHED : reach(o);
         more |= r == NOT_YET;
+        if (r == NOT_YET && m->board) /* nobody serves there now; it will say so itself when it can */
+            atomic_store(&board_proc(m->board, o->row)->state, PROC_DRAINING);
         if (r == NOBODY_THERE)
             orphan_free(o);
     }
@@ -520,6 +522,8 @@ static void tell_drain(struct orphan *o, uint64_t deadline_ms)
         return;
     o->told = true;
     o->kill_ms = deadline_ms + CHILD_LATE_MS;
+    if (o->row < BOARD_MAX_PROC) /* it will say so itself in a moment; nobody is to count it until then */
+        atomic_store(&board_proc(o->m->board, o->row)->state, PROC_DRAINING);
     link_send(&o->link, &msg);
 }
 

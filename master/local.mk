@@ -13,6 +13,7 @@ libbuild_a_SOURCES = \
 	%D%/instance.c %D%/instance.h \
 	%D%/status_image.c %D%/status_image.h
 
+EXTRA_DIST += %D%/README.md
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES = \
 	%D%/adopt.c %D%/adopt.h \

@@ -38,6 +38,7 @@ struct admin_sockets {
     int tcp, un;
     char address[SETTING_TEXT_MAX]; /* of tcp, as it was wanted */
     bool complained;
+    bool stored;            /* tcp is in the descriptor store */
 };
 
 enum { SIGNAL_HUP, SIGNAL_TERM, SIGNAL_INT, SIGNAL_QUIT, SIGNAL_USR1, SIGNAL_USR2, SIGNAL_CHLD, SIGNAL_COUNT };

@@ -4,10 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_WAIT_MS  1000
+#define LOCK_AGAIN_MS 10
 
 int dir_make(const char *path, mode_t mode)
 {
@@ -68,6 +73,12 @@ static int open_locked(const char *path, pid_t *holder)
     return GH_E_SYSTEM;
 }
 
+/* When the holder is dead, a child of its may hold the lock for the moment between fork and exec. */
+static bool is_dead(pid_t pid)
+{
+    return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 int rundir_lock(const char *run_dir, pid_t *holder)
 {
     struct buf path = {0};
@@ -75,6 +86,11 @@ int rundir_lock(const char *run_dir, pid_t *holder)
     *holder = 0;
     buf_addf(&path, "%s/" RUN_PID_FILE, run_dir);
     int fd = open_locked(buf_cstr(&path), holder), err = errno;
+    for (int waited = 0; fd == GH_E_EXISTS && is_dead(*holder) && waited < LOCK_WAIT_MS; waited += LOCK_AGAIN_MS) {
+        poll(NULL, 0, LOCK_AGAIN_MS);
+        fd = open_locked(buf_cstr(&path), holder);
+        err = errno;
+    }
     buf_fini(&path);
     errno = err;
     if (fd < 0)

@@ -110,6 +110,9 @@ static void open_admin(struct master *m)
         if (a->address[0] && a->tcp >= 0) {
             close(a->tcp);
             a->tcp = -1;
+            if (a->stored)
+                notify_unstore(&m->notify, "admin-tcp");
+            a->stored = false;
         }
         a->complained = false;
         snprintf(a->address, sizeof(a->address), "%s", m->settings.admin_address);
@@ -122,8 +125,11 @@ static void open_admin(struct master *m)
         log_error(&m->log, "admin address %s: %s; it is tried again every %d s", a->address, strerror(error),
                   LISTEN_RETRY_MS / 1000);
     a->complained = error != 0;
-    if (a->tcp >= 0)
+    if (a->tcp >= 0 && !a->stored)
         notify_store(&m->notify, "admin-tcp", a->tcp);
+    else if (a->tcp < 0 && a->stored)
+        notify_unstore(&m->notify, "admin-tcp");
+    a->stored = a->tcp >= 0;
     if (a->un < 0) {
         struct buf path = {0};
         buf_addf(&path, "%s/" RUN_ADMIN_SOCKET, m->settings.run_dir);
@@ -172,6 +178,10 @@ void master_settings(struct master *m, const char *text)
     settings_defaults(fresh);
     if (settings_parse(fresh, str_c(text)) == 0) {
         overlay_options(fresh, &m->options);
+        char *real = realpath(fresh->run_dir, NULL); /* as take_directories has it */
+        if (real && strlen(real) < SETTING_TEXT_MAX)
+            strcpy(fresh->run_dir, real);
+        free(real);
         apply_settings(m, fresh);
     } else {
         log_error(&m->log, "the compiler's settings make no sense; those before stay");

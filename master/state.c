@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MAGIC      "GHSTATE1"
@@ -185,7 +186,11 @@ pid_t state_save(const char *dir, uint64_t generation, struct str settings, int 
     sigprocmask(SIG_SETMASK, &all, &old); /* a signal must not reach the loop's handlers in the child */
     pid_t pid = fork();
     if (pid == 0) {
-        int rc = state_write_file(dir, generation, settings, image_fd);
+        /* Not the lock nor the sockets: a disk that is slow must not hold them when the master is gone. */
+        int image = image_fd >= 0 ? fcntl(image_fd, F_DUPFD, STDERR_FILENO + 1) : -1;
+        int low = image >= 0 ? dup2(image, STDERR_FILENO + 1) : -1;
+        syscall(SYS_close_range, low >= 0 ? low + 1 : STDERR_FILENO + 1, ~0u, 0);
+        int rc = state_write_file(dir, generation, settings, low);
         if (rc != 0)
             log_error(log, "the state could not be written to %s: %s; a start would not know the last good objects", dir,
                       strerror(errno));

@@ -355,6 +355,7 @@ void supervise_event(struct child *c, enum child_event e)
     if (step.next == CHILD_READY && moved) {
         c->ready_ms = clock_ms();
         c->deadline_ms = UINT64_MAX;
+        log_debug(&c->m->log, "%s (pid %d) is ready", c->role->word, (int)c->pid);
     }
     c->state = step.next;
     if (left && !c->told_to_end && !c->counted) { /* before its place is filled */

@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 64
-#define MASK                                                                                                          \
-    (IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
-     IN_MOVE_SELF | IN_ONLYDIR)
+#define READS_MAX 64 /* of one call: somebody who changes files without end must not have the loop for himself */
+/* Writing is of interest in the tree only: beside the instance file there may be a log. */
+#define MASK                                                                                                         \
+    (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | \
+     IN_ONLYDIR)
+#define MASK_TREE (MASK | IN_MODIFY)
 
 enum interest { IN_THE_TREE = 1, HOLDS_ROOT = 2, HOLDS_CONFIG = 4 };
 
@@ -88,7 +91,8 @@ static int dir_add(struct watch *w, const char *path, unsigned interest)
         return 0;
     /* The root may be a link (that is how some people switch whole trees), what lies below it may not. */
     bool below = interest == IN_THE_TREE && strcmp(path, w->root) != 0;
-    int wd = inotify_add_watch(w->fd, path, below ? MASK | IN_DONT_FOLLOW : MASK);
+    uint32_t mask = interest == IN_THE_TREE ? MASK_TREE : MASK | IN_MASK_ADD; /* one directory may be both */
+    int wd = inotify_add_watch(w->fd, path, below ? mask | IN_DONT_FOLLOW : mask);
     if (wd < 0) {
         w->full |= errno == ENOSPC || errno == ENOMEM;
         return errno;
@@ -432,11 +436,9 @@ void watch_read(struct watch *w, uint64_t now_ms)
         struct inotify_event align;
         char bytes[16384];
     } room;
-    while (w->fd >= 0) {
+    for (int i = 0; w->fd >= 0 && i < READS_MAX; i++) {
         ssize_t n = read(w->fd, room.bytes, sizeof(room.bytes));
         if (n <= 0) {
-            if (n < 0 && errno == EINTR)
-                continue;
             return;
         }
         for (char *at = room.bytes; at < room.bytes + n;) {
