@@ -11,6 +11,7 @@
 
 #define MAX_BATCH  32   /* connections of one event */
 #define ROWS_MS    1000 /* how long the list of other workers stands */
+#define UNSENT_MAX (256 * 1024)
 
 struct listener {
     struct watch watch;
@@ -270,6 +271,8 @@ int listeners_add(struct listeners *l, uint64_t bind_id, int fd)
     *s = (struct listener){.watch.fn = on_event, .all = l, .fd = fd, .batch = 1, .bind_id = bind_id};
     /* Accepted sockets inherit it: one system call here instead of one for each. Fails on unix sockets. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    /* What a slow client leaves in the kernel: enough for any round trip, no more (default: megabytes). */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
     list_push(&l->all, &s->node);
     bool on = l->armed && l->owner->wanted(l, bind_id);
     arm_one(s, on);
