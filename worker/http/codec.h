@@ -70,10 +70,10 @@ enum {
 /* Where a client stream comes from; part of its connection. */
 struct stream_link {
     uint64_t bind_id;      /* snap_bind.id of the listening socket */
-    uint16_t peer_port;
-    uint8_t peer_family;   /* 4, 6, 1 = unix */
+    uint16_t peer_port, local_port;
+    uint8_t peer_family, local_family; /* 4, 6, 1 = unix */
     bool tls;
-    uint8_t peer[16];      /* address bytes in network order */
+    uint8_t peer[16], local[16];       /* address bytes in network order */
 };
 
 /* Embedded in the codec's own struct; `ev` and `user` are set by whoever takes the stream. */

@@ -11,18 +11,18 @@ static char *decimal(char *at, unsigned v)
     return at;
 }
 
-size_t peer_text(const struct stream_link *l, char *out)
+size_t address_text(uint8_t family, const uint8_t *address, char *out)
 {
-    if (l->peer_family == 4) { /* on every request: without inet_ntop */
+    if (family == 4) { /* on every request: without inet_ntop */
         char *at = out;
         for (unsigned i = 0; i < 4; i++) {
             if (i)
                 *at++ = '.';
-            at = decimal(at, l->peer[i]);
+            at = decimal(at, address[i]);
         }
         return (size_t)(at - out);
     }
-    if (l->peer_family != 6 || !inet_ntop(AF_INET6, l->peer, out, PEER_TEXT_MAX))
+    if (family != 6 || !inet_ntop(AF_INET6, address, out, PEER_TEXT_MAX))
         return 0;
     return strlen(out);
 }

@@ -40,6 +40,7 @@ struct exchange {
     struct str path_raw, query;
     struct str authority;
     struct str peer;                     /* address of the TCP peer, text */
+    struct str local;                    /* address the client connected to */
     struct str client_address;           /* after the rule of trusted_hops */
     struct str request_id;
     uint16_t peer_port;
@@ -73,7 +74,7 @@ static inline void exchange_because(struct exchange *x, enum reason why)
         x->reason = (uint8_t)why;
 }
 
-/* Address bytes as text into out[PEER_TEXT_MAX]; returns the length. */
-size_t peer_text(const struct stream_link *l, char *out);
+/* Address bytes as text into out[PEER_TEXT_MAX]; returns the length, 0 for a unix socket. */
+size_t address_text(uint8_t family, const uint8_t *address, char *out);
 
 #endif

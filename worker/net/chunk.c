@@ -5,12 +5,20 @@ void chunk_pool_init(struct chunk_pool *p)
     slab_init(&p->large, CHUNK_LARGE, 256);
     slab_init(&p->small, CHUNK_SMALL, 256);
     p->bytes = 0;
+    p->shown = NULL;
 }
 
 void chunk_pool_fini(struct chunk_pool *p)
 {
     slab_fini(&p->large);
     slab_fini(&p->small);
+}
+
+static void count(struct chunk_pool *p, size_t bytes)
+{
+    p->bytes = bytes;
+    if (p->shown)
+        atomic_store_explicit(p->shown, bytes, memory_order_relaxed);
 }
 
 static struct chunk *chunk_get(struct chunk_pool *p, size_t want)
@@ -21,14 +29,14 @@ static struct chunk *chunk_get(struct chunk_pool *p, size_t want)
         return NULL;
     size_t size = small ? CHUNK_SMALL : CHUNK_LARGE;
     *c = (struct chunk){.cap = (uint32_t)(size - sizeof(*c))};
-    p->bytes += size;
+    count(p, p->bytes + size);
     return c;
 }
 
 static void chunk_put(struct chunk_pool *p, struct chunk *c)
 {
     bool small = c->cap == CHUNK_SMALL - sizeof(*c);
-    p->bytes -= small ? CHUNK_SMALL : CHUNK_LARGE;
+    count(p, p->bytes - (small ? CHUNK_SMALL : CHUNK_LARGE));
     slab_put(small ? &p->small : &p->large, c);
 }
 

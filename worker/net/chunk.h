@@ -10,6 +10,8 @@
 #include "shared/base/str.h"
 #include "worker/net/slab.h"
 
+#include <stdatomic.h>
+
 #define CHUNK_LARGE (16u * 1024)
 #define CHUNK_SMALL (2u * 1024)
 
@@ -26,6 +28,7 @@ struct chunk {
 struct chunk_pool {
     struct slab large, small;
     size_t bytes; /* held by queues */
+    _Atomic uint64_t *shown; /* where others see `bytes`; NULL = nowhere */
 };
 
 /* Owned by whoever embeds it; zero is empty. */

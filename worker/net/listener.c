@@ -19,8 +19,9 @@ struct listener {
     struct listeners *all;
     int fd;
     uint32_t batch;   /* doubles while a burst lasts */
-    bool armed;
+    bool armed, wildcard;
     uint64_t bind_id;
+    struct accepted bound; /* of every connection: bind_id, and the local address unless `wildcard` */
 };
 
 /* --- the balance -------------------------------------------------------------------------------------- */
@@ -140,20 +141,33 @@ union peer {
     struct sockaddr_storage room;
 };
 
-static void set_peer(struct accepted *a, const union peer *p)
+/* Address and port of `p` in our form; an IPv4 client of an IPv6 socket is an IPv4 client. */
+static uint8_t address_of(const union peer *p, uint8_t out[16], uint16_t *port)
 {
     if (p->any.sa_family == AF_INET) {
-        a->peer_family = 4;
-        a->peer_port = ntohs(p->v4.sin_port);
-        memcpy(a->peer, &p->v4.sin_addr, 4);
-    } else if (p->any.sa_family == AF_INET6) {
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&p->v6.sin6_addr);
-        a->peer_family = mapped ? 4 : 6;
-        a->peer_port = ntohs(p->v6.sin6_port);
-        memcpy(a->peer, (const uint8_t *)&p->v6.sin6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
-    } else {
-        a->peer_family = 1;
+        *port = ntohs(p->v4.sin_port);
+        memcpy(out, &p->v4.sin_addr, 4);
+        return 4;
     }
+    if (p->any.sa_family != AF_INET6)
+        return 1;
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&p->v6.sin6_addr);
+    *port = ntohs(p->v6.sin6_port);
+    memcpy(out, (const uint8_t *)&p->v6.sin6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+    return mapped ? 4 : 6;
+}
+
+/* What the listening socket is bound to; a wildcard says nothing about a connection. */
+static void set_bound(struct listener *s)
+{
+    static const uint8_t any[16];
+    union peer p;
+    socklen_t len = sizeof(p);
+    memset(&p.any, 0, sizeof(p.any));
+    if (getsockname(s->fd, &p.any, &len))
+        return;
+    s->bound.local_family = address_of(&p, s->bound.local, &s->bound.local_port);
+    s->wildcard = s->bound.local_family != 1 && memcmp(s->bound.local, any, sizeof(any)) == 0;
 }
 
 enum taken { TAKEN, EMPTY, SHORT };
@@ -167,8 +181,12 @@ static enum taken take_one(struct listener *s)
         memset(&p.any, 0, sizeof(p.any));
         int fd = accept4(s->fd, &p.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            struct accepted a = {.fd = fd, .bind_id = s->bind_id};
-            set_peer(&a, &p);
+            struct accepted a = s->bound;
+            a.fd = fd;
+            a.peer_family = address_of(&p, a.peer, &a.peer_port);
+            len = sizeof(p);
+            if (s->wildcard && getsockname(fd, &p.any, &len) == 0)
+                a.local_family = address_of(&p, a.local, &a.local_port);
             board_add(&l->net->count->accepted, 1);
             l->owner->accepted(l, &a);
             return TAKEN;
@@ -269,6 +287,8 @@ int listeners_add(struct listeners *l, uint64_t bind_id, int fd)
     }
     listeners_remove(l, bind_id);
     *s = (struct listener){.watch.fn = on_event, .all = l, .fd = fd, .batch = 1, .bind_id = bind_id};
+    s->bound.bind_id = bind_id;
+    set_bound(s);
     /* Accepted sockets inherit it: one system call here instead of one for each. Fails on unix sockets. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     /* What a slow client leaves in the kernel: enough for any round trip, no more (default: megabytes). */

@@ -18,7 +18,7 @@
 #define LISTENER_PAUSE_MS 100
 #define LISTENER_YIELD_MS 5
 #define LISTENER_LIVE_MS  100 /* age of a heartbeat that still counts */
-#define LISTENER_BEAT_MS  25  /* how often an idle worker shows that it lives */
+#define LISTENER_BEAT_MS  40  /* how often an idle worker shows that it lives */
 
 struct listeners;
 
@@ -27,8 +27,10 @@ struct accepted {
     int fd;
     uint64_t bind_id;
     uint16_t peer_port;
+    uint16_t local_port;
     uint8_t peer_family; /* 4, 6, 1 = unix */
-    uint8_t peer[16];
+    uint8_t local_family;
+    uint8_t peer[16], local[16];
 };
 
 struct listeners_owner {

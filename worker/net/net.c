@@ -43,6 +43,7 @@ int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count
     list_init(&n->closed);
     slab_init(&n->outqs, sizeof(struct outq), 64);
     chunk_pool_init(&n->chunks);
+    n->chunks.shown = &count->buffer_bytes;
     rng_seed(&n->rng);
     read_clock(n);
     timers_init(&n->timers, n->now_ms, no_wake, NULL);
@@ -86,6 +87,13 @@ void net_unwatch(struct net *n, int fd)
 {
     struct epoll_event e = {0};
     epoll_ctl(n->epoll, EPOLL_CTL_DEL, fd, &e);
+}
+
+void net_trim(struct net *n)
+{
+    slab_trim(&n->outqs, 8);
+    slab_trim(&n->chunks.large, 8);
+    slab_trim(&n->chunks.small, 8);
 }
 
 void net_leave(struct net *n)

@@ -88,6 +88,8 @@ int net_watch(struct net *n, int fd, struct watch *w, uint32_t events);
 int net_rewatch(struct net *n, int fd, struct watch *w, uint32_t events);
 void net_unwatch(struct net *n, int fd); /* not needed before close() */
 
+/* Gives free pieces back to the heap. */
+void net_trim(struct net *n);
 /* Wall clock of a monotonic time, microseconds. */
 uint64_t net_wall_us(struct net *n, uint64_t mono_ns);
 /* More than half, all of the memory for queues is in use. */

@@ -81,10 +81,32 @@ static struct str raw_target(const struct exchange *x)
     return x->path_raw;
 }
 
+/* "127.0.0.1:80", "[::1]:80"; without the formatting functions, as it is on every request. */
+static struct str with_port(struct str address, unsigned port, char *out)
+{
+    bool six = str_chr(address, ':') >= 0;
+    char digits[8], *at = out, *d = digits + sizeof(digits);
+    if (!address.n)
+        return STR_NONE;
+    do
+        *--d = (char)('0' + port % 10);
+    while (port /= 10);
+    if (six)
+        *at++ = '[';
+    memcpy(at, address.p, address.n);
+    at += address.n;
+    if (six)
+        *at++ = ']';
+    *at++ = ':';
+    memcpy(at, d, (size_t)(digits + sizeof(digits) - d));
+    return str_of(out, (size_t)(at - out) + (size_t)(digits + sizeof(digits) - d));
+}
+
 static void log_it(struct request *r, uint64_t us)
 {
     const struct exchange *x = &r->x;
     const struct snap_listener *l = listener_of(r);
+    char local[PEER_TEXT_MAX + 10];
     struct access_record a = {
         .start_wall_us = net_wall_us(r->p->net, x->start_ns),
         .duration_us = us,
@@ -97,6 +119,7 @@ static void log_it(struct request *r, uint64_t us)
         .client_address = x->client_address,
         .client_port = x->peer_port,
         .peer_address = x->peer,
+        .local_address = with_port(x->local, r->facts.local_port, local),
         .status = x->status,
         .reason = (enum reason)x->reason,
         .bytes_in = x->bytes_in,

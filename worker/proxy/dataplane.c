@@ -4,11 +4,14 @@
 #include "worker/http/live.h"
 #include "worker/proxy/http.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #define FD_RESERVE    64 /* kept for connections to endpoints, logs, messages */
 #define FD_OWN        32 /* what the process has besides connections */
 #define DRAIN_LOOK_MS 10
+#define TRIM_LOOK_MS  5000
+#define TRIM_LEAST    500 /* connections that must have gone before memory is given back */
 
 struct dataplane {
     struct dataplane_config c;
@@ -22,6 +25,8 @@ struct dataplane {
     bool draining;
     uint64_t drain_end_ms;
     struct timer drain_timer;
+    struct timer trim_timer;
+    uint32_t most;              /* connections since memory was last given back */
     void (*drained)(void *arg);
     void *drained_arg;
 };
@@ -36,10 +41,18 @@ static struct dataplane *of_listeners(struct listeners *l)
 static void accepted(struct listeners *l, const struct accepted *a)
 {
     struct dataplane *d = of_listeners(l);
-    struct stream_link link = {.bind_id = a->bind_id, .peer_port = a->peer_port, .peer_family = a->peer_family};
+    struct stream_link link = {
+        .bind_id = a->bind_id,
+        .peer_port = a->peer_port,
+        .local_port = a->local_port,
+        .peer_family = a->peer_family,
+        .local_family = a->local_family,
+    };
     memcpy(link.peer, a->peer, sizeof(link.peer));
+    memcpy(link.local, a->local, sizeof(link.local));
     if (h1_server_accept(&d->servers, a->fd, &link))
         board_add(&d->net.count->refused_full, 1);
+    d->most = GH_MAX(d->most, d->servers.n + d->upstream.n_conns);
 }
 
 static bool has_room(const struct dataplane *d)
@@ -88,6 +101,23 @@ static bool keep(void *ctx, uint64_t bind_id, uint32_t requests)
 
 static void on_drain_timer(struct timer *t);
 
+/* When half of the connections have gone, their memory goes back to the system. */
+static void on_trim_timer(struct timer *t)
+{
+    struct dataplane *d = CONTAINER_OF(t, struct dataplane, trim_timer);
+    uint32_t now = d->servers.n + d->upstream.n_conns;
+    if (d->most > now + TRIM_LEAST && now < d->most / 2) {
+        slab_trim(&d->servers.conns, 32);
+        slab_trim(&d->servers.works, 32);
+        slab_trim(&d->upstream.conns, 32);
+        http_trim(&d->http);
+        net_trim(&d->net);
+        malloc_trim(64 * 1024);
+        d->most = now;
+    }
+    timer_set(&d->net.timers, t, d->net.now_ms + TRIM_LOOK_MS);
+}
+
 struct dataplane *dataplane_new(const struct dataplane_config *c)
 {
     struct dataplane *d = calloc(1, sizeof(*d));
@@ -112,6 +142,8 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
     http_init(&d->http);
     listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
     timer_init(&d->drain_timer, on_drain_timer);
+    timer_init(&d->trim_timer, on_trim_timer);
+    timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
     if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
         h1_servers_init(&d->servers, &d->net, &d->http.host)) {
         dataplane_free(d);
@@ -133,6 +165,7 @@ void dataplane_free(struct dataplane *d)
     net_leave(&d->net);
     conn_bury(&d->net);
     timer_close(&d->drain_timer);
+    timer_close(&d->trim_timer);
     live_fini(&d->live);
     http_fini(&d->http);
     h1_servers_fini(&d->servers);

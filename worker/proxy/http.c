@@ -202,13 +202,16 @@ static enum step sender(struct request *r)
 {
     struct exchange *x = &r->x;
     const struct snap_settings *s = x->snap->SETTINGS;
-    char *text = arena_room(&x->arena, PEER_TEXT_MAX);
+    const struct stream_link *l = x->client->link;
+    char *text = arena_room(&x->arena, 2 * PEER_TEXT_MAX);
     if (!text)
         return fail(r, REASON_MEMORY);
-    x->peer = str_of(text, peer_text(x->client->link, text));
-    x->peer_port = x->client->link->peer_port;
+    x->peer = str_of(text, address_text(l->peer_family, l->peer, text));
+    text += PEER_TEXT_MAX;
+    x->local = str_of(text, address_text(l->local_family, l->local, text));
+    x->peer_port = l->peer_port;
     x->client_address = x->peer;
-    x->https = x->client->link->tls;
+    x->https = l->tls;
     if (s->trusted_hops) {
         struct str proto;
         x->client_address = forward_client_address(&x->req, s->trusted_hops, x->peer);
@@ -223,6 +226,8 @@ static enum step sender(struct request *r)
         .client_address = x->client_address,
         .client_port = x->peer_port,
         .peer_address = x->peer,
+        .local_address = x->local,
+        .local_port = l->local_port,
         .protocol = x->req.minor ? STR("HTTP/1.1") : STR("HTTP/1.0"),
         .hostname = str_c(r->p->hostname),
         .https = x->https,
@@ -512,12 +517,18 @@ void http_cut(struct http_proxy *p)
     }
 }
 
-void http_fini(struct http_proxy *p)
+void http_trim(struct http_proxy *p)
 {
-    must(list_empty(&p->busy));
     while (!list_empty(&p->spare)) {
         struct request *r = LIST_ITEM(p->spare.next, struct request, node);
         list_del(&r->node);
+        p->n_spare--;
         request_free(r);
     }
+}
+
+void http_fini(struct http_proxy *p)
+{
+    must(list_empty(&p->busy));
+    http_trim(p);
 }

@@ -82,6 +82,7 @@ struct request {
 
 int http_init(struct http_proxy *p); /* the members above `busy` are set; negative gh_err */
 void http_fini(struct http_proxy *p);
+void http_trim(struct http_proxy *p); /* gives recycled requests back to the heap */
 /* Ends everything that runs. */
 void http_cut(struct http_proxy *p);
 
