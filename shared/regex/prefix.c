@@ -1,3 +1,4 @@
+#include "shared/regex/re2.h"
 #include "shared/regex/regex.h"
 
 /*
@@ -22,8 +23,8 @@ static size_t token(struct str p)
     for (bool first = true; i < p.n; first = false) {
         if (p.p[i] == ']' && !first)
             return i + 1;
-        ptrdiff_t end = str_starts(str_skip(p, i), STR("[:")) ? str_find(str_skip(p, i), STR(":]")) : -1;
-        i += end >= 2 ? (size_t)end + 2 : p.p[i] == '\\' ? 2 : 1; /* "[:]" is a bracket and a colon */
+        size_t named = re2_named_class(str_skip(p, i));
+        i += named ? named : p.p[i] == '\\' ? 2 : 1;
     }
     return p.n;
 }

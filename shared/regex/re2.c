@@ -159,6 +159,21 @@ static void quoted(struct re2 *s)
     s->at += left(s, 2) ? 2 : 0;
 }
 
+static size_t counted(const struct re2 *s, size_t from, uint32_t *min, uint32_t *max);
+
+/* An assertion of `n` bytes. RE2 lets it be repeated, PCRE2 only inside a group. */
+static bool assertion(struct re2 *s, size_t n)
+{
+    uint32_t min, max;
+    char c = peek(s, n);
+    bool repeated = c == '*' || c == '+' || c == '?' || counted(s, n, &min, &max) > 0;
+    buf_addc(s->out, repeated ? "(?:" : "");
+    copy(s, n);
+    buf_addc(s->out, repeated ? ")" : "");
+    set_atom(s, 1);
+    return true;
+}
+
 static bool escape(struct re2 *s)
 {
     char c = peek(s, 1);
@@ -166,16 +181,19 @@ static bool escape(struct re2 *s)
         quoted(s);
         return true;
     }
-    if (c == 'A' || c == 'z' || c == 'b' || c == 'B') {
-        copy(s, 2);
-        set_atom(s, 1);
-        return true;
-    }
+    if (c == 'A' || c == 'z' || c == 'b' || c == 'B')
+        return assertion(s, 2);
     set_atom(s, 1);
     return escape_common(s, false);
 }
 
 /* --- classes ------------------------------------------------------------------------------------- */
+
+size_t re2_named_class(struct str s)
+{
+    ptrdiff_t end = str_starts(s, STR("[:")) ? str_find(str_skip(s, 2), STR(":]")) : -1;
+    return end < 0 ? 0 : (size_t)end + 4;
+}
 
 /* "[:alpha:]" at `at`: 1 copied, 0 it is no such thing, -1 refused. */
 static int named_class(struct re2 *s)
@@ -183,15 +201,15 @@ static int named_class(struct re2 *s)
     static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph",
                                         "lower", "print", "punct", "space", "upper", "word", "xdigit"};
     struct str rest = str_skip(s->in, s->at);
-    ptrdiff_t end = str_find(rest, STR(":]"));
-    if (!str_starts(rest, STR("[:")) || end < 2)
+    size_t n = re2_named_class(rest);
+    if (n == 0)
         return 0;
-    struct str name = str_of(rest.p + 2, (size_t)end - 2);
+    struct str name = str_of(rest.p + 2, n - 4);
     if (name.n && name.p[0] == '^')
         name = str_skip(name, 1);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (str_eqc(name, names[i])) {
-            copy(s, (size_t)end + 2);
+            copy(s, n);
             return 1;
         }
     }
@@ -257,7 +275,7 @@ static bool group_flags(struct re2 *s, size_t start, bool *opens)
             letters = 0;
         } else if (c == 'i' || c == 'm' || c == 's' || c == 'U') {
             letters++;
-        } else if ((c == ':' && (letters || !minus)) || (c == ')' && letters)) {
+        } else if ((c == ':' || c == ')') && (letters || !minus)) {
             *opens = c == ':';
             buf_addc(s->out, "(?");
             copy(s, n + 1);
@@ -315,21 +333,21 @@ static size_t digits(const struct re2 *s, size_t ahead, uint32_t *v)
     return n;
 }
 
-/* Length of `{n}`, `{n,}` or `{n,m}` at `at`; 0: the brace is a letter. */
-static size_t counted(const struct re2 *s, uint32_t *min, uint32_t *max)
+/* Length of `{n}`, `{n,}` or `{n,m}` that begins `from` bytes ahead; 0: the brace is a letter. */
+static size_t counted(const struct re2 *s, size_t from, uint32_t *min, uint32_t *max)
 {
-    size_t n = digits(s, 1, min), m;
-    if (peek(s, 0) != '{' || n == 0)
+    size_t n = digits(s, from + 1, min), m;
+    if (peek(s, from) != '{' || n == 0)
         return 0;
     n++;
     *max = *min;
-    if (peek(s, n) == ',') {
-        m = digits(s, n + 1, max);
+    if (peek(s, from + n) == ',') {
+        m = digits(s, from + n + 1, max);
         if (m == 0)
             *max = *min;
         n += m + 1;
     }
-    return peek(s, n) == '}' ? n + 1 : 0;
+    return peek(s, from + n) == '}' ? n + 1 : 0;
 }
 
 static bool repetition(struct re2 *s, size_t n, uint32_t min, uint32_t max)
@@ -347,7 +365,7 @@ static bool repetition(struct re2 *s, size_t n, uint32_t min, uint32_t max)
     if (peek(s, 0) == '?')
         copy(s, 1);
     char c = peek(s, 0);
-    if (c == '*' || c == '+' || c == '?' || counted(s, &a, &b))
+    if (c == '*' || c == '+' || c == '?' || counted(s, 0, &a, &b))
         return fail(s, start, "a repetition of a repetition (possessive ones are not part of RE2)");
     s->repeat[s->depth] = GH_MAX(s->repeat[s->depth], repeat);
     s->atom = false;
@@ -371,12 +389,13 @@ static bool step(struct re2 *s)
         copy(s, 1);
         return true;
     case '{': {
-        size_t n = counted(s, &min, &max);
+        size_t n = counted(s, 0, &min, &max);
         if (n)
             return repetition(s, n, min, max);
         break;
     }
-    case '^': case '$': case '.':
+    case '^': case '$': return assertion(s, 1);
+    case '.':
         copy(s, 1);
         set_atom(s, 1);
         return true;

@@ -15,4 +15,7 @@
 /* False: `why` (may be NULL) gets one sentence, *offset the byte. */
 bool re2_translate(struct str pattern, struct buf *out, struct buf *why, size_t *offset);
 
+/* Length of the "[:name:]" at the front of `s`, whatever the name is; 0: it is a bracket like another. */
+size_t re2_named_class(struct str s);
+
 #endif

@@ -45,7 +45,7 @@ static pcre2_code *compile(struct str pattern, unsigned flags, int *error)
         options |= PCRE2_CASELESS;
     if (!(flags & REGEX_SEARCH))
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_AUTO_CAPTURE;
-    code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options, error, &where, cc);
+    code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, options, error, &where, cc);
     pcre2_compile_context_free(cc);
     return code;
 }

@@ -69,6 +69,8 @@ static void what_both_engines_know_is_accepted(void **state)
         {"a*?b+?c??", "aabb", "c"},
         {"(a|b)*c", "ababc", "abab"},
         {"\\Aab\\z", "ab", "abc"},
+        {"^*a\\b?$+", "a", "b"}, /* assertions may be repeated, for what it is worth */
+        {"(?)a", "a", "b"},
         {"x\\.\\-\\/", "x.-/", "xx-/"},
     };
     (void)state;
@@ -92,7 +94,7 @@ static void what_re2_does_not_have_is_refused_with_the_offset(void **state)
         {"\\", 0}, {"a\\", 1}, {"\\Z", 0}, {"\\G", 0}, {"\\K", 0}, {"\\R", 0}, {"\\X", 0}, {"\\h", 0},
         {"\\C", 0}, {"\\cA", 0}, {"\\e", 0}, {"\\xg", 0}, {"\\x{110000}", 0}, {"\\8", 0},
         {"[a", 0}, {"[[:foo:]]", 1}, {"[\\b]", 1}, {"[\\Qa\\E]", 1}, {"[b-a]", 0},
-        {"(a", 2}, {"a)", 1}, {"(?x)a", 0}, {"(?i-)a", 0}, {"(?)", 0}, {"(?P<1>a)", 0}, {"(?'n'a)", 0},
+        {"(a", 2}, {"a)", 1}, {"(?x)a", 0}, {"(?i-)a", 0}, {"(?-)", 0}, {"[[:]x:]]", 1}, {"(?P<1>a)", 0}, {"(?'n'a)", 0},
         {"\\p{Xan}", 0}, {"\\p{L&}", 0}, {"\\p{bidi_class:L}", 0}, {"\\p{}", 0}, {"a\xff", 1},
     };
     (void)state;
