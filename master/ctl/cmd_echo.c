@@ -367,10 +367,19 @@ static void on_connection(uv_stream_t *s, int status)
     uv_tcp_nodelay(&c->tcp, 1);
 }
 
+static void close_one(uv_handle_t *h, void *arg)
+{
+    struct echo *e = arg;
+    bool own = h == (uv_handle_t *)&e->listener || h == (uv_handle_t *)&e->sigint || h == (uv_handle_t *)&e->sigterm;
+    if (!uv_is_closing(h))
+        uv_close(h, own ? NULL : on_closed);
+}
+
 static void on_signal(uv_signal_t *h, int signum)
 {
+    struct echo *e = h->data;
     (void)signum;
-    uv_stop(h->loop);
+    uv_walk(h->loop, close_one, e); /* nothing is left open: the loop ends */
 }
 
 static int echo_listen(struct echo *e, const char *where)
@@ -440,7 +449,7 @@ int cmd_echo(int argc, char **argv)
     uv_tcp_init(&e.loop, &e.listener);
     uv_signal_init(&e.loop, &e.sigint);
     uv_signal_init(&e.loop, &e.sigterm);
-    e.listener.data = &e;
+    e.listener.data = e.sigint.data = e.sigterm.data = &e;
     int r = echo_listen(&e, where);
     if (r != 0) {
         fprintf(stderr, "gatehouse echo: cannot listen on %s: %s\n", where, uv_strerror(r));
@@ -451,5 +460,5 @@ int cmd_echo(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     print_address(&e);
     uv_run(&e.loop, UV_RUN_DEFAULT);
-    return 0; /* the process ends: the kernel closes what is open */
+    return uv_loop_close(&e.loop) == 0 ? 0 : 1;
 }

@@ -118,8 +118,9 @@ def test_workers_have_no_privileges(served):
         assert s["NoNewPrivs"] == "1"
         if os.geteuid() == 0:
             assert s["Uid"].split()[0] != "0", w
-        # not dumpable: its files in /proc belong to root
-        assert os.stat(f"/proc/{w['pid']}/environ").st_uid == 0
+        # not dumpable: its files in /proc belong to root (sanitized builds stay dumpable, to find leaks)
+        if "asan" not in str(gh.BUILD):
+            assert os.stat(f"/proc/{w['pid']}/environ").st_uid == 0
 
 
 def test_graceful_stop_finishes_what_runs_and_then_exits_with_zero(served):

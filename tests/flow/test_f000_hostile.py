@@ -42,6 +42,8 @@ class Capture(gh.RawServer):
             self.bytes.append(mine)
         try:
             self._serve(c, mine)
+        except TimeoutError:
+            pass  # idle for long: closed, as servers do
         except (OSError, EOFError, strict_parser.Hostile):
             with contextlib.suppress(OSError):
                 while chunk := c.sock.recv(65536):
