@@ -352,7 +352,7 @@ static void on_error(struct conn *c, int err)
 {
     struct h1_client *k = CONTAINER_OF(c, struct h1_client, c);
     (void)err;
-    if (k->rx == RX_DONE) { /* the answer is safe; the rest of the upload has nobody to go to */
+    if (k->rx == RX_DONE && k->out.kind != H1_OUT_RAW) { /* the answer is safe; the upload has nobody to go to */
         k->reusable = false;
         conn_close(c);
         return;
@@ -459,7 +459,7 @@ static void release(struct stream *s)
         return;
     }
     conn_resume(&k->c, CONN_PAUSE_PEER);
-    if (k->rx == RX_DONE && k->sent && k->reusable && !(k->c.flags & CONN_F_END)) {
+    if (k->rx == RX_DONE && k->sent && k->reusable && !conn_heard(&k->c, false)) {
         k->rx = RX_IDLE;
         k->owner->idle(k);
     } else if (k->rx == RX_DONE && k->out.kind == H1_OUT_RAW) {
@@ -520,6 +520,11 @@ int h1_client_connect(struct h1_client *k, struct h1_clients *all, const struct 
     k->cap = 0;
     k->out = (struct h1_out){H1_OUT_NONE, 0};
     return 0;
+}
+
+bool h1_client_usable(const struct h1_client *k, bool ask)
+{
+    return k->rx == RX_IDLE && !conn_heard(&k->c, ask);
 }
 
 struct stream *h1_client_stream(struct h1_client *k)

@@ -10,7 +10,7 @@
  *
  * A connection is reused only when both messages are complete, both sides want it, and not a byte came
  * that belongs to no answer. Bytes on an idle connection, or behind an answer, poison it: they could be
- * read as the answer to the next request.
+ * read as the answer to the next request. So does news that the loop has, but has not told yet.
  */
 #ifndef GH_CODEC_H1_CLIENT_H
 #define GH_CODEC_H1_CLIENT_H
@@ -72,6 +72,8 @@ void h1_clients_fini(struct h1_clients *all);
 /* Begins to connect; owner->connected follows. Negative errno at once: nothing follows. */
 int h1_client_connect(struct h1_client *k, struct h1_clients *all, const struct h1_client_owner *owner,
                       const struct sockaddr *to, socklen_t len);
+/* Is it idle, and has it said nothing? `ask`: the kernel, too, which costs a system call. */
+bool h1_client_usable(const struct h1_client *k, bool ask);
 /* The stream of the next request, on a connected and idle client. */
 struct stream *h1_client_stream(struct h1_client *k);
 /* Closes it, whatever it does; an exchange on it hears nothing (it must have been released). */

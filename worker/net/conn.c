@@ -103,6 +103,26 @@ static void fail(struct conn *c, int err)
     chunkq_clear(&c->queue, &c->net->chunks);
 }
 
+static void read_later(struct conn *c)
+{
+    if (list_empty(&c->node))
+        list_push(&c->net->again, &c->node);
+}
+
+/* Nothing goes out any more. A client that takes no answer is gone; a server may have answered before it went,
+ * so what it said is read first, and the error comes in the place of the end. */
+static void write_failed(struct conn *c, int err)
+{
+    if (c->flags & (CONN_F_EAGER | CONN_F_END | CONN_F_CLOSED)) {
+        fail(c, err);
+        return;
+    }
+    c->flags |= CONN_F_MUTE | CONN_F_READABLE | CONN_F_HUP;
+    c->error = (int16_t)err;
+    chunkq_clear(&c->queue, &c->net->chunks);
+    read_later(c);
+}
+
 static void written_all(struct conn *c)
 {
     if (c->flags & CONN_F_FINISH) {
@@ -141,16 +161,16 @@ static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
 static void flush_one(struct conn *c, struct outq *o)
 {
     size_t done = 0;
-    if (c->flags & CONN_F_DEAD) {
+    if (c->flags & (CONN_F_DEAD | CONN_F_MUTE)) {
         done = o->bytes;
     } else if (o->n && !c->queue.n && !(c->flags & CONN_F_CONNECTING)) {
         ssize_t k = raw_write(c, o->v, o->n);
         if (k >= 0)
             done = (size_t)k;
         else if (errno != EAGAIN)
-            fail(c, errno);
+            write_failed(c, errno);
     }
-    if (done < o->bytes && !(c->flags & CONN_F_DEAD)) {
+    if (done < o->bytes && !(c->flags & (CONN_F_DEAD | CONN_F_MUTE))) {
         if (!queue_rest(c, o, done))
             fail(c, ENOBUFS);
         else if (!(c->flags & CONN_F_CONNECTING))
@@ -231,7 +251,7 @@ static struct outq *out_get(struct conn *c)
 
 void conn_write(struct conn *c, const void *data, size_t n)
 {
-    if (n == 0 || (c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH)))
+    if (n == 0 || (c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH | CONN_F_MUTE)))
         return;
     struct outq *o = out_get(c);
     if (!o) {
@@ -249,7 +269,7 @@ void conn_write(struct conn *c, const void *data, size_t n)
         }
         if (o->n == OUTQ_PIECES) {
             flush_one(c, o);
-            if (c->flags & CONN_F_DEAD)
+            if (c->flags & (CONN_F_DEAD | CONN_F_MUTE))
                 return;
         }
     }
@@ -288,10 +308,20 @@ bool conn_unheard(const struct conn *c, uint64_t before)
     socklen_t len = sizeof(info);
     if (c->sent <= before)
         return true;
-    /* A peer that has closed answers with a reset that acknowledges nothing. The SYN counts as one. */
+    /* A FIN acknowledges what came before it. A reset acknowledges nothing, whatever was read. */
+    if (!(c->flags & CONN_F_END))
+        return false;
     return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
            len >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) &&
-           info.tcpi_bytes_acked <= before + 1;
+           info.tcpi_bytes_acked <= before + 1; /* the SYN counts as one */
+}
+
+bool conn_heard(const struct conn *c, bool ask)
+{
+    char byte;
+    if (c->watch.pending || (c->flags & (CONN_F_READABLE | CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)))
+        return true;
+    return ask && (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN);
 }
 
 bool conn_full(struct conn *c)
@@ -325,7 +355,7 @@ static void pump_write(struct conn *c)
         ssize_t done = raw_write(c, v, n);
         if (done < 0) {
             if (errno != EAGAIN)
-                fail(c, errno);
+                write_failed(c, errno);
             break;
         }
         chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
@@ -345,10 +375,13 @@ static void pump_write(struct conn *c)
         written_all(c);
 }
 
-static void read_later(struct conn *c)
+/* errno value, or 0, for a read of nothing: is it the end, or was something lost before it? */
+static int end_or_error(const struct conn *c)
 {
-    if (list_empty(&c->node))
-        list_push(&c->net->again, &c->node);
+    if ((c->flags & CONN_F_MUTE) && c->error != EPIPE) /* EPIPE: it had closed before the reset */
+        return c->error;
+    bool gone = (c->flags & CONN_F_GONE) && (c->flags & CONN_F_EAGER) && !(c->flags & CONN_F_SHUT);
+    return gone ? ECONNRESET : 0;
 }
 
 /* Reads while there is something, within limits. READABLE says whether there may be more. */
@@ -370,15 +403,13 @@ static void pump_read(struct conn *c)
             continue;
         }
         c->flags &= (uint16_t)~CONN_F_READABLE;
-        if (k == 0 && (c->flags & CONN_F_GONE) && !(c->flags & CONN_F_SHUT)) {
-            fail(c, ECONNRESET);
-            tell_error(c);
-        } else if (k == 0) {
+        int err = k ? errno : end_or_error(c);
+        if (!err) {
             c->flags |= CONN_F_END;
             if (c->ev->on_end)
                 c->ev->on_end(c);
-        } else if (errno != EAGAIN) {
-            fail(c, errno);
+        } else if (err != EAGAIN) {
+            fail(c, err);
             tell_error(c);
         }
         return;

@@ -21,8 +21,10 @@
  *     call anything from anywhere.
  *  2. After conn_close no callback but on_closed comes; after on_error no other but on_closed.
  *  3. on_read's bytes are the owner's for the call only; it uses or copies all of them.
- *  4. An open connection with an empty queue and nothing gathered holds no memory but this struct.
- *  5. on_closed comes at the end of a turn of the loop, when no event of that turn can name the
+ *  4. When nothing can be written any more the peer's last words are read before on_error tells it (a server may
+ *     answer and close before it has taken all of a request), unless the owner is CONN_F_EAGER to know.
+ *  5. An open connection with an empty queue and nothing gathered holds no memory but this struct.
+ *  6. on_closed comes at the end of a turn of the loop, when no event of that turn can name the
  *     connection any more.
  */
 #ifndef GH_NET_CONN_H
@@ -66,7 +68,8 @@ enum {
     CONN_F_WATCH_OUT = 1 << 11, /* EPOLLOUT is watched too */
     CONN_F_KICK = 1 << 12,      /* on_kick is due */
     CONN_F_GONE = 1 << 13,      /* closed both ways: behind the last bytes there is nobody */
-    CONN_F_EAGER = 1 << 14,     /* the owner sets it: a loss is told even if bytes are left unread by a pause */
+    CONN_F_EAGER = 1 << 14,     /* the owner sets it: a loss is told at once, whatever is unread */
+    CONN_F_MUTE = 1 << 15,      /* the peer takes nothing more (`error`), but what it said is still read */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -85,7 +88,7 @@ struct conn {
     uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
     uint16_t flags;       /* CONN_F_ */
     uint8_t paused;       /* CONN_PAUSE_ */
-    int16_t error;        /* errno of CONN_F_DEAD */
+    int16_t error;        /* errno of CONN_F_DEAD, CONN_F_MUTE */
 };
 
 /* Takes over `fd` (connected, non-blocking) and begins to read. Negative gh_err; then fd is closed and
@@ -103,9 +106,11 @@ void conn_write(struct conn *c, const void *data, size_t n);
 char *conn_room(struct conn *c, size_t n);
 /* The last `unused` bytes of what conn_room gave were not needed. */
 void conn_room_back(struct conn *c, size_t unused);
-/* Certainly no byte behind the first `before` that were sent has reached the peer's kernel. After an error
- * it tells whether a request may be sent once more. */
+/* Certainly no byte behind the first `before` that were sent had reached the peer when it closed. After the end
+ * it tells whether a request may be sent once more; after a reset nobody can know. */
 bool conn_unheard(const struct conn *c, uint64_t before);
+/* Something came, or may have come, that on_read, on_end and on_error have not told. `ask`: the kernel, too. */
+bool conn_heard(const struct conn *c, bool ask);
 /* Bytes that the kernel has not taken. */
 size_t conn_queued(const struct conn *c);
 /* More than the limit is queued: stop giving; on_writable follows. */

@@ -107,7 +107,8 @@ void net_leave(struct net *n)
         n->out_n = 0;
 }
 
-/* How long libuv lets us sleep; 0 = it must run now. A loop without handles has no say. */
+/* How long libuv lets us sleep; 0 = it must run now. That is so, since 1.44, while watchers wait for being put into
+ * its epoll set, which only uv_run does. A loop without (referenced) handles has no say. */
 static int uv_wait(const struct net *n)
 {
     if (!uv_loop_alive(n->loop))
@@ -136,8 +137,12 @@ void net_turn(struct net *n, int max_wait_ms)
     read_clock(n);
     uv_update_time(n->loop); /* its timers are judged by this below */
     board_add(&n->count->loop_turns, 1);
+    /* All of a turn's news count from its beginning (conn_heard): nobody writes to who has just closed. */
+    for (int i = 0; i < k; i++)
+        ((struct watch *)events[i].data.ptr)->pending = events[i].events;
     for (int i = 0; i < k; i++) {
         struct watch *w = events[i].data.ptr;
+        w->pending = 0;
         net_enter(n);
         w->fn(w, events[i].events);
         net_leave(n);

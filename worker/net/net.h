@@ -32,6 +32,7 @@ struct uv_loop_s;
 /* A descriptor in the epoll instance; embedded in what handles it. */
 struct watch {
     void (*fn)(struct watch *w, uint32_t events); /* EPOLL* */
+    uint32_t pending; /* events of this turn that `fn` has not heard of yet */
 };
 
 struct net {

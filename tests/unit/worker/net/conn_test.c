@@ -245,6 +245,7 @@ static void finish_closes_when_all_is_written(void **state)
 static void a_peer_that_is_gone_is_an_error_told_once_and_from_the_loop(void **state)
 {
     struct rig *r = *state;
+    r->s.c.flags |= CONN_F_EAGER;
     close(r->peer);
     net_enter(&r->net);
     conn_write(&r->s.c, "x", 1);
@@ -255,6 +256,120 @@ static void a_peer_that_is_gone_is_an_error_told_once_and_from_the_loop(void **s
     turns(r, 2);
     assert_int_equal(r->s.closed, 1);
     r->peer = dup(0);
+}
+
+static void write_now(struct rig *r, const char *text)
+{
+    net_enter(&r->net);
+    conn_write(&r->s.c, text, strlen(text));
+    net_leave(&r->net);
+}
+
+static void last_words_are_read_before_a_reset_is_told(void **state)
+{
+    struct rig *r = *state;
+    write_now(r, "unread");
+    assert_int_equal(write(r->peer, "sorry", 5), 5);
+    close(r->peer); /* with something unread: a reset */
+    write_now(r, "more");
+    write_now(r, "and more");
+    assert_int_equal(r->s.error, 0);
+    turns(r, 2);
+    assert_int_equal(r->s.got.n, 5);
+    assert_int_equal(r->s.ends, 0);
+    assert_int_equal(r->s.error, ECONNRESET);
+    r->peer = dup(0);
+}
+
+static void the_end_stays_the_end_when_a_write_behind_it_fails(void **state)
+{
+    struct rig *r = *state;
+    assert_int_equal(write(r->peer, "bye", 3), 3);
+    close(r->peer);
+    write_now(r, "too late");
+    turns(r, 2);
+    assert_int_equal(r->s.got.n, 3);
+    assert_int_equal(r->s.ends, 1);
+    assert_int_equal(r->s.error, 0);
+    r->peer = dup(0);
+}
+
+static void last_words_wait_for_the_end_of_a_pause(void **state)
+{
+    struct rig *r = *state;
+    write_now(r, "unread");
+    conn_pause(&r->s.c, CONN_PAUSE_PEER);
+    assert_int_equal(write(r->peer, "sorry", 5), 5);
+    close(r->peer);
+    turns(r, 3);
+    assert_int_equal(r->s.error, 0);
+    conn_resume(&r->s.c, CONN_PAUSE_PEER);
+    turns(r, 2);
+    assert_int_equal(r->s.got.n, 5);
+    assert_int_equal(r->s.error, ECONNRESET);
+    r->peer = dup(0);
+}
+
+static void what_the_kernel_has_is_heard_before_it_is_read(void **state)
+{
+    struct rig *r = *state;
+    assert_false(conn_heard(&r->s.c, true));
+    assert_int_equal(write(r->peer, "x", 1), 1);
+    assert_false(conn_heard(&r->s.c, false));
+    assert_true(conn_heard(&r->s.c, true));
+    turns(r, 1);
+    assert_false(conn_heard(&r->s.c, true));
+    shutdown(r->peer, SHUT_WR);
+    assert_true(conn_heard(&r->s.c, true));
+    turns(r, 1);
+    assert_true(conn_heard(&r->s.c, false));
+}
+
+/* --- libuv inside this loop --- */
+
+struct piped {
+    uv_poll_t poll;
+    struct timer timer;
+    struct rig *rig;
+    int fd[2];
+    unsigned heard;
+};
+
+static void on_pipe(uv_poll_t *p, int status, int events)
+{
+    struct piped *w = p->data;
+    char byte;
+    (void)events;
+    assert_int_equal(status, 0);
+    assert_int_equal(read(w->fd[0], &byte, 1), 1);
+    w->heard++;
+}
+
+static void start_watching(struct timer *t)
+{
+    struct piped *w = CONTAINER_OF(t, struct piped, timer);
+    assert_int_equal(uv_poll_start(&w->poll, UV_READABLE, on_pipe), 0);
+    assert_int_equal(write(w->fd[1], "x", 1), 1);
+}
+
+/* libuv puts a new watcher into its epoll set at the next uv_run only: that must not wait for other news. */
+static void what_libuv_is_told_to_watch_from_a_callback_is_heard(void **state)
+{
+    struct rig *r = *state;
+    struct piped w = {.rig = r};
+    assert_int_equal(pipe(w.fd), 0);
+    uv_poll_init(&r->loop, &w.poll, w.fd[0]);
+    w.poll.data = &w;
+    timer_init(&w.timer, start_watching);
+    timer_set(&r->net.timers, &w.timer, r->net.now_ms + 1);
+    for (int i = 0; i < 4 && !w.heard; i++)
+        net_turn(&r->net, 2000);
+    assert_int_equal(w.heard, 1);
+    uv_close((uv_handle_t *)&w.poll, NULL);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    timer_close(&w.timer);
+    close(w.fd[0]);
+    close(w.fd[1]);
 }
 
 static void nothing_listens_there(void **state)
@@ -278,6 +393,11 @@ int main(void)
         T(shutdown_waits_for_the_queue),
         T(finish_closes_when_all_is_written),
         T(a_peer_that_is_gone_is_an_error_told_once_and_from_the_loop),
+        T(last_words_are_read_before_a_reset_is_told),
+        T(the_end_stays_the_end_when_a_write_behind_it_fails),
+        T(last_words_wait_for_the_end_of_a_pause),
+        T(what_the_kernel_has_is_heard_before_it_is_read),
+        T(what_libuv_is_told_to_watch_from_a_callback_is_heard),
         T(nothing_listens_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -650,7 +650,8 @@ class Failures(unittest.TestCase):
                 method = ("GET", "PUT", "POST")[i % 3]
                 body = "" if method == "GET" else "Content-Length: 3\r\n"
                 c.send(f"{method} / HTTP/1.1\r\nHost: a\r\n{body}\r\n" + ("abc" if body else ""))
-                self.assertEqual(c.response()[0], 200)
+                # A POST may be on its way when the connection ends; then nobody knows what became of it.
+                self.assertIn(c.response()[0], (200, 502) if method == "POST" else (200,))
 
     def test_a_request_that_may_have_been_done_is_not_repeated(self):
         def serve(p, number):

@@ -202,13 +202,16 @@ class Backend:
     """serve(peer, number) runs in a thread for each connection; its exceptions fail the test."""
 
     def __init__(self, serve):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = self.listen()
         self.port = self.listener.getsockname()[1]
         self.serve = serve
         self.peers = []
         self.accepted = queue.Queue()
         self.errors = []
         threading.Thread(target=self.run, daemon=True).start()
+
+    def listen(self):
+        return socket.create_server(("127.0.0.1", 0))
 
     def run(self):
         while True:
