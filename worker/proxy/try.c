@@ -49,9 +49,19 @@ static void send_request(struct request *r, struct stream *up)
     http_touch(r);
 }
 
+static void set_endpoint(struct request *r, struct endpoint *e)
+{
+    r->ep = e;
+    r->x.endpoint = arena_str(&r->x.arena, e->name);
+    r->facts.upstream_host = r->x.endpoint;
+}
+
 static void lease_ready(struct lease *l, struct stream *s)
 {
-    send_request(CONTAINER_OF(l, struct request, lease), s);
+    struct request *r = CONTAINER_OF(l, struct request, lease);
+    if (r->ep != l->ep) /* another endpoint's connection became free first */
+        set_endpoint(r, l->ep);
+    send_request(r, s);
 }
 
 static void lease_failed(struct lease *l, enum reason why)
@@ -83,17 +93,15 @@ static void set_limits(struct request *r)
     http_set_timer(r);
 }
 
-static void begin(struct request *r, struct endpoint *e, bool fresh)
+static void begin(struct request *r, struct endpoint *e, enum lease_want want)
 {
     struct stream *s;
     enum reason why;
-    r->ep = e;
+    set_endpoint(r, e);
     r->head_seen = false;
     r->x.sent_ns = r->x.head_ns = 0;
-    r->x.endpoint = arena_str(&r->x.arena, e->name);
-    r->facts.upstream_host = r->x.endpoint;
     set_limits(r);
-    switch (lease_begin(&r->lease, e, fresh, &LEASE_EVENTS, &s, &why)) {
+    switch (lease_begin(&r->lease, e, want, &LEASE_EVENTS, &s, &why)) {
     case LEASE_READY:
         send_request(r, s);
         break;
@@ -115,7 +123,7 @@ void try_start(struct request *r)
     }
     if (r->n_tried < TRIED_MAX)
         r->tried[r->n_tried++] = e;
-    begin(r, e, false);
+    begin(r, e, http_method_is_idempotent(r->x.req.method_id) ? LEASE_ANY : LEASE_SURE);
 }
 
 void try_again(struct request *r)
@@ -162,7 +170,7 @@ static bool retry_allowed(struct request *r, const struct try_outcome *o)
         if (r->ep->index == BALANCE_NONE)
             try_start(r); /* it has gone meanwhile */
         else
-            begin(r, r->ep, true);
+            begin(r, r->ep, LEASE_FRESH);
         return true;
     case RETRY_FAILOVER:
         r->failovers++;

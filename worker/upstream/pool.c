@@ -87,7 +87,20 @@ static void enter_pool(struct upconn *u)
     all->n_idle++;
     board_add(&all->net->count->upstream_idle, 1);
     timer_set(&all->net->timers, &u->timer, all->net->now_ms + idle_timeout(e->cluster));
-    if (e->n_idle > all->max_idle)
+}
+
+/* Nobody needs it any more: for the longest waiting request, else for the pool if that has room. */
+static void set_free(struct upconn *u)
+{
+    struct endpoint *e = u->ep; /* lives, and its cluster, until the connection's closed() */
+    if (e->index == BALANCE_NONE) {
+        close_conn(u);
+        serve_waiting(e->cluster, NULL);
+        return;
+    }
+    enter_pool(u);
+    serve_waiting(e->cluster, u);
+    if (e->n_idle > e->cluster->all->max_idle)
         close_conn(LIST_ITEM(e->idle.prev, struct upconn, node));
 }
 
@@ -178,11 +191,8 @@ static void connected(struct h1_client *k, int err)
     if (l) {
         hand_over(l, u);
         l->ev->ready(l, h1_client_stream(k));
-    } else if (u->ep->index == BALANCE_NONE) {
-        close_conn(u);
     } else {
-        enter_pool(u); /* the request went away meanwhile */
-        serve_waiting(u->ep->cluster, u);
+        set_free(u); /* the request went away meanwhile */
     }
 }
 
@@ -225,15 +235,7 @@ static int open_conn(struct endpoint *e, struct lease *l)
 
 static void on_idle(struct h1_client *k)
 {
-    struct upconn *u = of_client(k);
-    struct cluster *c = u->ep->cluster;
-    if (u->ep->index == BALANCE_NONE) {
-        close_conn(u);
-        return;
-    }
-    enter_pool(u);
-    if (c->n_waiting)
-        serve_waiting(c, u);
+    set_free(of_client(k));
 }
 
 static void on_gone(struct h1_client *k)
@@ -288,9 +290,25 @@ static void count_out(struct lease *l)
     endpoint_drop(e);
 }
 
-static struct stream *take_idle(struct lease *l, struct endpoint *e)
+/* The youngest one that has said nothing. What is found dead is closed; about what the loop is going to tell
+ * in this turn, it is going to tell. */
+static struct upconn *find_idle(struct endpoint *e, enum lease_want want)
 {
-    struct upconn *u = LIST_ITEM(e->idle.next, struct upconn, node);
+    LIST_EACH(it, &e->idle)
+    {
+        struct upconn *u = LIST_ITEM(it, struct upconn, node);
+        if (!h1_client_usable(&u->k, false))
+            continue;
+        if (want == LEASE_ANY || h1_client_usable(&u->k, true))
+            return u;
+        close_conn(u);
+    }
+    return NULL;
+}
+
+static struct stream *take(struct lease *l, struct upconn *u)
+{
+    struct endpoint *e = u->ep;
     leave_pool(u);
     timer_stop(&u->timer);
     hand_over(l, u);
@@ -329,10 +347,11 @@ static bool close_an_idle_one(struct cluster *c)
     return false;
 }
 
-enum lease_result lease_begin(struct lease *l, struct endpoint *e, bool fresh, const struct lease_events *ev,
+enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_want want, const struct lease_events *ev,
                               struct stream **s, enum reason *why)
 {
     struct cluster *c = e->cluster;
+    struct upconn *idle;
     list_init(&l->node);
     timer_init(&l->timer, wait_timer);
     l->ev = ev;
@@ -342,8 +361,8 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, bool fresh, c
     if (c->max_requests && cluster_active(c) >= c->max_requests)
         return LEASE_REFUSED;
     count_in(l, e);
-    if (!fresh && e->n_idle) {
-        *s = take_idle(l, e);
+    if (want != LEASE_FRESH && e->n_idle && (idle = find_idle(e, want))) {
+        *s = take(l, idle);
         return LEASE_READY;
     }
     enum lease_result r;
@@ -403,7 +422,7 @@ static void serve_waiting(struct cluster *c, struct upconn *free_conn)
             count_out(l);
             count_in(l, e);
         }
-        l->ev->ready(l, take_idle(l, e));
+        l->ev->ready(l, take(l, free_conn));
     } else if (c->max_connections && c->n_conns >= c->max_connections) {
         l->state = LEASE_WAITING;
         list_push_front(&c->waiting, &l->node);

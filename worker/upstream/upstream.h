@@ -136,9 +136,14 @@ struct lease {
 };
 
 enum lease_result { LEASE_READY, LEASE_LATER, LEASE_REFUSED };
-/* Claims a stream of `ep`; `fresh`: not a pooled connection. READY: *s is it. LATER: ready or failed
- * follows. REFUSED: *why, nothing is held. */
-enum lease_result lease_begin(struct lease *l, struct endpoint *ep, bool fresh, const struct lease_events *ev,
+/* What kind of connection a request may have. */
+enum lease_want {
+    LEASE_ANY,
+    LEASE_SURE,  /* pooled ones only when the kernel, too, knows of no end: for what can't be sent twice */
+    LEASE_FRESH, /* none from the pool */
+};
+/* Claims a stream of `ep`. READY: *s is it. LATER: ready or failed follows. REFUSED: *why, nothing is held. */
+enum lease_result lease_begin(struct lease *l, struct endpoint *ep, enum lease_want want, const struct lease_events *ev,
                               struct stream **s, enum reason *why);
 /* The claim is over. A stream that was handed out must have been released before. Any state. */
 void lease_end(struct lease *l);

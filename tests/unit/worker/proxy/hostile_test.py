@@ -51,6 +51,23 @@ def untaken(sock):
     return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
+class UnixBackend(Backend):
+    def __init__(self, serve):
+        self.where = tempfile.TemporaryDirectory()
+        self.address = f"unix:{self.where.name}/up"
+        super().__init__(serve)
+
+    def listen(self):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.address[5:])
+        listener.listen()
+        return listener
+
+    def close(self):
+        super().close()
+        self.where.cleanup()
+
+
 class Greedy(unittest.TestCase):
     """Answers that nobody reads."""
 
@@ -103,6 +120,110 @@ class Lingering(unittest.TestCase):
             self.assertEqual(c.response()[2], b"hello")
             c.send("x" * 59995 + GET)
             self.assertEqual(c.response()[2], b"hello")
+
+
+class Pool(unittest.TestCase):
+    def test_requests_wait_for_connections_of_a_pool_that_keeps_none(self):
+        with Backend(answers(OK)) as up, Driver(clusters={"up": f"127.0.0.1:{up.port};max_connections=1"},
+                                                settings=["upstream_pool_idle=0"]) as d:
+            peers = [d.connect() for _ in range(10)]
+            for c in peers:
+                c.send(GET)
+            try:
+                self.assertEqual([c.response()[0] for c in peers], [200] * 10)
+            finally:
+                for c in peers:
+                    c.close()
+
+    def test_a_request_that_was_read_is_not_repeated_after_a_reset(self):
+        bodies = []
+
+        def serve(p, _n):
+            p.request()
+            p.send(OK)
+            bodies.append(p.request()[3])  # read, done, and then an end without a word
+            p.reset()
+        with Backend(serve) as up, Driver(up=up) as d, d.connect() as c:
+            c.send(GET)
+            self.assertEqual(c.response()[0], 200)
+            c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            self.assertEqual(c.response()[0], 502)
+            self.assertEqual(bodies, [b"abc"])
+
+    def test_a_request_without_host_has_one_behind_a_unix_socket(self):
+        with UnixBackend(echo) as up, Driver(clusters={"up": up.address}) as d, d.connect() as c:
+            c.send("GET / HTTP/1.0\r\n\r\n")
+            self.assertEqual(seen(c.response())[1]["host"], "localhost")
+
+
+class LastWords(unittest.TestCase):
+    """An answer that came counts, whatever the connection does behind it."""
+
+    def test_an_early_answer_is_passed_on_though_the_upload_breaks(self):
+        def serve(p, _n):
+            p.head()
+            p.send(b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge")
+        with Backend(serve) as up, Driver(up=up) as d:
+            for _ in range(30):
+                with d.connect() as c:
+                    c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n")
+                    flood(c, b"x" * 3000000, 0)
+                    self.assertEqual(c.response()[0::2], (413, b"large"))
+
+    def test_an_answer_that_waits_for_its_client_survives_a_reset(self):
+        size = 600000
+
+        def serve(p, _n):
+            p.head()
+            p.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size)
+            end = time.monotonic() + DEADLINE
+            while untaken(p.sock) and time.monotonic() < end:
+                time.sleep(0.01)
+            p.reset()
+            done.set()
+        done = threading.Event()
+        with Backend(serve) as up, Driver(up=up, settings=["buffer_bytes=65536"]) as d, d.connect() as c:
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+            self.assertTrue(done.wait(DEADLINE))
+            self.assertEqual(len(c.response()[2]), size)
+
+    def test_content_until_the_end_is_cut_by_a_reset(self):
+        def serve(p, _n):
+            p.head()
+            p.send(b"HTTP/1.1 200 OK\r\n\r\npart")
+            go.wait(DEADLINE)
+            p.reset()
+        go = threading.Event()
+        with Backend(serve) as up, Driver(up=up) as d, d.connect() as c:
+            c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n")
+            self.assertIn(("Transfer-Encoding", "chunked"), c.head()[1])
+            self.assertEqual(c.until(b"part\r\n"), b"4\r\npart\r\n")
+            go.set()
+            flood(c, b"x" * 3000000, 0.1)
+            self.assertEqual(c.rest(), b"")
+
+    def test_content_until_the_end_passes_from_a_unix_socket(self):
+        def serve(p, _n):
+            p.head()
+            p.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        with UnixBackend(serve) as up, Driver(clusters={"up": up.address}) as d:
+            self.assertEqual(d.get()[2], b"all of it")
+
+    def test_a_tunnel_ends_when_its_backend_is_gone(self):
+        def serve(p, _n):
+            p.head()
+            p.send(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            p.sock.shutdown(socket.SHUT_WR)
+            go.wait(DEADLINE)
+            p.reset()
+        go = threading.Event()
+        with Backend(serve) as up, Driver(up=up) as d, d.connect() as c:
+            c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            self.assertEqual(c.head()[0].split()[1], "101")
+            flood(c, b"x" * 30000000)
+            go.set()
+            d.until("tunnels_active", 0)
 
 
 if __name__ == "__main__":
