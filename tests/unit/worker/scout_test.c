@@ -238,7 +238,7 @@ static void many_addresses_are_bounded(void **state)
     (void)state;
     struct fixture f;
     begin(&f, "api.example");
-    f.dns.n4 = 25;
+    f.dns.n4 = 28;
     f.dns.n6 = 12;
     start_scout(&f, ROLE_SCOUT);
     until(&f, "api.example", BOARD_DNS_ADDRS, false);
