@@ -7,6 +7,7 @@
 #include "shared/http/field.h"
 #include "shared/snap/snap.h"
 #include "worker/metrics_write.h"
+#include "worker/status.h"
 
 bool metrics_wants_openmetrics(struct str accept)
 {
@@ -53,6 +54,29 @@ static void put_instance(struct metrics_out *o, const struct metrics_input *in)
         board_get(&h->stuck_kills));
 }
 
+/* A file name comes as JSON text: its escapes are those of a label but for \u, which becomes visible. */
+static void put_files(struct metrics_out *o, const struct metrics_input *in)
+{
+    const char *family = "gatehouse_config_file_errors";
+    metrics_family(o, family, "gauge", "Errors in a file that has any.");
+    for (size_t i = 0; i < in->n_files; i++) {
+        struct buf labels = {0};
+        struct str name = in->files[i].name;
+        buf_addc(&labels, "file=\"");
+        for (size_t k = 0; k < name.n; k++) {
+            bool escape = name.p[k] == '\\' && k + 1 < name.n;
+            if (escape && !strchr("\"\\n", name.p[k + 1]))
+                buf_addch(&labels, '\\');
+            buf_addch(&labels, name.p[k]);
+            if (escape)
+                buf_addch(&labels, name.p[++k]);
+        }
+        buf_addch(&labels, '"');
+        metrics_u64(o, family, "gauge", buf_str(&labels), in->files[i].errors);
+        buf_fini(&labels);
+    }
+}
+
 static void put_generation(struct metrics_out *o, const struct metrics_input *in)
 {
     struct board_head *h = board_head(in->board);
@@ -70,6 +94,7 @@ static void put_generation(struct metrics_out *o, const struct metrics_input *in
     one(o, "gatehouse_config_errors", "gauge", "Errors in the files as they are now.", board_get(&h->config_errors));
     one(o, "gatehouse_config_warnings", "gauge", "Warnings about the files as they are now.",
         board_get(&h->config_warnings));
+    put_files(o, in);
 }
 
 static void put_reloads(struct metrics_out *o, const struct metrics_input *in)

@@ -12,10 +12,13 @@
 #include "shared/board/board.h"
 
 struct snap;
+struct status_file;
 
 struct metrics_input {
     struct board *board;
     const struct snap *snap; /* NULL: no generation yet */
+    const struct status_file *files; /* with errors */
+    size_t n_files;
     struct str version;
     uint32_t max_series;
     bool openmetrics;

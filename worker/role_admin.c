@@ -131,6 +131,10 @@ static void get_metrics(struct admin *a, struct admin_conn *c, const struct admi
                                .version = buf_str(&a->version), .max_series = a->max_series,
                                .openmetrics = metrics_wants_openmetrics(r->accept),
                                .orphan = a->w->orphan || a->w->link.rescued};
+    if (a->current) {
+        in.files = a->current->files;
+        in.n_files = a->current->n_files;
+    }
     struct admin_answer answer = {.status = 200, .type = in.openmetrics ? METRICS_OPENMETRICS : METRICS_TEXT};
     metrics_write(&in, &answer.body);
     admin_answer(c, &answer);

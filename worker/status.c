@@ -141,6 +141,20 @@ bool json_scan(struct str text, struct json_members *out)
     return s.p == s.end;
 }
 
+bool json_next(struct str *rest, struct str *element)
+{
+    struct scan s = {rest->p, rest->p + rest->n};
+    if (!scan_char(&s, '[') && !scan_char(&s, ','))
+        return false;
+    skip_space(&s);
+    const char *start = s.p;
+    if (s.p == s.end || *s.p == ']' || !scan_value(&s))
+        return false;
+    *element = str_of(start, (size_t)(s.p - start));
+    *rest = str_of(s.p, (size_t)(s.end - s.p));
+    return true;
+}
+
 struct str json_member(const struct json_members *m, const char *name)
 {
     for (size_t i = 0; i < m->n; i++)
@@ -172,6 +186,51 @@ static bool map_json(struct status *s, int fd, struct buf *why)
     return true;
 }
 
+static struct str unquoted(struct str s)
+{
+    return s.n >= 2 && s.p[0] == '"' ? str_of(s.p + 1, s.n - 2) : STR_NONE;
+}
+
+/* Findings come sorted by file; one that is out of order makes a second row, which is merged here. */
+static void count_file(struct status *s, struct str file)
+{
+    for (size_t i = s->n_files; i-- > 0;)
+        if (str_eq(s->files[i].name, file)) {
+            s->files[i].errors++;
+            return;
+        }
+    if (s->n_files == STATUS_MAX_FILES)
+        return;
+    if (!s->files && !(s->files = calloc(STATUS_MAX_FILES, sizeof(*s->files))))
+        return; /* a metric less */
+    s->files[s->n_files++] = (struct status_file){file, 1};
+}
+
+static void read_summary(struct status *s)
+{
+    struct json_members m;
+    struct str summary = json_member(&s->members, "summary");
+    uint64_t number;
+    if (!summary.n || !json_scan(summary, &m))
+        return;
+    if (str_u64(json_member(&m, "errors"), &number))
+        s->errors = json_member(&m, "errors");
+    if (str_u64(json_member(&m, "warnings"), &number))
+        s->warnings = json_member(&m, "warnings");
+}
+
+static void count_errors(struct status *s)
+{
+    struct str rest = json_member(&s->members, "diagnostics"), finding;
+    struct json_members m;
+    while (rest.n && json_next(&rest, &finding))
+        if (json_scan(finding, &m) && str_eqc(json_member(&m, "severity"), "\"error\"")) {
+            struct str file = unquoted(json_member(&m, "file"));
+            if (file.n)
+                count_file(s, file);
+        }
+}
+
 struct status *status_open(int snap_fd, int status_fd, struct buf *why)
 {
     struct status *s = calloc(1, sizeof(*s));
@@ -184,6 +243,8 @@ struct status *status_open(int snap_fd, int status_fd, struct buf *why)
         status_drop(s);
         return NULL;
     }
+    count_errors(s);
+    read_summary(s);
     return s;
 }
 
@@ -200,6 +261,7 @@ void status_drop(struct status *s)
     snap_drop(s->snap);
     if (s->json.p)
         munmap((void *)(uintptr_t)s->json.p, s->json.n);
+    free(s->files);
     free(s);
 }
 
@@ -286,6 +348,15 @@ static void put_time(struct buf *out, uint64_t wall_us)
     buf_addf(out, "\"%s\"", text);
 }
 
+/* What the image says beside its diagnostics, so that the two agree; the board where there is no image. */
+static void put_count(struct buf *out, struct str image, uint64_t board)
+{
+    if (image.n)
+        buf_adds(out, image);
+    else
+        buf_addu(out, board);
+}
+
 static void put_reload(const struct status_view *v, struct buf *out)
 {
     struct board_head *h = board_head(v->board);
@@ -298,8 +369,10 @@ static void put_reload(const struct status_view *v, struct buf *out)
         buf_json(out, str_c(v->note->text));
     else
         buf_addc(out, "null");
-    buf_addf(out, "},\"errors\":%llu,\"warnings\":%llu", (unsigned long long)board_get(&h->config_errors),
-             (unsigned long long)board_get(&h->config_warnings));
+    buf_addc(out, "},\"errors\":");
+    put_count(out, v->status ? v->status->errors : STR_NONE, board_get(&h->config_errors));
+    buf_addc(out, ",\"warnings\":");
+    put_count(out, v->status ? v->status->warnings : STR_NONE, board_get(&h->config_warnings));
 }
 
 void status_begin(const struct status_view *v, struct buf *out)

@@ -28,6 +28,8 @@ struct json_members {
  * numbers and words is not. */
 bool json_scan(struct str text, struct json_members *out);
 struct str json_member(const struct json_members *m, const char *name); /* STR_NONE: absent */
+/* The next element of an array that was scanned before: begin with *rest = the array. False at its end. */
+bool json_next(struct str *rest, struct str *element);
 
 /* A generation as the admin sees it: both images, mapped; counted, because an answer may still be on its way. */
 struct status {
@@ -35,7 +37,15 @@ struct status {
     struct snap *snap;
     struct str json;           /* the mapped STATUS image */
     struct json_members members;
+    struct status_file *files; /* with findings of severity error; NULL = none */
+    size_t n_files;
+    struct str errors, warnings; /* numbers of the summary; empty = none there */
 };
+struct status_file {
+    struct str name;           /* as JSON has it, without quotes; a slice of the image */
+    uint32_t errors;
+};
+#define STATUS_MAX_FILES 1000
 /* Maps and checks; the descriptors stay the caller's. NULL with a sentence. status_fd may be -1: no objects. */
 struct status *status_open(int snap_fd, int status_fd, struct buf *why);
 struct status *status_hold(struct status *s);

@@ -30,8 +30,9 @@ bool ctl_request(const struct ctl *c, const char *method, const char *path, unsi
 
 const struct node *ctl_parse(struct ctl *c, struct str text)
 {
-    static const struct yaml_limits limits = {.max_file = CLIENT_BODY_MAX, .max_total = CLIENT_BODY_MAX, .max_documents = 1,
-                                              .max_nodes = 1u << 28, .max_aliases = 0, .max_depth = 200};
+    static const struct yaml_limits limits = {.max_file = CLIENT_BODY_MAX, .max_total = CLIENT_BODY_MAX,
+                                              .max_documents = 1, .max_nodes = 1u << 28, .max_all_nodes = 1u << 28,
+                                              .max_depth = 200};
     struct source *src = arena_new(&c->arena, struct source);
     struct diags findings;
     diags_init(&findings, &c->arena);
@@ -39,7 +40,7 @@ const struct node *ctl_parse(struct ctl *c, struct str text)
         return NULL;
     *src = (struct source){.path = STR("answer"), .text = text};
     const struct node *n = yaml_parse_document(&c->arena, src, text, 1, &limits, &findings);
-    return findings.n_errors ? NULL : n;
+    return findings.n ? NULL : n;
 }
 
 const struct node *ctl_json(struct ctl *c, const char *path)

@@ -123,6 +123,16 @@ def test_every_metric_is_documented_and_every_documented_one_exists(served):
     assert not without_dns - exists, f"only in docs/metrics.md: {sorted(without_dns - exists)}"
 
 
+def test_a_broken_file_has_a_metric_of_its_own(served):
+    served.write("broken.yaml", gh.route_yaml("broken", "- matchs: []\n  backendRefs: [{name: up, port: 80}]"))
+    served.wait_status(lambda s: s["errors"] > 0)
+    m = served.metrics()
+    assert [v for k, v in m.items() if k.startswith("gatehouse_config_file_errors{") and k.endswith('broken.yaml"}')] == [1]
+    served.remove("broken.yaml")
+    served.wait_status(lambda s: s["errors"] == 0)
+    assert not [k for k in served.metrics() if k.startswith("gatehouse_config_file_errors{")]
+
+
 def test_counters_survive_a_killed_worker_and_reloads(served):
     def total(m):
         return sum(v for k, v in m.items() if k.startswith("gatehouse_route_requests_total"))

@@ -2,6 +2,7 @@
 #include "shared/base/clock.h"
 #include "tests/unit/master/compile/sample.h"
 #include "worker/metrics.h"
+#include "worker/status.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,6 +165,20 @@ static void without_a_generation_there_are_still_metrics(void **state)
     end(&f);
 }
 
+static void files_with_errors_are_named(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct status_file files[] = {{STR("a\\\"b\\\\c\\u0001.yaml"), 3}, {STR("dir/ok.yaml"), 1}};
+    begin(&f, 1);
+    f.in.files = files;
+    f.in.n_files = 2;
+    write_out(&f);
+    assert_line(&f, "gatehouse_config_file_errors{file=\"a\\\"b\\\\c\\\\u0001.yaml\"} 3");
+    assert_line(&f, "gatehouse_config_file_errors{file=\"dir/ok.yaml\"} 1");
+    end(&f);
+}
+
 static void openmetrics_is_for_those_who_ask(void **state)
 {
     (void)state;
@@ -202,6 +217,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(beyond_the_cap_there_is_other),
         cmocka_unit_test(reading_makes_no_memory),
         cmocka_unit_test(without_a_generation_there_are_still_metrics),
+        cmocka_unit_test(files_with_errors_are_named),
         cmocka_unit_test(openmetrics_is_for_those_who_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

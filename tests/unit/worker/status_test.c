@@ -62,6 +62,20 @@ static void members_are_slices_of_the_text(void **state)
     assert_null(json_member(&m, "y").p);
 }
 
+static void arrays_are_walked(void **state)
+{
+    (void)state;
+    struct str rest = STR(" [ 1 , {\"a\":[2,3]},\"x,]\" ]"), e;
+    assert_true(json_next(&rest, &e) && str_eqc(e, "1"));
+    assert_true(json_next(&rest, &e) && str_eqc(e, "{\"a\":[2,3]}"));
+    assert_true(json_next(&rest, &e) && str_eqc(e, "\"x,]\""));
+    assert_false(json_next(&rest, &e));
+    rest = STR("[]");
+    assert_false(json_next(&rest, &e));
+    rest = STR("7");
+    assert_false(json_next(&rest, &e));
+}
+
 static void hosts_are_read_as_hosts_5_says(void **state)
 {
     (void)state;
@@ -93,6 +107,7 @@ int main(void)
         cmocka_unit_test(one_object_and_nothing_else_is_taken),
         cmocka_unit_test(depth_and_members_have_a_limit),
         cmocka_unit_test(members_are_slices_of_the_text),
+        cmocka_unit_test(arrays_are_walked),
         cmocka_unit_test(hosts_are_read_as_hosts_5_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
