@@ -5,3 +5,4 @@ libwhttp_a_SOURCES = \
 	%D%/head.c %D%/head.h \
 	%D%/live.c %D%/live.h \
 	%D%/pipe.c %D%/pipe.h
+EXTRA_DIST += %D%/README.md

@@ -76,7 +76,7 @@ void listeners_drain(struct listeners *l);
  */
 static inline bool accept_goes_on(uint32_t mine, uint32_t least)
 {
-    return mine <= least + 4 + least / 20;
+    return mine <= (uint64_t)least + 4 + least / 20;
 }
 /* `least` from the board: UINT32_MAX when there is no other live worker. */
 uint32_t accept_least(struct board *b, const uint32_t *rows, uint32_t n, uint64_t now_ns);

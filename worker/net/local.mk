@@ -6,3 +6,4 @@ libwnet_a_SOURCES = \
 	%D%/net.c %D%/net.h %D%/outq.h \
 	%D%/slab.c %D%/slab.h \
 	%D%/timer.c %D%/timer.h
+EXTRA_DIST += %D%/README.md

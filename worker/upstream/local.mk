@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libwupstream.a
 libwupstream_a_SOURCES = %D%/cluster.c %D%/endpoint.h %D%/pool.c %D%/upstream.h
+EXTRA_DIST += %D%/README.md

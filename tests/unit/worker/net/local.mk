@@ -9,4 +9,9 @@ TESTS += tests/unit/worker/net/conn_test
 tests_unit_worker_net_conn_test_SOURCES = %D%/conn_test.c
 tests_unit_worker_net_conn_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_net_conn_test_LDADD = libwnet.a libboard.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/net/listener_test
+TESTS += tests/unit/worker/net/listener_test
+tests_unit_worker_net_listener_test_SOURCES = %D%/listener_test.c
+tests_unit_worker_net_listener_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_net_listener_test_LDADD = libwnet.a libboard.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS)
 endif

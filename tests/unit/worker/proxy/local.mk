@@ -4,6 +4,11 @@ TESTS += tests/unit/worker/proxy/access_log_test
 tests_unit_worker_proxy_access_log_test_SOURCES = %D%/access_log_test.c
 tests_unit_worker_proxy_access_log_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_access_log_test_LDADD = libwproxy.a libhttp.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/proxy/retry_test
+TESTS += tests/unit/worker/proxy/retry_test
+tests_unit_worker_proxy_retry_test_SOURCES = %D%/retry_test.c
+tests_unit_worker_proxy_retry_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_proxy_retry_test_LDADD = libwproxy.a libhttp.a libbase.a $(CMOCKA_LIBS)
 endif
 
 # A worker without a master, for the tests beside it and for measurements.

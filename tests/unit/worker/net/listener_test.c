@@ -1,0 +1,210 @@
+#include "tests/unit/shared/base/base_test.h"
+#include "worker/net/listener.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+struct rig {
+    uv_loop_t loop;
+    struct log log;
+    struct net net;
+    struct board *board;
+    struct listeners l;
+    struct sockaddr_in at;
+    unsigned n, closed_idle;
+    struct accepted last;
+    bool full, unwanted;
+};
+
+static void accepted(struct listeners *l, const struct accepted *a)
+{
+    struct rig *r = CONTAINER_OF(l, struct rig, l);
+    r->n++;
+    r->last = *a;
+    close(a->fd);
+    atomic_fetch_add(&board_proc(r->board, 1)->connections, 1);
+}
+static bool room(struct listeners *l, bool kernel_is_out)
+{
+    struct rig *r = CONTAINER_OF(l, struct rig, l);
+    (void)kernel_is_out;
+    return !r->full;
+}
+static bool wanted(struct listeners *l, uint64_t bind_id)
+{
+    (void)bind_id;
+    return !CONTAINER_OF(l, struct rig, l)->unwanted;
+}
+static const struct listeners_owner OWNER = {accepted, room, wanted};
+
+static void row(struct rig *r, uint32_t i, uint32_t connections, uint64_t beat_ns)
+{
+    struct board_proc *p = board_proc(r->board, i);
+    p->role = ROLE_WORKER;
+    p->state = PROC_ACTIVE;
+    p->connections = connections;
+    p->heartbeat_ns = beat_ns;
+}
+
+static int setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof(*r));
+    socklen_t len = sizeof(r->at);
+    int fd, board_fd = -1;
+    *state = r;
+    uv_loop_init(&r->loop);
+    log_init(&r->log, 2, "test");
+    assert_int_equal(board_make(&r->board, &board_fd), 0);
+    close(board_fd);
+    row(r, 1, 0, clock_ns());
+    assert_int_equal(net_init(&r->net, &r->loop, &board_proc(r->board, 1)->counters, &r->log), 0);
+    listeners_init(&r->l, &r->net, r->board, 1, &OWNER);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    r->at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(fd, (struct sockaddr *)&r->at, len), 0);
+    assert_int_equal(listen(fd, 100), 0);
+    getsockname(fd, (struct sockaddr *)&r->at, &len);
+    assert_int_equal(listeners_add(&r->l, 7, fd), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+    listeners_fini(&r->l);
+    net_fini(&r->net);
+    board_close(r->board);
+    uv_loop_close(&r->loop);
+    free(r);
+    return 0;
+}
+
+static void dial(struct rig *r, int n)
+{
+    while (n-- > 0) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&r->at, sizeof(r->at)), 0);
+        close(fd);
+    }
+}
+
+static void turns(struct rig *r, unsigned n)
+{
+    while (n-- > 0)
+        net_turn(&r->net, 0);
+}
+
+static void the_rule_lets_a_worker_be_a_little_above_the_least(void **state)
+{
+    (void)state;
+    assert_true(accept_goes_on(0, UINT32_MAX));
+    assert_true(accept_goes_on(4, 0));
+    assert_false(accept_goes_on(5, 0));
+    assert_true(accept_goes_on(1054, 1000));
+    assert_false(accept_goes_on(1055, 1000));
+    assert_true(accept_goes_on(UINT32_MAX, UINT32_MAX));
+}
+
+static void only_live_workers_count(void **state)
+{
+    struct rig *r = *state;
+    const uint32_t rows[] = {2, 3, 4, 5};
+    uint64_t now = clock_ns();
+    assert_int_equal(accept_least(r->board, rows, 4, now), UINT32_MAX);
+    row(r, 2, 10, now);
+    row(r, 3, 5, now - 200 * UINT64_C(1000000)); /* stopped, stuck or dead */
+    row(r, 4, 7, now);
+    row(r, 5, 1, now);
+    board_proc(r->board, 5)->state = PROC_SPARE;
+    assert_int_equal(accept_least(r->board, rows, 4, now), 7);
+}
+
+static void connections_come_with_their_addresses(void **state)
+{
+    struct rig *r = *state;
+    listeners_set_active(&r->l, true);
+    dial(r, 3);
+    turns(r, 5);
+    assert_int_equal(r->n, 3);
+    assert_int_equal(r->last.bind_id, 7);
+    assert_int_equal(r->last.peer_family, 4);
+    assert_memory_equal(r->last.peer, "\x7f\0\0\1", 4);
+    assert_memory_equal(r->last.local, "\x7f\0\0\1", 4);
+    assert_int_equal(r->last.local_port, ntohs(r->at.sin_port));
+}
+
+static void a_spare_and_an_unwanted_socket_accept_nothing(void **state)
+{
+    struct rig *r = *state;
+    dial(r, 1);
+    turns(r, 3);
+    assert_int_equal(r->n, 0);
+    r->unwanted = true;
+    listeners_set_active(&r->l, true);
+    turns(r, 3);
+    assert_int_equal(r->n, 0);
+    r->unwanted = false;
+    listeners_refresh(&r->l);
+    turns(r, 3);
+    assert_int_equal(r->n, 1);
+}
+
+static void a_busy_worker_leaves_the_rest_to_others_for_a_moment(void **state)
+{
+    struct rig *r = *state;
+    row(r, 2, 0, clock_ns());
+    listeners_set_active(&r->l, true);
+    dial(r, 20);
+    turns(r, 5);
+    assert_int_equal(r->n, 5); /* the slack, and the one that went beyond it */
+    assert_int_equal(board_proc(r->board, 1)->accepting, 0);
+    row(r, 2, 0, 1); /* the other one is gone: nobody is left to yield to */
+    while (r->n < 20)
+        net_turn(&r->net, 10);
+    assert_int_equal(board_proc(r->board, 1)->accepting, 1);
+}
+
+static void without_room_the_backlog_waits(void **state)
+{
+    struct rig *r = *state;
+    r->full = true;
+    listeners_set_active(&r->l, true);
+    dial(r, 2);
+    turns(r, 5);
+    assert_int_equal(r->n, 0);
+    assert_int_equal(board_get(&board_proc(r->board, 1)->counters.accept_paused), 1);
+    r->full = false;
+    while (r->n < 2)
+        net_turn(&r->net, 10);
+}
+
+static void a_drain_takes_what_waits_and_closes(void **state)
+{
+    struct rig *r = *state;
+    listeners_set_active(&r->l, true);
+    dial(r, 10);
+    listeners_drain(&r->l);
+    assert_int_equal(r->n, 10);
+    assert_false(listeners_has(&r->l, 7));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&r->at, sizeof(r->at)), -1);
+    close(fd);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rule_lets_a_worker_be_a_little_above_the_least),
+        T(only_live_workers_count),
+        T(connections_come_with_their_addresses),
+        T(a_spare_and_an_unwanted_socket_accept_nothing),
+        T(a_busy_worker_leaves_the_rest_to_others_for_a_moment),
+        T(without_room_the_backlog_waits),
+        T(a_drain_takes_what_waits_and_closes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
