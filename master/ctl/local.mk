@@ -1,4 +1,5 @@
 noinst_LIBRARIES += libctl.a
+EXTRA_DIST += %D%/README.md
 libctl_a_SOURCES = \
 	%D%/ctl.h %D%/verbs.def \
 	%D%/cmd_diff.c %D%/diff.c %D%/diff.h %D%/diff_objects.c %D%/diff_routes.c \
