@@ -106,9 +106,10 @@ static int dir_add(struct watch *w, const char *path, unsigned interest)
 
 /* ---- walking ---- */
 
-static bool is_hidden_dir(const char *name)
+/* Not for its own sake; but "..xyz" is where ConfigMap mounts keep their files, and any other may be what a link points to. */
+static bool is_hidden_dir(const struct watch *w, const char *name)
 {
-    return name[0] == '.' && !(name[1] == '.' && name[2] != '\0');
+    return name[0] == '.' && !(name[1] == '.' && name[2] != '\0') && !w->links;
 }
 
 /* What a walk does besides finding directories. */
@@ -118,6 +119,7 @@ struct walk {
     bool weigh;     /* make a fingerprint */
     uint64_t sum;   /* of hashes, so that the order of entries does not matter */
     size_t entries; /* configuration files and directories */
+    bool passed_over; /* a hidden directory was */
 };
 
 static uint64_t stat_hash(uint64_t h, const struct stat *st)
@@ -137,7 +139,7 @@ static void walk_file(struct walk *k, int dir, const char *name, bool link, uint
     bool config = k->w->is_config(str_c(name));
     if (config)
         k->entries++;
-    k->w->links |= config && link;
+    k->w->links |= link;
     if (!k->weigh || (!config && !link) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     uint64_t h = stat_hash(hash_str(str_c(name), path_hash), &st);
@@ -171,8 +173,10 @@ static int walk_dir(struct walk *k, int fd, struct buf *path, unsigned depth)
             walk_file(k, fd, name, type == DT_LNK, path_hash);
             continue;
         }
-        if (is_hidden_dir(name) || depth >= DEPTH_MAX)
+        if (is_hidden_dir(k->w, name) || depth >= DEPTH_MAX) {
+            k->passed_over = true;
             continue;
+        }
         k->entries++;
         k->sum += hash_str(str_c(name), path_hash);
         buf_addch(path, '/');
@@ -291,6 +295,10 @@ static bool rebuild(struct watch *w, uint64_t now_ms, bool weigh)
     dir_add(w, w->root_home, HOLDS_ROOT);
     dir_add(w, w->root, IN_THE_TREE);
     int err = walk_from(&k, w->root, true);
+    if (w->links && k.passed_over) { /* before the first link was seen */
+        k = (struct walk){.w = w, .add = w->fd >= 0, .weigh = weigh};
+        err = walk_from(&k, w->root, true);
+    }
     for (size_t i = w->n_dirs; i-- > 0;) {
         if (w->dirs[i].round != w->round) {
             inotify_rm_watch(w->fd, w->dirs[i].wd);
@@ -357,7 +365,8 @@ static void config_event(struct watch *w, const struct watch_dir *d, const char 
     uint64_t id = hash_mix(hash_str(str_c(name), 0), (uint64_t)d->wd);
     bool only_name = false;
     mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &only_name) : 0;
-    w->links |= S_ISLNK(mode);
+    if (S_ISLNK(mode) && !w->links)
+        w->links = w->stale = true; /* hidden directories are of interest now */
     if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
         settle_written(&w->settle, id, now_ms);
     else if (mask & (IN_DELETE | IN_MOVED_FROM))
@@ -386,7 +395,7 @@ static void directory_event(struct watch *w, const struct watch_dir *d, const ch
 static void tree_event(struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask, uint64_t now_ms)
 {
     if (mask & IN_ISDIR) {
-        if (!is_hidden_dir(name))
+        if (!is_hidden_dir(w, name))
             directory_event(w, d, name, mask, now_ms);
     } else if (w->is_config(str_c(name))) {
         config_event(w, d, name, mask, now_ms);

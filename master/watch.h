@@ -4,8 +4,8 @@
  * Knows directories and names, no YAML and no event loop: the owner polls `fd`, calls watch_read when it is
  * readable and watch_tick at watch_deadline; both take the time, so tests bring their own clock.
  *
- * What is watched: every directory below `root` (real ones; hidden ones are passed over, but for "..xyz", the
- * data directories of ConfigMap mounts), the directory that holds `root` (to see it come and go, or its link
+ * What is watched: every real directory below `root` (hidden ones are passed over, but for "..xyz", the data
+ * directories of ConfigMap mounts, and unless there are links, which may point to them), the directory that holds `root` (to see it come and go, or its link
  * change), and the directory of the instance file (for that one name).
  *
  * Rules
@@ -47,7 +47,7 @@ struct watch {
     size_t n_dirs, cap_dirs;
     uint32_t round;            /* of walks: what an older one saw and this one did not is forgotten */
     bool stale;                /* the set of watches must be rebuilt (rule 2) */
-    bool links;                /* a configuration's name is a link: any file may be what it points to */
+    bool links;                /* there are links: any file and any directory may be what one points to */
     bool full;                 /* a limit of inotify was met during this walk */
     bool scanning;             /* rule 4, and it was said */
     uint64_t retry_ms;         /* then: when inotify is tried again */

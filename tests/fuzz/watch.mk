@@ -4,5 +4,5 @@ noinst_PROGRAMS += tests/fuzz/watch_fuzz
 FUZZ_TARGETS += tests/fuzz/watch_fuzz
 tests_fuzz_watch_fuzz_SOURCES = %D%/watch_fuzz.c
 tests_fuzz_watch_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_watch_fuzz_LDADD = libmaster.a libbase.a
+tests_fuzz_watch_fuzz_LDADD = libmaster.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a $(YAML_LIBS) $(PCRE2_LIBS)
 endif

@@ -1,11 +1,12 @@
 /*
  * watch_fuzz - F12: random streams of create, write, rename, delete, link and directory operations on a real tree.
  *
- * Oracle: when everything is quiet, what the last load saw is what a fresh start would see (names and contents
- * of all configuration files), and the watched directories are those that a fresh start would watch. The periodic
+ * Oracle: when everything is quiet, what the last load (store/load.c) saw is what a fresh start would see, and the watched directories are those that a fresh start would watch. The periodic
  * sweeps are kept out of the way, so that only events can be the reason of a load. Time is the input's.
  */
+#include "master/store/load.h"
 #include "master/watch.h"
+#include "shared/base/arena.h"
 #include "shared/base/hash.h"
 
 #include <dirent.h>
@@ -28,17 +29,12 @@ struct run {
     struct watch w;
 };
 
-static const char *const FILES[] = {"a.yaml", "b.yaml", "c.json", ".hidden.yaml", "a.yaml~", "4913", "..data", "plain"};
+static const char *const FILES[] = {"a.yaml", "b.yaml", "c.json", ".hidden.yaml", "a.yaml~", "4913", "..data", "plain", "link", "link.d"};
 static const char *const DIRS[] = {"", "d1/", "d2/", "d1/e1/", "d1/..v1/", "d1/..v2/", "d2/e1/f1/", ".git/"};
 
 static uint8_t take(struct run *r)
 {
     return r->at < r->end ? *r->at++ : 0;
-}
-
-static bool is_config(struct str name)
-{
-    return name.n && name.p[0] != '.' && (str_ends(name, STR(".yaml")) || str_ends(name, STR(".json")));
 }
 
 static const char *some_dir(struct run *r, char out[256], bool outside)
@@ -56,40 +52,25 @@ static const char *some_file(struct run *r, char out[256])
     return out;
 }
 
-/* ---- what a load sees: a walk of its own, written differently from watch.c ---- */
-
-static uint64_t content(const char *path)
-{
-    char bytes[256];
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, bytes, sizeof(bytes)) : -1;
-    if (fd >= 0)
-        close(fd);
-    return n < 0 ? 1 : hash_bytes(bytes, (size_t)n, 2);
-}
+/* ---- what a load sees: every document, by file ---- */
 
 static uint64_t view(const char *dir)
 {
+    struct arena a;
+    struct diags ds;
+    struct store st;
+    struct load_stats stats;
+    struct load_input in = {.paths = &dir, .n_paths = 1, .lenient_paths = true};
     uint64_t sum = 0;
-    struct dirent **names;
-    int n = scandir(dir, &names, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        char path[512];
-        struct stat st;
-        const char *name = names[i]->d_name;
-        snprintf(path, sizeof(path), "%s/%s", dir, name);
-        if (name[0] != '.' && lstat(path, &st) == 0) {
-            if (S_ISDIR(st.st_mode))
-                sum += view(path);
-            else if (is_config(str_c(name)))
-                sum += hash_mix(hash_str(str_c(path), 3), content(path));
-        }
-        free(names[i]);
+    arena_init(&a, 0, abort);
+    diags_init(&ds, &a);
+    load_all(&st, &a, &ds, &in, &stats);
+    for (size_t i = 0; i < st.n_all; i++) {
+        const struct object *o = st.all[i];
+        sum += hash_mix(hash_str(o->source->path, 3), hash_str(o->text, 4));
     }
-    if (n >= 0)
-        free(names);
-    return sum;
+    arena_fini(&a);
+    return sum + stats.files;
 }
 
 /* ---- the event loop of this test ---- */
@@ -110,12 +91,17 @@ static void pass(struct run *r, uint64_t ms)
 
 /* ---- operations ---- */
 
+static void put_object(struct run *r, int fd)
+{
+    dprintf(fd, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: n%u}\n", r->written++);
+}
+
 static void op_write(struct run *r)
 {
     char path[256];
     FILE *f = fopen(some_file(r, path), "we");
     if (f) {
-        fprintf(f, "%u\n", r->written++);
+        put_object(r, fileno(f));
         fclose(f);
     }
 }
@@ -133,7 +119,7 @@ static void op_append(struct run *r)
 {
     int fd = r->open_fd[take(r) % N_OPEN];
     if (fd >= 0)
-        dprintf(fd, "%u\n", r->written++);
+        put_object(r, fd);
 }
 
 static void op_close(struct run *r)
@@ -164,7 +150,7 @@ static void op_link(struct run *r)
 
 static void op_symlink(struct run *r)
 {
-    static const char *const targets[] = {"..data/a.yaml", "..v1", "..v2", "loop.yaml", "d1", "../a.yaml"};
+    static const char *const targets[] = {"..data/a.yaml", "..v1", "..v2", "loop.yaml", "d1", "../a.yaml", ".git", "plain"};
     char to[256];
     (void)!symlink(targets[take(r) % ARRAY_LEN(targets)], some_file(r, to));
 }
@@ -226,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(mkdir(r.top, 0755) == 0);
     snprintf(r.root, sizeof(r.root), "%s/conf", r.top);
     must(mkdir(r.root, 0755) == 0);
-    must(watch_init(&r.w, r.root, NULL, is_config, &log, r.now) == 0);
+    must(watch_init(&r.w, r.root, NULL, load_name_is_config, &log, r.now) == 0);
     r.loaded = view(r.root);
 
     while (r.at < r.end)
@@ -239,7 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stat st;
     if (lstat(r.root, &st) == 0) {
         struct watch fresh;
-        must(watch_init(&fresh, r.root, NULL, is_config, &log, r.now) == 0);
+        must(watch_init(&fresh, r.root, NULL, load_name_is_config, &log, r.now) == 0);
         must(!r.w.lost);
         must(r.loaded == view(r.root));
         must(watch_count(&r.w) == watch_count(&fresh));
