@@ -243,6 +243,27 @@ static enum step sender(struct request *r)
     return NEXT;
 }
 
+/* Max-Forwards of TRACE and OPTIONS (RFC 9110 7.6.2): one less, or we are the last one to answer. */
+static enum step hops(struct request *r)
+{
+    struct http_head *h = &r->x.req;
+    uint64_t left;
+    struct http_field *f = NULL;
+    if (h->method_id == METHOD_TRACE || h->method_id == METHOD_OPTIONS)
+        f = head_find(h, FIELD_MAX_FORWARDS);
+    if (!f || !str_u64(f->value, &left))
+        return NEXT;
+    if (left == 0) {
+        if (h->method_id == METHOD_OPTIONS)
+            reply_options(r);
+        else /* not reflected: it may hold what its sender can't see */
+            reply_reason_as(r, REASON_UNSUPPORTED, 405);
+        return ENDED;
+    }
+    struct str less = arena_strf(&r->x.arena, "%llu", (unsigned long long)left - 1);
+    return less.p && head_set_id(h, &r->x.arena, FIELD_MAX_FORWARDS, less) ? NEXT : fail(r, REASON_MEMORY);
+}
+
 static bool header_of(const void *ctx, struct str name, struct str *value)
 {
     struct exchange *x = (struct exchange *)(uintptr_t)ctx;
@@ -359,6 +380,7 @@ static const struct {
     {"sender", sender},
     {"admit", admit},
     {"target", target},
+    {"hops", hops},
     {"route", route},
     {"answer here", answer_here},
     {"choose split", choose_split},

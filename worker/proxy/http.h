@@ -101,6 +101,7 @@ void try_again(struct request *r);                 /* the backoff is over */
 void reply_reason(struct request *r, enum reason why);
 void reply_reason_as(struct request *r, enum reason why, uint16_t status);
 void reply_redirect(struct request *r, struct str location, uint16_t status);
+void reply_options(struct request *r);             /* what is served, at large */
 void reply_direct(struct request *r, uint16_t status, struct str type, struct str body);
 struct str reply_date(struct http_proxy *p);
 

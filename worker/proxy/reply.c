@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define METHODS STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+
 static const struct {
     struct str word, text;
     uint16_t status;
@@ -123,7 +125,7 @@ void reply_reason_as(struct request *r, enum reason why, uint16_t status)
     if (why == REASON_OVERFLOW)
         head_add(&h, &x->arena, STR("x-envoy-overloaded"), STR("true"));
     if (h.status == 405)
-        head_add_id(&h, &x->arena, FIELD_ALLOW, STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        head_add_id(&h, &x->arena, FIELD_ALLOW, METHODS);
     answer(r, &h, body, false);
 }
 
@@ -138,6 +140,14 @@ void reply_redirect(struct request *r, struct str location, uint16_t status)
     exchange_because(&r->x, REASON_REDIRECT);
     head_add_id(&h, &r->x.arena, FIELD_LOCATION, location);
     answer(r, &h, STR(""), true);
+}
+
+void reply_options(struct request *r)
+{
+    struct http_head h = {.status = 200};
+    exchange_because(&r->x, REASON_DIRECT);
+    head_add_id(&h, &r->x.arena, FIELD_ALLOW, METHODS);
+    answer(r, &h, STR(""), false);
 }
 
 void reply_direct(struct request *r, uint16_t status, struct str type, struct str body)

@@ -286,6 +286,9 @@ static bool pass_head(struct request *r, struct http_head *h, bool end)
         why = filter_response(&r->ctx);
     if (why == REASON_OK && !forward_response(&r->ctx, false))
         why = REASON_MEMORY;
+    /* Who forwards an answer without a date says when it came (RFC 9110 6.6.1). */
+    if (why == REASON_OK && !head_find(h, FIELD_DATE) && !head_add_id(h, &x->arena, FIELD_DATE, reply_date(r->p)))
+        why = REASON_MEMORY;
     r->ctx.response = NULL;
     if (why == REASON_OK) {
         account_response(r, h);

@@ -226,5 +226,28 @@ class LastWords(unittest.TestCase):
             d.until("tunnels_active", 0)
 
 
+class Messages(unittest.TestCase):
+    def test_an_answer_without_date_gets_one(self):
+        mine = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
+        with Backend(answers(OK, mine)) as up, Driver(up=up) as d, d.connect() as c:
+            c.send(GET)
+            dates = [v for k, v in c.response()[1] if k.lower() == "date"]
+            self.assertEqual(len(dates), 1)
+            self.assertRegex(dates[0], r"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$")
+            c.send(GET)
+            self.assertEqual([v for k, v in c.response()[1] if k.lower() == "date"], ["Thu, 01 Jan 1970 00:00:00 GMT"])
+
+    def test_max_forwards_counts_down(self):
+        with Backend(echo) as up, Driver(up=up) as d:
+            for method in ("OPTIONS", "TRACE"):
+                self.assertEqual(seen(d.get("/", method=method, headers=["Max-Forwards: 7"]))[1]["max-forwards"], "6")
+            self.assertEqual(seen(d.get("/", headers=["Max-Forwards: 7"]))[1]["max-forwards"], "7")
+            status, fields, body = d.get("/", method="OPTIONS", headers=["Max-Forwards: 0"])
+            self.assertEqual((status, body), (200, b""))
+            self.assertIn("GET", {k.lower(): v for k, v in fields}["allow"])
+            self.assertEqual(d.get("/", method="TRACE", headers=["Max-Forwards: 0"])[0], 405)
+            self.assertEqual(len(up.peers), 1)
+
+
 if __name__ == "__main__":
     unittest.main()
