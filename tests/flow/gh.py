@@ -484,9 +484,10 @@ class Upstream(RawServer):
             elif m := re.fullmatch(r".*/slow/(\d+)", path):
                 n = int(m[1])
                 c.send(f"HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n".encode())
-                for _ in range(n):
+                for left in range(n - 1, -1, -1):
                     c.send(b"x")
                     if self.release.wait(0.05):
+                        c.send(b"x" * left)
                         break
             elif path.endswith("/close"):
                 c.send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
