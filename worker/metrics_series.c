@@ -247,33 +247,42 @@ static void put_set(struct metrics_out *o, const struct entry_set *set, const ch
     buf_fini(&n);
 }
 
-/* ---- workers: the listeners' requests, by who served them ---- */
+/* ---- workers: what went through the listeners, by who served it ---- */
 
-static void put_worker_requests(struct metrics_out *o, const struct metrics_input *in, const struct entry_set *listeners)
+static bool is_worker_row(struct board_proc *p)
 {
-    const char *family = "gatehouse_worker_requests";
-    metrics_family(o, family, "counter", "Requests by worker and class of the status sent.");
-    for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
-        struct board_proc *p = board_proc(in->board, row);
-        uint64_t sum[ARRAY_LEN(CLASSES)] = {0};
-        uint32_t first = 0, end = 0;
-        if (!board_get(&p->started_ns) || atomic_load(&p->role) != ROLE_WORKER)
-            continue;
-        for (uint32_t i = 0; i < listeners->n + listeners->dropped; i++) {
-            uint32_t slot = listeners->v[i].slot;
-            if (slot >= end && !board_series_used(in->board, row, slot, &first, &end))
-                break;
-            for (size_t k = 0; slot >= first && k < ARRAY_LEN(sum); k++)
-                sum[k] += board_get(&board_series(in->board, row, slot)->requests[k]);
-        }
-        for (size_t k = 0; k < ARRAY_LEN(sum); k++) {
-            struct buf l = {0};
-            buf_addf(&l, "row=\"%u\"", row);
-            metrics_label(&l, "code_class", CLASSES[k]);
-            metrics_u64(o, family, "counter", buf_str(&l), sum[k]);
-            buf_fini(&l);
-        }
+    return board_get(&p->started_ns) && atomic_load(&p->role) == ROLE_WORKER;
+}
+
+static void add_listeners(struct board *b, uint32_t row, const struct entry_set *listeners, union sums *to)
+{
+    uint32_t first = 0, end = 0;
+    for (uint32_t i = 0; i < listeners->n + listeners->dropped; i++) {
+        uint32_t slot = listeners->v[i].slot;
+        if (slot >= end && !board_series_used(b, row, slot, &first, &end))
+            return;
+        if (slot >= first)
+            add_series(to, board_series(b, row, slot));
     }
+}
+
+static void put_workers(struct metrics_out *o, const struct metrics_input *in, const struct entry_set *listeners)
+{
+    struct entry_set set = {.v = calloc(BOARD_MAX_PROC, sizeof(struct entry))};
+    for (uint32_t row = 0; set.v && row < BOARD_MAX_PROC; row++) {
+        if (!is_worker_row(board_proc(in->board, row)))
+            continue;
+        struct entry *e = &set.v[set.n++];
+        e->labels = set.text.n;
+        buf_addf(&set.text, "row=\"%u\"", row);
+        e->labels_n = set.text.n - e->labels;
+        add_listeners(in->board, row, listeners, &e->sums);
+    }
+    if (set.v && !set.text.oom)
+        put_set(o, &set, "worker", false);
+    else
+        o->b->oom = true;
+    forget(&set);
 }
 
 /* ---- endpoints ---- */
@@ -385,7 +394,7 @@ void metrics_series_write(struct metrics_out *o, const struct metrics_input *in)
         if (collect(&set, in, kinds[i].what, kinds[i].label)) {
             put_set(o, &set, kinds[i].label, kinds[i].what == SERIES_CLUSTER);
             if (kinds[i].what == SERIES_LISTENER)
-                put_worker_requests(o, in, &set);
+                put_workers(o, in, &set);
             dropped[i] = set.dropped;
         } else {
             o->b->oom = true;

@@ -116,7 +116,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists(served):
     documented = set()
     for name in re.findall(r"^\| (`gatehouse_.*?) \|", page, re.M):
         for one in re.findall(r"`(gatehouse_[a-z_<>]+)`", name):
-            documented |= {one.replace("<kind>", k) for k in ("listener", "route", "cluster")} if "<kind>" in one else {one}
+            documented |= {one.replace("<kind>", k) for k in ("listener", "route", "cluster", "worker")} if "<kind>" in one else {one}
     missing_words = exists - documented
     assert not missing_words, f"not in docs/metrics.md: {sorted(missing_words)}"
     without_dns = {n for n in documented if not n.startswith("gatehouse_dns_")}
