@@ -29,6 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(json_scan(buf_str(&again), &twice) && twice.n == m.n);
         buf_fini(&again);
     }
+    struct str rest = in, element;
+    for (size_t n = 0; json_next(&rest, &element); n++)
+        must(inside(in, element) && element.n > 0 && n < size);
     struct board_dns_answer a = {0};
     ptrdiff_t space = str_chr(in, ' ');
     hosts_lookup(in, space > 0 ? str_head(in, (size_t)space) : in, &a);
