@@ -2,6 +2,7 @@
 import array
 import contextlib
 import json
+import fcntl
 import os
 import pathlib
 import shutil
@@ -117,7 +118,7 @@ class Manager:
 def start_with(g, descriptors, env=None):
     """Starts the master with descriptors {name: number} as systemd would."""
     g.env = {"LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": ":".join(descriptors), **(env or {})}
-    high = [os.dup2(fd, 200 + i) for i, fd in enumerate(descriptors.values())]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 900) for fd in descriptors.values()]  # free numbers, out of the way of 3...
 
     def place():
         for i, fd in enumerate(high):
