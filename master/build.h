@@ -19,7 +19,7 @@ struct build_input {
     struct str prev_state;         /* STATE image of the previous load; empty = none */
     uint64_t generation;
     bool lenient_paths;            /* a missing directory is an empty one */
-    int (*bind)(void *ctx, struct str address, uint16_t port);
+    int (*bind)(void *ctx, struct str address, uint16_t port, bool datagram);
     void *bind_ctx;
 };
 

@@ -117,16 +117,17 @@ static struct str map_state(struct box *x)
 
 /* ---- talking with the master ---- */
 
-static int ask_bind(void *ctx, struct str address, uint16_t port)
+static int ask_bind(void *ctx, struct str address, uint16_t port, bool datagram)
 {
     struct box *x = ctx;
-    struct ipc_msg msg = {.type = IPC_BIND, .u.as_BIND = {.bind_id = snap_bind_id(address, port), .port = port}};
+    uint64_t id = snap_bind_id(address, port, datagram);
+    struct ipc_msg msg = {.type = IPC_BIND, .u.as_BIND = {.bind_id = id, .port = port, .datagram = datagram}};
     set_text(&msg, address);
     say(x, &msg);
     uint64_t until = clock_ms() + BOUND_MS;
     for (;;) {
         int rc = ipc_recv(CHILD_LINK_FD, &msg);
-        if (rc > 0 && msg.type == IPC_BOUND && msg.u.as_BOUND.bind_id == snap_bind_id(address, port))
+        if (rc > 0 && msg.type == IPC_BOUND && msg.u.as_BOUND.bind_id == id)
             return msg.u.as_BOUND.error;
         uint64_t now = clock_ms();
         struct pollfd p = {.fd = CHILD_LINK_FD, .events = POLLIN};

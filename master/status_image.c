@@ -139,7 +139,7 @@ static void write_binds(const struct model *m, struct buf *out)
 {
     for (size_t i = 0; i < m->binds.n; i++) {
         const struct model_bind *b = m->binds.v[i];
-        buf_addf(out, "%s{\"id\":\"%016llx\"", i ? "," : "", (unsigned long long)snap_bind_id(b->address, b->port));
+        buf_addf(out, "%s{\"id\":\"%016llx\"", i ? "," : "", (unsigned long long)snap_bind_id(b->address, b->port, b->datagram));
         member(out, "address", b->address);
         buf_addf(out, ",\"port\":%u,\"error\":", b->port);
         buf_json(out, b->bind_error ? str_c(strerror(b->bind_error)) : STR(""));

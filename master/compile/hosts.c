@@ -77,7 +77,8 @@ static void put_host(struct layout *l, uint32_t bind, const struct model_host *h
 static void put_bind(struct layout *l, struct model_bind *b)
 {
     uint32_t bind = l->n[SNAP_BINDS];
-    struct snap_bind row = {.id = snap_bind_id(b->address, b->port), .port = b->port, .default_host = SNAP_NONE};
+    struct snap_bind row = {.id = snap_bind_id(b->address, b->port, b->datagram), .port = b->port,
+                            .default_host = SNAP_NONE, .default_chain = SNAP_NONE, .stream_rule = SNAP_NONE};
     const struct model_host **hosts = ordered(l, b);
     if (!hosts)
         return;

@@ -145,7 +145,7 @@ static const struct app_protocol {
     enum upstream_protocol protocol;
     bool served;
 } APP_PROTOCOLS[] = {
-    {"kubernetes.io/h2c", UPSTREAM_H2C, false},
+    {"kubernetes.io/h2c", UPSTREAM_H2, false},
     {"kubernetes.io/ws", UPSTREAM_HTTP1, true}, /* HTTP/1.1 with Upgrade, which every cluster can */
     {"kubernetes.io/wss", UPSTREAM_HTTP1, false},
 };

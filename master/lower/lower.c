@@ -21,7 +21,7 @@ static void bind_all(struct lower *l)
 {
     for (size_t i = 0; l->bind && i < l->model->binds.n; i++) {
         struct model_bind *b = l->model->binds.v[i];
-        b->bind_error = l->bind(l->bind_ctx, b->address, b->port);
+        b->bind_error = l->bind(l->bind_ctx, b->address, b->port, b->datagram);
     }
 }
 

@@ -37,7 +37,7 @@ struct lower {
     const struct instance *instance;
     uint64_t now_wall_us;
     /* Asks the master to bind; NULL (check, explain) = everything can be bound. Returns 0 or errno. */
-    int (*bind)(void *ctx, struct str address, uint16_t port);
+    int (*bind)(void *ctx, struct str address, uint16_t port, bool datagram);
     void *bind_ctx;
 
     /* What the files of this room keep between their steps; zero to begin with. */

@@ -6,25 +6,88 @@ void model_init(struct model *m, struct arena *a)
     *m = (struct model){.arena = a};
     map_init(&m->clusters_by_key, a);
     map_init(&m->binds_by_key, a);
+    map_init(&m->certs_by_id, a);
 #define X(name, type, def, text) m->settings.name = (type)(def);
 #include "shared/tbl/setting.def"
 #undef X
 }
 
-struct model_bind *model_bind(struct model *m, struct str address, uint16_t port)
+static struct model_bind *find_bind(struct model *m, struct str address, uint16_t port, bool datagram)
 {
-    struct str key = arena_strf(m->arena, "%u|" STR_FMT, port, STR_ARG(address));
+    struct str key = arena_strf(m->arena, "%s%u|" STR_FMT, datagram ? "udp " : "", port, STR_ARG(address));
     struct model_bind *b = map_get(&m->binds_by_key, key);
     if (b)
         return b;
     b = arena_new(m->arena, struct model_bind);
     b->address = arena_str(m->arena, address);
     b->port = port;
+    b->datagram = datagram;
     b->index = (uint32_t)m->binds.n;
     map_init(&b->hosts_by_name, m->arena);
+    map_init(&b->chains_by_name, m->arena);
     *ARENA_PUSH(m->arena, &m->binds) = b;
     map_put(&m->binds_by_key, key, b);
     return b;
+}
+
+struct model_bind *model_bind(struct model *m, struct str address, uint16_t port)
+{
+    return find_bind(m, address, port, false);
+}
+
+struct model_bind *model_bind_udp(struct model *m, struct str address, uint16_t port)
+{
+    return find_bind(m, address, port, true);
+}
+
+struct model_chain *model_chain_add(struct model *m, struct model_bind *b, struct str name,
+                                    struct model_listener *l, enum chain_mode mode)
+{
+    must(l->bind == b && !b->datagram);
+    if (map_get(&b->chains_by_name, name))
+        return NULL;
+    struct model_chain *c = arena_new(m->arena, struct model_chain);
+    *c = (struct model_chain){.name = name, .listener = l, .mode = mode};
+    *ARENA_PUSH(m->arena, &b->chains) = c;
+    map_put(&b->chains_by_name, name, c);
+    return c;
+}
+
+struct model_cert *model_cert(struct model *m, struct str chain, struct str private_key, const struct cert_info *info)
+{
+    uint64_t id = hash_str(private_key, hash_str(chain, 0));
+    struct str key = arena_strf(m->arena, "%016llx", (unsigned long long)id);
+    struct model_cert *c = map_get(&m->certs_by_id, key);
+    if (c)
+        return c;
+    c = arena_new(m->arena, struct model_cert);
+    *c = (struct model_cert){
+        .id = id,
+        .chain = arena_str(m->arena, chain),
+        .private_key = arena_str(m->arena, private_key),
+        .info = arena_new(m->arena, struct cert_info),
+        .index = (uint32_t)m->certs.n,
+    };
+    *c->info = *info;
+    *ARENA_PUSH(m->arena, &m->certs) = c;
+    map_put(&m->certs_by_id, key, c);
+    return c;
+}
+
+struct model_tls_server *model_tls_server_add(struct model *m)
+{
+    struct model_tls_server *t = arena_new(m->arena, struct model_tls_server);
+    t->index = (uint32_t)m->tls_servers.n;
+    *ARENA_PUSH(m->arena, &m->tls_servers) = t;
+    return t;
+}
+
+struct model_tls_client *model_tls_client_add(struct model *m)
+{
+    struct model_tls_client *t = arena_new(m->arena, struct model_tls_client);
+    t->index = (uint32_t)m->tls_clients.n;
+    *ARENA_PUSH(m->arena, &m->tls_clients) = t;
+    return t;
 }
 
 struct model_listener *model_listener_add(struct model_bind *b, struct arena *a, struct str key,

@@ -5,8 +5,10 @@
  *    └ listener (a Gateway listener or an Istio server: names, policy, counters)
  *    └ host (virtual host: exact name, "*.suffix" or "*"), each owned by one listener
  *        └ entry: match + rank -> rule      the lowest rank that matches wins
+ *    └ chain: server name of a ClientHello -> what becomes of the connection (TLS binds)
+ *    └ stream_rule: where the bytes of a TCP or UDP bind go
  *   rule {filters, action: split | redirect | direct}
- *   split {weight, filters} -> cluster -> endpoints
+ *   split {weight, filters} -> cluster {upstream TLS} -> endpoints
  *
  * Everything is allocated in the arena of the load and never freed singly. Lists are in the order
  * in which dump.c prints them, so golden files are stable.
@@ -19,6 +21,11 @@
  *  4. A rule with ACTION_SPLIT has at least one split, or answers `no_backend_status`.
  *  5. Weights are 0..10^6; the sum of a rule fits 32 bits.
  *  6. A cluster is identified by `key`; equal keys are one cluster.
+ *  7. A chain's name is unique within its bind. CHAIN_HTTP and CHAIN_TCP have `tls` with at least one certificate;
+ *     CHAIN_TCP and CHAIN_PASSTHROUGH have a rule whose action is a split. CHAIN_REFUSE has neither.
+ *  8. A bind has chains, or hosts in plain text, or a stream_rule; only of a TLS bind are two of them set (chains
+ *     and the hosts that CHAIN_HTTP leads to). `datagram` only with a stream_rule.
+ *  9. Private keys are in model_cert.private_key and nowhere else; dump.c never prints it.
  */
 #ifndef GH_MODEL_MODEL_H
 #define GH_MODEL_MODEL_H
@@ -26,6 +33,9 @@
 #include "shared/base/arena.h"
 #include "shared/base/hash.h"
 #include "shared/tbl/enums.h"
+#include "shared/tls/cert.h"
+
+struct str_list_model { struct str *v; size_t n, cap; };
 
 /* Where a thing comes from, for explain, logs and status. */
 struct model_origin {
@@ -111,13 +121,60 @@ struct model_endpoint {
     struct model_origin origin;
 };
 
+/* A certificate with its key; equal content is one of them (model_cert). */
+struct model_cert {
+    uint64_t id;             /* hash of chain and private key: names the key in the KEYS image */
+    struct str chain;        /* PEM, leaf first, in order */
+    struct str private_key;  /* PEM; key material */
+    struct str ocsp;         /* DER response to be stapled; empty = none */
+    struct cert_info *info;  /* of the leaf: shared/tls/cert.h */
+    struct model_origin origin; /* the Secret, or the object that names the files */
+    uint32_t index;
+};
+struct model_certs { struct model_cert **v; size_t n, cap; };
+
+/* What a server demands and offers. Immutable once made: chains share it. */
+struct model_tls_server {
+    struct model_certs certs;         /* one per key type is used: what the client can verify decides */
+    enum client_auth client_auth;
+    struct str ca;                    /* PEM bundle for client certificates */
+    struct str crl;                   /* PEM or DER; empty = none */
+    struct str_list_model sans;       /* exact names of which the client certificate must have one; none = any */
+    struct str_list_model spki;       /* base64 SHA-256 of the public key } one of these two lists must fit, */
+    struct str_list_model hashes;     /* lower-case hex SHA-256           } unless both are empty */
+    enum tls_version min, max;        /* AUTO = 1.2, 1.3 */
+    struct str ciphers;               /* of TLS 1.2, IANA or OpenSSL names joined by ':', ours or checked; empty = default */
+    uint8_t alpn;                     /* TLS_ALPN_ bits; 0 = none is offered */
+    struct model_origin origin;
+    uint32_t index;
+};
+
+/* How a cluster's endpoints are spoken to in TLS. */
+struct model_tls_client {
+    struct str sni;                   /* empty: the Host that is sent (HTTP), the client's SNI (layer 4) */
+    struct str identity;              /* DNS name that the certificate must have when `sans` is empty; empty: the SNI */
+    struct str_list_model sans;       /* exact DNS or URI names, one of which it must have */
+    struct str ca;                    /* PEM bundle; empty with system_ca: that of the system */
+    bool system_ca;
+    struct str crl;
+    bool insecure;                    /* nothing is verified */
+    struct model_cert *cert;          /* shown when asked; NULL = none */
+    bool broken;                      /* its CA or certificate is not usable: no connection is made, never a plain one */
+    struct model_origin origin;
+    uint32_t index;
+};
+
 struct model_cluster {
-    struct str key;          /* "Service/default/httpbin:8000", "ServiceEntry/default/host:80" */
+    /* "Service/default/httpbin:8000", "ServiceEntry/default/host:80"; a variant (other TLS settings, a subset) has them
+     * behind a '#': two clusters with the same endpoints and different settings are two. */
+    struct str key;
     struct str name;         /* for people, logs and metrics: "default/httpbin:8000" */
     enum lb_policy lb;
     enum upstream_protocol protocol;
     uint32_t connect_timeout_ms, idle_timeout_ms; /* 0 = instance default */
     uint32_t max_connections, max_pending, max_requests; /* 0 = unlimited */
+    struct model_tls_client *tls; /* NULL = plain text */
+    enum proxy_header proxy_header; /* sent first on every connection */
     struct { struct model_endpoint **v; size_t n, cap; } endpoints;
     struct model_origin origin;
     uint32_t index;          /* set by compile */
@@ -133,6 +190,8 @@ struct model_split {
     struct model_origin origin;
 };
 
+/* Of layer 4 (stream_rule, chains): ACTION_SPLIT, no filters; request_timeout is none, a split without a cluster and
+ * one without endpoints close the connection (or drop the datagram). */
 struct model_rule {
     struct str key;          /* counters and stable identity: "HTTPRoute/default/shop/0" */
     struct str name;         /* route name for logs and metrics labels */
@@ -146,6 +205,8 @@ struct model_rule {
     bool has_request_timeout, has_backend_timeout; /* false = instance default; 0 ms = none */
     uint32_t request_timeout_ms, backend_timeout_ms;
     struct model_retry retry;
+    bool grpc;               /* of a GRPCRoute: answers made here are gRPC statuses whatever the request's content type */
+    uint32_t idle_timeout_ms;/* layer 4: no byte in either direction; 0 = instance default */
     enum header_merge header_merge; /* how rule and split header operations combine (Istio 3.10) */
     uint32_t index;
 };
@@ -177,9 +238,30 @@ struct model_listener {
     uint32_t index;
 };
 
+/* A server name, "*.suffix" or "*" (every name, and none) on a TLS bind. */
+struct model_chain {
+    struct str name;
+    struct model_listener *listener;
+    enum chain_mode mode;
+    struct model_tls_server *tls;
+    struct model_rule *rule;
+    bool istio_alpn;              /* AUTO_PASSTHROUGH: only for clients that offer an ALPN of Istio's */
+    struct str why;               /* CHAIN_REFUSE: a sentence for logs and explain */
+    struct model_origin origin;
+    uint32_t index;
+};
+
+struct model_cidr { uint8_t family, bits, ip[16]; }; /* family 4 or 6; host bits are zero */
+
 struct model_bind {
     struct str address;           /* IP text; "" = all addresses, IPv6 and IPv4; "unix:/path" */
     uint16_t port;
+    bool datagram;                /* a UDP socket; the same port as a TCP bind is another bind */
+    struct { struct model_chain **v; size_t n, cap; } chains;
+    struct map chains_by_name;
+    struct model_rule *stream_rule; /* TCP and UDP; NULL = none: connections are closed, datagrams dropped */
+    /* PROXY protocol: a peer in one of these ranges must begin with a PROXY header, any other may not. */
+    struct { struct model_cidr *v; size_t n, cap; } proxy_trusted;
     struct { struct model_listener **v; size_t n, cap; } listeners;
     struct { struct model_host **v; size_t n, cap; } hosts;
     struct map hosts_by_name;
@@ -200,7 +282,11 @@ struct model {
     struct { struct model_bind **v; size_t n, cap; } binds;
     struct { struct model_cluster **v; size_t n, cap; } clusters;
     struct { struct model_rule **v; size_t n, cap; } rules;
+    struct model_certs certs;
+    struct { struct model_tls_server **v; size_t n, cap; } tls_servers;
+    struct { struct model_tls_client **v; size_t n, cap; } tls_clients;
     struct map clusters_by_key;
+    struct map certs_by_id;       /* 16 hex digits -> struct model_cert */
     struct map binds_by_key;
     struct model_settings settings;
 };
@@ -208,6 +294,14 @@ struct model {
 void model_init(struct model *m, struct arena *a);
 /* Finds or makes. `address` "" = all. */
 struct model_bind *model_bind(struct model *m, struct str address, uint16_t port);
+struct model_bind *model_bind_udp(struct model *m, struct str address, uint16_t port);
+/* NULL when the bind has one of that name (the caller reports the conflict). */
+struct model_chain *model_chain_add(struct model *m, struct model_bind *b, struct str name,
+                                    struct model_listener *l, enum chain_mode mode);
+/* The certificate with this content, found or made. `info` is of its leaf. Texts are copied. */
+struct model_cert *model_cert(struct model *m, struct str chain, struct str private_key, const struct cert_info *info);
+struct model_tls_server *model_tls_server_add(struct model *m);
+struct model_tls_client *model_tls_client_add(struct model *m);
 struct model_listener *model_listener_add(struct model_bind *b, struct arena *a, struct str key,
                                           struct str hostname);
 /* Finds or makes the virtual host; an existing one keeps its listener (the caller reports conflicts). */

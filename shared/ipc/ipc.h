@@ -50,12 +50,13 @@ struct ipc_hello {            /* master -> child, first message */
     uint32_t log_level;
     uint64_t drain_ms;
 };
-struct ipc_listener {         /* one listening socket; 1 descriptor */
-    uint64_t bind_id;         /* snapshot bind id: hash of address and port */
-    uint32_t port, family;
+struct ipc_listener {         /* one listening socket, or a bound UDP one; 1 descriptor */
+    uint64_t bind_id;         /* snapshot bind id: hash of address, port and datagram */
+    uint16_t port, datagram;
+    uint32_t family;
 };
 struct ipc_listener_gone { uint64_t bind_id; };
-struct ipc_snapshot {         /* descriptors: SNAPSHOT; for admin also STATUS; workers also KEYS later */
+struct ipc_snapshot {         /* descriptors: SNAPSHOT; for admin also STATUS; for workers also KEYS (shared/tls/keys.h) */
     uint64_t generation;
     uint32_t n_listeners;     /* listeners that will have been passed before this message */
     uint32_t spare;
@@ -70,9 +71,9 @@ struct ipc_promote { uint32_t row, spare; };    /* spare -> active; row: the one
 struct ipc_log { uint32_t which, spare; };      /* 1 descriptor: access log sink (re)opened */
 struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master; enum ipc_verb; + text */
 struct ipc_reply { uint64_t id; int32_t result; uint32_t spare; }; /* 0 or gh_err; + text: a JSON object */
-struct ipc_bind { uint64_t bind_id; uint32_t port, spare; }; /* compiler -> master; + text: address */
+struct ipc_bind { uint64_t bind_id; uint32_t port, datagram; }; /* compiler -> master; + text: address */
 struct ipc_bound { uint64_t bind_id; int32_t error; uint32_t spare; }; /* master -> compiler */
-struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE */
+struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE, KEYS */
     uint64_t generation;
     uint64_t content_hash;    /* of the snapshot: equal = the same configuration */
     uint64_t findings_hash;   /* of the errors and warnings: equal = they were logged before */

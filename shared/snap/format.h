@@ -21,6 +21,10 @@
  *               └► RULES ──► FILTERS ──► HEADER_OPS, REWRITES
  *                    ├─────► REDIRECTS, DIRECTS, RETRIES ──► CODES
  *                    └─────► SPLITS ──► CLUSTERS ──► ENDPOINTS
+ *   BINDS ──► CHAINS ◄─ CHAIN_SLOTS                        └─────► TLS_CLIENTS ──► CERTS, NAMES
+ *     │         └──► TLS_SERVERS ──► INDEXES ──► CERTS ──► NAMES
+ *     │         └──► RULES (layer 4)
+ *     └──► CIDRS, RULES (stream_rule)
  *
  * Invariants, verified once by snap_open (open.c) and trusted afterwards
  *  1. The descriptor carries F_SEAL_SHRINK|GROW|WRITE|SEAL; magic, version, element sizes and total size
@@ -38,6 +42,8 @@
  *     SNAP_ENTRY_LAST, the last entry of the range is so marked; RANKED of the same range lists them by rank,
  *     and entry number k of that has rank k.
  *  8. A rule's total_weight is the sum of its splits' weights.
+ *  9. The chains of a bind are one range; CHAIN_HTTP and CHAIN_TCP have a tls_server with a certificate, CHAIN_TCP and
+ *     CHAIN_PASSTHROUGH a rule whose action is a split.
  * Private keys are never in it; it may be shown to anyone.
  *
  * Growing the format: append members, bump SNAP_VERSION; a worker refuses another version and the
@@ -50,7 +56,7 @@
 #include <stdint.h>
 
 #define SNAP_MAGIC   0x50414e53454854UL /* "THESNAP" */
-#define SNAP_VERSION 1
+#define SNAP_VERSION 2
 #define SNAP_ALIGN   64
 #define SNAP_NONE    0xffffffffu
 
@@ -75,8 +81,62 @@ struct snap_bind {               /* one listening socket */
     uint32_t wildcards;          /* bit k: a wildcard host has k labels behind the "*."; bit 0: 32 and more */
     struct snap_range listeners; /* LISTENERS */
     struct snap_range hosts;     /* HOSTS */
-    uint32_t spare;
+    uint32_t flags;              /* SNAP_BIND_ */
+    uint32_t stream_rule;        /* RULES, or none: a TCP or UDP bind */
+    struct snap_range chains;    /* CHAINS; n > 0: connections begin with a ClientHello */
+    uint32_t default_chain;      /* CHAINS: the "*" one, or none */
+    uint32_t chain_wildcards;    /* as `wildcards`, of chains */
+    struct snap_range proxy_trusted; /* CIDRS: peers that begin with a PROXY header; n = 0: nobody does */
 };
+#define SNAP_BIND_DATAGRAM 1u
+
+/* Which server name leads where; looked up by route_chain (route.h). */
+#define SNAP_CHAIN_ISTIO_ALPN 1u /* only for a ClientHello that offers an ALPN beginning with "istio" */
+struct snap_chain {
+    struct snap_str name;        /* "a.example.com", "*.example.com", "*" */
+    uint32_t listener;           /* LISTENERS */
+    uint8_t mode, flags, spare8[2]; /* enum chain_mode; SNAP_CHAIN_ */
+    uint32_t tls;                /* TLS_SERVERS, or none */
+    uint32_t rule;               /* RULES, or none */
+    struct snap_name why;        /* CHAIN_REFUSE */
+    uint32_t origin;
+};
+
+struct snap_cert {               /* without its private key: that is in KEYS, under `id` */
+    uint64_t id;
+    struct snap_str chain;       /* PEM, leaf first */
+    struct snap_str ocsp;        /* DER, or empty */
+    struct snap_name subject, issuer, serial;
+    struct snap_range names;     /* NAMES: DNS, IP and URI names of the leaf */
+    int64_t not_before_s, not_after_s; /* Unix time */
+    uint8_t key_type, spare8;    /* enum key_type */
+    uint16_t key_bits;
+    uint32_t origin;
+    uint8_t sha256[32];          /* of the leaf */
+};
+
+struct snap_tls_server {
+    uint64_t id;                 /* hash of all it says and of its certificates' ids: contexts are kept by it */
+    struct snap_range certs;     /* INDEXES, of CERTS */
+    uint8_t client_auth, min_version, max_version, alpn;
+    uint32_t origin;
+    struct snap_str ca, crl, ciphers;
+    struct snap_range sans, spki, hashes; /* NAMES */
+};
+
+#define SNAP_TLS_SYSTEM_CA 1u
+#define SNAP_TLS_INSECURE  2u
+#define SNAP_TLS_BROKEN    4u
+struct snap_tls_client {
+    uint64_t id;                 /* as of snap_tls_server */
+    struct snap_str sni, identity, ca, crl;
+    struct snap_range sans;      /* NAMES */
+    uint32_t cert;               /* CERTS, or none */
+    uint32_t flags;              /* SNAP_TLS_ */
+    uint32_t origin, spare;
+};
+
+struct snap_cidr { uint8_t family, bits, spare8[2]; uint8_t ip[16]; };
 
 struct snap_listener {
     uint64_t id;                 /* hash of the key */
@@ -196,7 +256,10 @@ struct snap_rule {
     uint32_t total_weight;
     uint32_t redirect, direct, retry; /* REDIRECTS, DIRECTS, RETRIES, or none */
     uint32_t request_timeout_ms, backend_timeout_ms; /* SNAP_NONE = instance default; 0 = none */
+    uint32_t idle_timeout_ms;    /* layer 4; 0 = instance default */
+    uint32_t flags;              /* SNAP_RULE_ */
 };
+#define SNAP_RULE_GRPC 1u        /* answers made here are gRPC statuses */
 
 struct snap_split {
     uint32_t weight;
@@ -215,6 +278,8 @@ struct snap_cluster {
     uint32_t connect_timeout_ms, idle_timeout_ms, max_connections, max_pending, max_requests;
     struct snap_range endpoints; /* ENDPOINTS */
     uint64_t endpoints_hash;     /* equal hash: the endpoints are the same as before */
+    uint32_t tls;                /* TLS_CLIENTS, or none: plain text */
+    uint8_t proxy_header, spare[3]; /* enum proxy_header */
 };
 
 struct snap_endpoint {
@@ -269,7 +334,15 @@ struct snap_settings {
     X(SPLITS, struct snap_split)                                                                   \
     X(CLUSTERS, struct snap_cluster)                                                               \
     X(ENDPOINTS, struct snap_endpoint)                                                             \
-    X(SERIES, struct snap_series)
+    X(SERIES, struct snap_series)                                                                  \
+    X(CHAINS, struct snap_chain)                                                                   \
+    X(CHAIN_SLOTS, struct snap_slot)                                                               \
+    X(CERTS, struct snap_cert)                                                                     \
+    X(TLS_SERVERS, struct snap_tls_server)                                                         \
+    X(TLS_CLIENTS, struct snap_tls_client)                                                         \
+    X(NAMES, struct snap_str)                                                                      \
+    X(INDEXES, uint32_t)                                                                           \
+    X(CIDRS, struct snap_cidr)
 
 enum snap_section {
 #define X(name, type) SNAP_##name,

@@ -41,6 +41,12 @@ struct route_hit {
 /* REASON_OK, REASON_NO_LISTENER_HOST or REASON_NO_ROUTE. */
 enum reason route_find(const struct snap *s, const struct snap_bind *b, const struct route_request *q,
                        struct route_hit *hit);
+/*
+ * The chain for a server name (canonical: lower case, no trailing dot; empty = the client sent none): exact, else the
+ * longest wildcard suffix, else "*". NULL: nobody serves it, the connection is to be closed. The listener of the
+ * chain is L_sni of GATEWAY-API-RULES 5.2; a request whose host belongs to another listener is misdirected (421).
+ */
+const struct snap_chain *route_chain(const struct snap *s, const struct snap_bind *b, struct str server_name);
 const struct snap_host *route_host(const struct snap *s, const struct snap_bind *b, struct str host);
 
 /*

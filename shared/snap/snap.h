@@ -46,9 +46,9 @@ static inline struct str snap_name(const struct snap *s, struct snap_name r)
 #define SNAP_EACH(i, range) for (uint32_t i = (range).first, i##_end = (range).first + (range).n; i < i##_end; i++)
 
 /* Identity of a listening socket, the same in the master, the compiler and the workers. */
-static inline uint64_t snap_bind_id(struct str address, uint16_t port)
+static inline uint64_t snap_bind_id(struct str address, uint16_t port, bool datagram)
 {
-    return hash_str(address, port);
+    return hash_str(address, port | (datagram ? 1u << 16 : 0));
 }
 /* What header.checksum must be for this image. */
 uint64_t snap_checksum(struct str image);

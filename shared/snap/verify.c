@@ -211,7 +211,7 @@ static bool cluster(struct verify *v, const struct snap_cluster *c)
 {
     return verify_text(v, "key", c->key) && verify_text(v, "name", c->name) &&
            verify_index(v, "origin", c->origin, SNAP_ORIGINS) && verify_enum(v, "lb", c->lb, LB_RANDOM + 1) &&
-           verify_enum(v, "protocol", c->protocol, UPSTREAM_H2C + 1) &&
+           verify_enum(v, "protocol", c->protocol, UPSTREAM_H2 + 1) &&
            verify_range(v, "endpoints", c->endpoints, SNAP_ENDPOINTS);
 }
 

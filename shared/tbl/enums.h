@@ -36,8 +36,30 @@ enum redirect_port {
 
 enum rule_action { ACTION_SPLIT, ACTION_REDIRECT, ACTION_DIRECT };
 enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
-enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_H2C };
+/* Towards endpoints. H2: prior knowledge in plain text, ALPN "h2" alone over TLS. AUTO: over TLS what ALPN gives of h2
+ * and http/1.1; in plain text HTTP/1.1. Clusters of layer 4 rules carry bytes whatever stands here. */
+enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_H2, UPSTREAM_AUTO };
 enum listener_protocol { LISTENER_HTTP, LISTENER_HTTPS, LISTENER_TLS, LISTENER_TCP, LISTENER_UDP };
+
+/* What becomes of a TLS connection once its ClientHello is read. */
+enum chain_mode {
+    CHAIN_HTTP,          /* terminated; HTTP/2 or HTTP/1.1 by ALPN, the virtual hosts of the bind */
+    CHAIN_TCP,           /* terminated; the plain bytes go where the chain's rule says */
+    CHAIN_PASSTHROUGH,   /* not touched: the encrypted bytes go where the chain's rule says */
+    CHAIN_REFUSE,        /* closed: its certificate, CA or rule is not usable. Never anything in plain text */
+};
+/* What a server asks of the client's certificate. */
+enum client_auth {
+    CLIENT_AUTH_NONE,
+    CLIENT_AUTH_OPTIONAL, /* none is fine, a bad one breaks the handshake */
+    CLIENT_AUTH_REQUIRED, /* none or a bad one breaks the handshake */
+    CLIENT_AUTH_TOLERANT, /* asked for, anything goes (AllowInsecureFallback, insecureSkipVerify) */
+};
+enum tls_version { TLS_VERSION_AUTO, TLS_VERSION_1_2, TLS_VERSION_1_3 };
+#define TLS_ALPN_H2    1u
+#define TLS_ALPN_HTTP1 2u
+enum key_type { KEY_NONE, KEY_RSA, KEY_ECDSA, KEY_ED25519 };
+enum proxy_header { PROXY_HEADER_NONE, PROXY_HEADER_V1, PROXY_HEADER_V2 }; /* sent to endpoints */
 
 enum retry_on {
     RETRY_ON_CONNECT_FAILURE = 1 << 0,

@@ -153,7 +153,7 @@ static struct rig *rig_get(void)
     me->state = PROC_ACTIVE;
     r->dp = dataplane_new(&(struct dataplane_config){.loop = &r->loop, .board = r->board, .row = 1, .log = &r->log});
     must(r->dp);
-    must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80), dup(r->listener)) == 0);
+    must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80, false), dup(r->listener)) == 0);
     load(r, 1, false);
     dataplane_set_active(r->dp, true);
     return rig = r;

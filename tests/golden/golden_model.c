@@ -41,9 +41,10 @@ struct golden {
     struct { struct str *v; size_t n, cap; } controllers, previous;
 };
 
-static int refuse(void *ctx, struct str address, uint16_t port)
+static int refuse(void *ctx, struct str address, uint16_t port, bool datagram)
 {
     const struct golden *g = ctx;
+    (void)datagram;
     for (size_t i = 0; i < g->refusals.n; i++)
         if (g->refusals.v[i].port == port && str_eq(g->refusals.v[i].address, address))
             return g->refusals.v[i].error;

@@ -139,7 +139,7 @@ static void a_bind_that_failed_is_left_out(void **state)
     model_host(&s.m, b, STR("*"), l);
     struct snap *snap = sample_open(&s);
     assert_int_equal(snap->n[SNAP_BINDS], 2);
-    assert_int_equal(snap->BINDS[1].id, snap_bind_id(STR(""), 81));
+    assert_int_equal(snap->BINDS[1].id, snap_bind_id(STR(""), 81, false));
     snap_drop(snap);
     b->bind_error = 98;
     snap = sample_open(&s);

@@ -21,10 +21,11 @@ struct world {
     struct buf text; /* the model, "---", findings, "---", statuses */
 };
 
-static int refuse_9(void *ctx, struct str address, uint16_t port)
+static int refuse_9(void *ctx, struct str address, uint16_t port, bool datagram)
 {
     (void)ctx;
     (void)address;
+    (void)datagram;
     return port == 9 ? 98 /* EADDRINUSE */ : 0;
 }
 

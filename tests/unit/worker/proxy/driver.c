@@ -352,7 +352,7 @@ static void parse(struct driver *d, int argc, char **argv)
         .loop = &d->loop, .board = d->board, .row = 1, .log = &d->log, .access = access, .fd_limit = 20000});
     if (!d->dp)
         die("dataplane");
-    dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port), fd);
+    dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port, false), fd);
     load(d);
     dataplane_set_active(d->dp, true);
     printf("port %u\n", d->port);
