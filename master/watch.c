@@ -106,10 +106,16 @@ static int dir_add(struct watch *w, const char *path, unsigned interest)
 
 /* ---- walking ---- */
 
-/* Not for its own sake; but "..xyz" is where ConfigMap mounts keep their files, and any other may be what a link points to. */
-static bool is_hidden_dir(const struct watch *w, const char *name)
+/* No load looks at these for their own sake. "..xyz" is not hidden: ConfigMap mounts keep their files there. */
+static bool is_hidden(const char *name)
 {
-    return name[0] == '.' && !(name[1] == '.' && name[2] != '\0') && !w->links;
+    return name[0] == '.' && !(name[1] == '.' && name[2] != '\0');
+}
+
+/* A hidden directory may be what a link points to. A hidden link counts for nothing: it takes another link to get there. */
+static bool is_passed_over(const struct watch *w, const char *name)
+{
+    return is_hidden(name) && !w->links;
 }
 
 /* What a walk does besides finding directories. */
@@ -139,7 +145,7 @@ static void walk_file(struct walk *k, int dir, const char *name, bool link, uint
     bool config = k->w->is_config(str_c(name));
     if (config)
         k->entries++;
-    k->w->links |= link;
+    k->w->links |= link && !is_hidden(name);
     if (!k->weigh || (!config && !link) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     uint64_t h = stat_hash(hash_str(str_c(name), path_hash), &st);
@@ -173,7 +179,7 @@ static int walk_dir(struct walk *k, int fd, struct buf *path, unsigned depth)
             walk_file(k, fd, name, type == DT_LNK, path_hash);
             continue;
         }
-        if (is_hidden_dir(k->w, name) || depth >= DEPTH_MAX) {
+        if (is_passed_over(k->w, name) || depth >= DEPTH_MAX) {
             k->passed_over = true;
             continue;
         }
@@ -351,10 +357,12 @@ static mode_t entry_mode(const struct watch_dir *d, const char *name, bool *only
 static bool may_matter(const struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask)
 {
     bool only_name;
-    if (w->links || strncmp(name, "..", 2) == 0) /* ConfigMap: ..data */
+    if (w->links)
         return true;
-    if (name[0] == '.')
+    if (is_hidden(name))
         return false;
+    if (name[0] == '.')
+        return true; /* ConfigMap: ..data */
     if (mask & (IN_DELETE | IN_MOVED_FROM))
         return true; /* what it was can't be seen any more */
     return mask & (IN_CREATE | IN_MOVED_TO) && !S_ISREG(entry_mode(d, name, &only_name));
@@ -367,6 +375,8 @@ static void config_event(struct watch *w, const struct watch_dir *d, const char 
     mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &only_name) : 0;
     if (S_ISLNK(mode) && !w->links)
         w->links = w->stale = true; /* hidden directories are of interest now */
+    if (w->links && mask & (IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
+        w->stale = true; /* and this may have been the last link */
     if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
         settle_written(&w->settle, id, now_ms);
     else if (mask & (IN_DELETE | IN_MOVED_FROM))
@@ -395,7 +405,7 @@ static void directory_event(struct watch *w, const struct watch_dir *d, const ch
 static void tree_event(struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask, uint64_t now_ms)
 {
     if (mask & IN_ISDIR) {
-        if (!is_hidden_dir(w, name))
+        if (!is_passed_over(w, name))
             directory_event(w, d, name, mask, now_ms);
     } else if (w->is_config(str_c(name))) {
         config_event(w, d, name, mask, now_ms);

@@ -167,6 +167,23 @@ static void hidden_directories_are_passed_over(void **state)
     assert_false(loads_within(p, 10000));
 }
 
+static void hidden_directories_count_while_there_is_a_link_that_is_not_hidden(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(symlink("plain", at(p, "conf.d/.hidden.yaml")), 0);
+    run("mkdir %s/conf.d/.git", p->top);
+    assert_false(loads_within(p, 10000));
+    assert_int_equal(watch_count(&p->w), 2);
+    assert_int_equal(symlink(".git/a.yaml", at(p, "conf.d/a.yaml")), 0);
+    assert_true(loads_within(p, 200));
+    assert_int_equal(watch_count(&p->w), 3);
+    put(p, "conf.d/.git/a.yaml", "x");
+    assert_true(loads_within(p, 200));
+    unlink(at(p, "conf.d/a.yaml"));
+    assert_true(loads_within(p, 200));
+    assert_int_equal(watch_count(&p->w), 2);
+}
+
 static void a_config_map_swap_is_one_load(void **state)
 {
     struct place *p = *state;
@@ -342,6 +359,7 @@ int main(void)
         TEST(directories_that_come_are_watched_with_all_that_is_in_them),
         TEST(a_directory_that_left_is_not_watched_any_more),
         TEST(hidden_directories_are_passed_over),
+        TEST(hidden_directories_count_while_there_is_a_link_that_is_not_hidden),
         TEST(a_config_map_swap_is_one_load),
         TEST(a_root_that_vanished_is_lost_and_not_empty),
         TEST(a_root_made_anew_waits_for_its_first_files),
