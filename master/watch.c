@@ -18,9 +18,12 @@
     (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | \
      IN_ONLYDIR)
 #define MASK_TREE (MASK | IN_MODIFY)
+#define MASK_FILE (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_DONT_FOLLOW | IN_MASK_ADD)
+#define FILES_MAX 1024 /* watches of files, so that enough of them are left for directories */
 
-enum interest { IN_THE_TREE = 1, HOLDS_ROOT = 2, HOLDS_CONFIG = 4 };
+enum interest { IN_THE_TREE = 1, HOLDS_ROOT = 2, HOLDS_CONFIG = 4, A_FILE = 8 };
 
+/* A directory, or a file with several names. */
 struct watch_dir {
     int wd;
     unsigned interest; /* enum interest */
@@ -104,6 +107,17 @@ static int dir_add(struct watch *w, const char *path, unsigned interest)
     return 0;
 }
 
+/* A regular file that may be written under a name which no directory of ours has. The sweep is there for those beyond
+ * the limits. */
+static void file_add(struct watch *w, const char *path)
+{
+    if (w->fd < 0 || w->n_files >= FILES_MAX)
+        return;
+    int wd = inotify_add_watch(w->fd, path, MASK_FILE);
+    if (wd >= 0 && dir_put(w, wd, path, A_FILE))
+        w->n_files++;
+}
+
 /* ---- walking ---- */
 
 /* No load looks at these for their own sake. "..xyz" is not hidden: ConfigMap mounts keep their files there. */
@@ -125,7 +139,7 @@ struct walk {
     bool weigh;     /* make a fingerprint */
     uint64_t sum;   /* of hashes, so that the order of entries does not matter */
     size_t entries; /* configuration files and directories */
-    bool passed_over; /* a hidden directory was */
+    bool passed_over; /* a hidden directory was, or a file that only links would make one of ours */
 };
 
 static uint64_t stat_hash(uint64_t h, const struct stat *st)
@@ -138,17 +152,33 @@ static uint64_t stat_hash(uint64_t h, const struct stat *st)
     return hash_mix(h, (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec);
 }
 
-/* One directory entry that is no directory. */
-static void walk_file(struct walk *k, int dir, const char *name, bool link, uint64_t path_hash)
+static bool has_more_names(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_nlink > 1;
+}
+
+/* One entry of the directory `dir` at `path` that is no directory. */
+static void walk_file(struct walk *k, int dir, struct buf *path, const char *name, bool link)
 {
     struct stat st;
     bool config = k->w->is_config(str_c(name));
     if (config)
         k->entries++;
     k->w->links |= link && !is_hidden(name);
-    if (!k->weigh || (!config && !link) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return;
-    uint64_t h = stat_hash(hash_str(str_c(name), path_hash), &st);
+    size_t path_n = path->n;
+    if (has_more_names(&st) && !config && !k->w->links) {
+        k->passed_over = true;
+    } else if (k->add && has_more_names(&st)) {
+        buf_addch(path, '/');
+        buf_addc(path, name);
+        file_add(k->w, buf_cstr(path));
+        path->n = path_n;
+    }
+    if (!k->weigh || (!config && !link))
+        return;
+    uint64_t h = stat_hash(hash_str(str_c(name), hash_str(buf_str(path), 1)), &st);
     if (link && fstatat(dir, name, &st, 0) == 0)
         h = stat_hash(h, &st);
     k->sum += h;
@@ -176,7 +206,7 @@ static int walk_dir(struct walk *k, int fd, struct buf *path, unsigned depth)
         if (type == DT_UNKNOWN && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
         if (type != DT_DIR) {
-            walk_file(k, fd, name, type == DT_LNK, path_hash);
+            walk_file(k, fd, path, name, type == DT_LNK);
             continue;
         }
         if (is_passed_over(k->w, name) || depth >= DEPTH_MAX) {
@@ -290,14 +320,26 @@ static void start_inotify(struct watch *w, uint64_t now_ms)
         fall_back(w, strerror(errno));
 }
 
+static void config_file_add(struct watch *w)
+{
+    struct stat st;
+    struct buf path = {0};
+    dir_add(w, w->config_home, HOLDS_CONFIG);
+    buf_addf(&path, "%s/%s", w->config_home, w->config_name);
+    if (lstat(buf_cstr(&path), &st) == 0 && has_more_names(&st))
+        file_add(w, buf_cstr(&path));
+    buf_fini(&path);
+}
+
 /* Walks everything; `weigh` also renews the fingerprint and returns whether it differs. */
 static bool rebuild(struct watch *w, uint64_t now_ms, bool weigh)
 {
     struct walk k = {.w = w, .add = w->fd >= 0, .weigh = weigh};
     w->round++;
     w->full = w->stale = w->links = false;
+    w->n_files = 0;
     if (w->config_name)
-        dir_add(w, w->config_home, HOLDS_CONFIG);
+        config_file_add(w);
     dir_add(w, w->root_home, HOLDS_ROOT);
     dir_add(w, w->root, IN_THE_TREE);
     int err = walk_from(&k, w->root, true);
@@ -341,47 +383,51 @@ static uint64_t sweep_interval(const struct watch *w)
 
 /* ---- events ---- */
 
-static mode_t entry_mode(const struct watch_dir *d, const char *name, bool *only_name)
+/* 0 = it is not there any more. */
+static mode_t entry_mode(const struct watch_dir *d, const char *name, bool *more_names)
 {
     struct stat st;
     struct buf path = {0};
     buf_addf(&path, "%s/%s", d->path, name);
     mode_t mode = lstat(buf_cstr(&path), &st) == 0 ? st.st_mode : 0;
-    *only_name = mode && st.st_nlink == 1;
+    *more_names = mode && has_more_names(&st);
     buf_fini(&path);
     return mode;
 }
 
 /* A name that is no configuration: links and things of unknown kind may stand for directories, and any file may be
- * what a link with a configuration's name points to. */
+ * what a link with a configuration's name points to, or one of ours under a second name. */
 static bool may_matter(const struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask)
 {
-    bool only_name;
+    bool more_names = false;
     if (w->links)
         return true;
-    if (is_hidden(name))
-        return false;
+    mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &more_names) : 0;
+    if (is_hidden(name) || more_names)
+        return more_names;
     if (name[0] == '.')
         return true; /* ConfigMap: ..data */
     if (mask & (IN_DELETE | IN_MOVED_FROM))
         return true; /* what it was can't be seen any more */
-    return mask & (IN_CREATE | IN_MOVED_TO) && !S_ISREG(entry_mode(d, name, &only_name));
+    return mask & (IN_CREATE | IN_MOVED_TO) && !S_ISREG(mode);
 }
 
 static void config_event(struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask, uint64_t now_ms)
 {
     uint64_t id = hash_mix(hash_str(str_c(name), 0), (uint64_t)d->wd);
-    bool only_name = false;
-    mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &only_name) : 0;
+    bool more_names = false;
+    mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &more_names) : 0;
     if (S_ISLNK(mode) && !w->links)
         w->links = w->stale = true; /* hidden directories are of interest now */
+    if (more_names)
+        w->stale = true; /* the file wants a watch of its own */
     if (w->links && mask & (IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
         w->stale = true; /* and this may have been the last link */
     if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
         settle_written(&w->settle, id, now_ms);
     else if (mask & (IN_DELETE | IN_MOVED_FROM))
         settle_vanished(&w->settle, id, now_ms);
-    else if (mask & IN_MODIFY || (S_ISREG(mode) && only_name)) /* a link is complete, a new file is not */
+    else if (mask & IN_MODIFY || (S_ISREG(mode) && !more_names)) /* a link is complete, a new file is not */
         settle_writing(&w->settle, id, now_ms);
     else
         settle_event(&w->settle, now_ms);
@@ -415,6 +461,20 @@ static void tree_event(struct watch *w, const struct watch_dir *d, const char *n
     }
 }
 
+/* One that has several names: it may have been written, or lost a name, outside of the tree. */
+static void file_event(struct watch *w, const struct watch_dir *d, uint32_t mask, uint64_t now_ms)
+{
+    uint64_t id = hash_mix(1, (uint64_t)d->wd);
+    if (mask & IN_CLOSE_WRITE)
+        settle_written(&w->settle, id, now_ms);
+    else if (mask & IN_MODIFY)
+        settle_writing(&w->settle, id, now_ms);
+    else {
+        w->stale = true;
+        settle_event(&w->settle, now_ms);
+    }
+}
+
 static void take_event(struct watch *w, const struct inotify_event *e, uint64_t now_ms)
 {
     if (e->mask & IN_Q_OVERFLOW) {
@@ -437,6 +497,8 @@ static void take_event(struct watch *w, const struct inotify_event *e, uint64_t 
         return;
     }
     const char *name = e->len ? e->name : "";
+    if (!name[0] && d.interest & A_FILE)
+        file_event(w, &d, e->mask, now_ms);
     if (!name[0])
         return; /* attributes of the directory itself */
     if (d.interest & HOLDS_CONFIG && strcmp(name, w->config_name) == 0)
@@ -509,7 +571,10 @@ bool watch_root_is_there(const struct watch *w, struct buf *why)
 
 size_t watch_count(const struct watch *w)
 {
-    return w->n_dirs;
+    size_t n = 0;
+    for (size_t i = 0; i < w->n_dirs; i++)
+        n += w->dirs[i].interest != A_FILE;
+    return n;
 }
 
 /* ---- life ---- */

@@ -5,8 +5,11 @@
  * readable and watch_tick at watch_deadline; both take the time, so tests bring their own clock.
  *
  * What is watched: every real directory below `root` (hidden ones are passed over, but for "..xyz", the data
- * directories of ConfigMap mounts, and unless there are links, which may point to them), the directory that holds `root` (to see it come and go, or its link
- * change), and the directory of the instance file (for that one name).
+ * directories of ConfigMap mounts, and unless there are links, which may point to them), the directory that holds
+ * `root` (to see it come and go, or its link change), and the directory of the instance file (for that one name).
+ * Files with more than one name also have a watch of their own (1,024 of them at most), as they may be written under
+ * a name that lies elsewhere. What no event tells is left to rule 4: a second name made elsewhere for a file that had
+ * one, or a file open under a name that was removed since.
  *
  * Rules
  *  1. Any change that may matter makes it dirty; a change that does not matter costs a load that finds nothing
@@ -45,6 +48,7 @@ struct watch {
     struct settle settle;
     struct watch_dir *dirs;    /* sorted by watch descriptor */
     size_t n_dirs, cap_dirs;
+    size_t n_files;            /* watches that were put on files since the set was rebuilt */
     uint32_t round;            /* of walks: what an older one saw and this one did not is forgotten */
     bool stale;                /* the set of watches must be rebuilt (rule 2) */
     bool links;                /* there are links: any file and any directory may be what one points to */

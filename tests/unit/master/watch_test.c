@@ -184,6 +184,56 @@ static void hidden_directories_count_while_there_is_a_link_that_is_not_hidden(vo
     assert_int_equal(watch_count(&p->w), 2);
 }
 
+static void add(struct place *p, const char *name, const char *text)
+{
+    FILE *f = fopen(at(p, name), "a");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void a_file_is_watched_under_all_its_names(void **state)
+{
+    struct place *p = *state;
+    put(p, "outside", "x");
+    put(p, "conf.d/b.yaml", "x");
+    put(p, "conf.d/plain", "x");
+    assert_int_equal(link(at(p, "outside"), at(p, "conf.d/a.yaml")), 0);
+    assert_int_equal(link(at(p, "conf.d/b.yaml"), at(p, "conf.d/.b")), 0);
+    assert_int_equal(link(at(p, "conf.d/plain"), at(p, "conf.d/c.yaml")), 0);
+    assert_int_equal(link(at(p, "outside"), at(p, "gatehouse.yaml")), 0);
+    assert_true(loads_within(p, 200));
+    assert_int_equal(watch_count(&p->w), 2);
+    add(p, "outside", "y");
+    assert_true(loads_within(p, 25));
+    add(p, "conf.d/.b", "y");
+    assert_true(loads_within(p, 25));
+    add(p, "conf.d/plain", "y");
+    assert_true(loads_within(p, 25));
+    put(p, "elsewhere", "x");
+    assert_int_equal(link(at(p, "elsewhere"), at(p, "elsewhere.too")), 0);
+    assert_int_equal(rename(at(p, "elsewhere"), at(p, "conf.d/a.yaml")), 0);
+    assert_true(loads_within(p, 200));
+    add(p, "elsewhere.too", "y");
+    assert_true(loads_within(p, 25));
+    unlink(at(p, "conf.d/a.yaml"));
+    assert_true(loads_within(p, 200));
+    add(p, "elsewhere.too", "y");
+    assert_false(loads_within(p, 10000));
+}
+
+static void what_a_link_points_to_is_watched_under_all_its_names(void **state)
+{
+    struct place *p = *state;
+    put(p, "outside", "x");
+    assert_int_equal(link(at(p, "outside"), at(p, "conf.d/A.txt")), 0);
+    assert_true(loads_within(p, 200));
+    assert_int_equal(symlink("A.txt", at(p, "conf.d/z.yaml")), 0);
+    assert_true(loads_within(p, 200));
+    add(p, "outside", "y");
+    assert_true(loads_within(p, 25));
+}
+
 static void a_config_map_swap_is_one_load(void **state)
 {
     struct place *p = *state;
@@ -360,6 +410,8 @@ int main(void)
         TEST(a_directory_that_left_is_not_watched_any_more),
         TEST(hidden_directories_are_passed_over),
         TEST(hidden_directories_count_while_there_is_a_link_that_is_not_hidden),
+        TEST(a_file_is_watched_under_all_its_names),
+        TEST(what_a_link_points_to_is_watched_under_all_its_names),
         TEST(a_config_map_swap_is_one_load),
         TEST(a_root_that_vanished_is_lost_and_not_empty),
         TEST(a_root_made_anew_waits_for_its_first_files),
