@@ -9,9 +9,9 @@
 #include "master/store/load.h"
 #include "shared/snap/snap.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -110,14 +110,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
     struct run a = {.next_slot = 0}, b = {.next_slot = 0};
-    snprintf(path, sizeof(path), "/dev/shm/config-fuzz-%d.yaml", (int)getpid());
-    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-        abort();
-    close(fd);
+    int fd = memfd_create("input", MFD_CLOEXEC); /* no name that somebody else could have */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    must(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     run(&a, path);
     run(&b, path);
-    unlink(path);
+    close(fd);
     check_snapshot(&a);
     must(str_eq(buf_str(&a.text), buf_str(&b.text)) && str_eq(buf_str(&a.image), buf_str(&b.image)));
     run_fini(&a);

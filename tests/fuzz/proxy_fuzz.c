@@ -79,14 +79,14 @@ static const struct h1_limits OURS = {64 * 1024, 16 * 1024 + H1_MAX_METHOD + 12,
 
 /* --- the rig ------------------------------------------------------------------------------------------ */
 
-static int unix_listener(struct sockaddr_un *a, socklen_t *n, const char *name)
+/* At an abstract address that the kernel chooses. */
+static int unix_listener(struct sockaddr_un *a, socklen_t *n)
 {
-    memset(a, 0, sizeof(*a));
-    a->sun_family = AF_UNIX;
-    int len = snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "gh-fuzz-%s-%d", name, getpid());
-    *n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && bind(fd, (struct sockaddr *)a, *n) == 0 && listen(fd, 128) == 0);
+    must(fd >= 0 && bind(fd, (struct sockaddr *)a, sizeof(a->sun_family)) == 0 && listen(fd, 128) == 0);
+    *n = sizeof(*a);
+    must(getsockname(fd, (struct sockaddr *)a, n) == 0);
     return fd;
 }
 
@@ -146,8 +146,8 @@ static struct rig *rig_get(void)
     must(r && uv_loop_init(&r->loop) == 0 && board_make(&r->board, &board_fd) == 0);
     close(board_fd);
     log_init(&r->log, 2, "fuzz");
-    r->backend = unix_listener(&r->at_backend, &r->n_backend, "up");
-    r->listener = unix_listener(&r->at_listener, &r->n_listener, "in");
+    r->backend = unix_listener(&r->at_backend, &r->n_backend);
+    r->listener = unix_listener(&r->at_listener, &r->n_listener);
     struct board_proc *me = board_proc(r->board, 1);
     me->role = ROLE_WORKER;
     me->state = PROC_ACTIVE;
