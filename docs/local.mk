@@ -4,4 +4,12 @@ EXTRA_DIST += docs/reference
 .PHONY: reference
 reference: gatehouse
 	$(top_srcdir)/docs/reference/generate ./gatehouse
-dist_man_MANS += docs/gatehouse.8 docs/gatehouse.yaml.5
+# Pages name the directories of this installation.
+EXTRA_DIST += docs/gatehouse.8 docs/gatehouse.yaml.5
+man_MANS += man/gatehouse.8 man/gatehouse.yaml.5
+CLEANFILES += man/gatehouse.8 man/gatehouse.yaml.5
+
+man/gatehouse.8: $(srcdir)/docs/gatehouse.8 Makefile
+	$(AM_V_GEN)$(MKDIR_P) man && $(TO_ETC) $(srcdir)/docs/gatehouse.8 > $@.tmp && mv $@.tmp $@
+man/gatehouse.yaml.5: $(srcdir)/docs/gatehouse.yaml.5 Makefile
+	$(AM_V_GEN)$(MKDIR_P) man && $(TO_ETC) $(srcdir)/docs/gatehouse.yaml.5 > $@.tmp && mv $@.tmp $@

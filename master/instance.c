@@ -163,7 +163,7 @@ static const struct enum_row LOG_LEVELS[] = {
 static const struct field SPEC_FIELDS[] = {
     FIELD_INT_OR_STR(T, workers, "workers", 0, "Processes that serve traffic: a number, or auto for one per processor. Default auto"),
     FIELD_STR(T, user, "user", 0, "Whom workers and compilers become when the master was started as root. Default gatehouse", .max = 64),
-    FIELD_STR(T, conf_dir, "confDir", FIELD_NONEMPTY, "Where the objects are. Default /etc/gatehouse/conf.d", .max = 1024),
+    FIELD_STR(T, conf_dir, "confDir", FIELD_NONEMPTY, "Where the objects are. Default " GH_SYSCONFDIR "/conf.d", .max = 1024),
     FIELD_STR(T, state_dir, "stateDir", FIELD_NONEMPTY, "Where identities and last good versions are kept. Default /var/lib/gatehouse", .max = 1024),
     FIELD_STR(T, run_dir, "runDir", FIELD_NONEMPTY, "Where the sockets and the lock are. Default /run/gatehouse", .max = 90),
     FIELD_STR(T, admin_address, "adminAddress", 0, "ADDRESS:PORT of /metrics, /status and the dashboard; empty = only the socket in runDir. Default 127.0.0.1:9901", .max = 64),
@@ -231,7 +231,7 @@ static const struct field DOC_FIELDS[] = {
     FIELD_NAMED("metadata", FIELD_SILENT, "name; not used"),
 };
 const struct schema SCHEMA_INSTANCE =
-    SCHEMA(struct instance_doc, DOC_FIELDS, NULL, "Process settings: /etc/gatehouse/gatehouse.yaml");
+    SCHEMA(struct instance_doc, DOC_FIELDS, NULL, "Process settings: " GH_SYSCONFDIR "/gatehouse.yaml");
 
 void instance_defaults(struct instance *in)
 {

@@ -25,7 +25,10 @@ include tests/golden/local.mk
 include tests/flow/local.mk
 include tests/unit/shared/regex/local.mk
 
-EXTRA_DIST += tests/layers
+EXTRA_DIST += tests/layers tests/install
+TESTS += tests/install
+AM_TESTS_ENVIRONMENT += bindir='$(bindir)'; sysconfdir='$(sysconfdir)'; mandir='$(mandir)'; unitdir='$(systemdsystemunitdir)'; \
+	export bindir sysconfdir mandir unitdir;
 
 .PHONY: fuzzers
 fuzzers: $(FUZZ_TARGETS)
