@@ -3,6 +3,7 @@ include tests/unit/shared/http/local.mk
 include tests/unit/shared/snap/local.mk
 include tests/unit/shared/board/local.mk
 include tests/unit/shared/ipc/local.mk
+include tests/unit/shared/tls/local.mk
 include tests/unit/master/yaml/local.mk
 include tests/unit/master/kinds/local.mk
 include tests/unit/master/store/local.mk
@@ -25,7 +26,7 @@ include tests/golden/local.mk
 include tests/flow/local.mk
 include tests/unit/shared/regex/local.mk
 
-EXTRA_DIST += tests/layers tests/install
+EXTRA_DIST += tests/certs tests/layers tests/install
 TESTS += tests/install
 AM_TESTS_ENVIRONMENT += bindir='$(bindir)'; sysconfdir='$(sysconfdir)'; mandir='$(mandir)'; unitdir='$(systemdsystemunitdir)'; \
 	export bindir sysconfdir mandir unitdir;
