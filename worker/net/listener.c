@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #define MAX_BATCH  32   /* connections of one event */
 #define ROWS_MS    1000 /* how long the list of other workers stands */
 #define UNSENT_MAX (256 * 1024)
+#define LOOK_BATCH 64   /* backlogs looked at by one system call */
 
 struct listener {
     struct watch watch;
@@ -120,6 +122,44 @@ static void rest(struct listeners *l, uint32_t ms)
     beat(l);
 }
 
+static void on_event(struct watch *w, uint32_t events);
+
+static void look_at(struct listener **s, struct pollfd *p, size_t n)
+{
+    if (poll(p, (nfds_t)n, 0) <= 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (p[i].revents & POLLIN && s[i]->armed)
+            on_event(&s[i]->watch, EPOLLIN);
+}
+
+/* Connections that wait although somebody was woken for them. */
+static void look(struct listeners *l)
+{
+    struct listener *s[LOOK_BATCH];
+    struct pollfd p[LOOK_BATCH];
+    size_t n = 0;
+    if (!l->armed || l->net->now_ms < l->look_ms)
+        return;
+    l->look_ms = l->net->now_ms + LISTENER_LOOK_MS;
+    find_rows(l);
+    if (!l->n_rows)
+        return;
+    LIST_EACH(it, &l->all)
+    {
+        struct listener *one = LIST_ITEM(it, struct listener, node);
+        if (!one->armed)
+            continue;
+        s[n] = one;
+        p[n++] = (struct pollfd){.fd = one->fd, .events = POLLIN};
+        if (n == LOOK_BATCH) {
+            look_at(s, p, n);
+            n = 0;
+        }
+    }
+    look_at(s, p, n);
+}
+
 static void on_timer(struct timer *t)
 {
     struct listeners *l = CONTAINER_OF(t, struct listeners, timer);
@@ -129,6 +169,7 @@ static void on_timer(struct timer *t)
         l->rest_until_ms = may_go_on(l) ? 0 : l->net->now_ms + LISTENER_YIELD_MS;
         arm(l);
     }
+    look(l);
     beat(l);
 }
 

@@ -5,7 +5,9 @@
  * sleep is woken, not all. A worker that has clearly more connections than the least busy live one stops
  * polling, and looks again a little later. It decides so *after* it took a connection, never instead: a
  * wake-up that nobody follows would leave a connection waiting. A worker that is stopped, stuck or dead
- * (its heartbeat is old) counts for nothing, so it holds nobody back.
+ * (its heartbeat is old) counts for nothing, so it holds nobody back. A worker may be stopped, or get stuck, between its
+ * wake-up and its accept; the kernel then wakes nobody else for that connection. So where there are several workers, each
+ * looks at the backlogs by itself now and then.
  *
  * Descriptors: when the worker is full, or the kernel has no more, the owner closes idle connections; when
  * there are none, accepting pauses for LISTENER_PAUSE_MS, and the backlog waits for this or another worker.
@@ -19,6 +21,7 @@
 #define LISTENER_YIELD_MS 5
 #define LISTENER_LIVE_MS  100 /* age of a heartbeat that still counts */
 #define LISTENER_BEAT_MS  40  /* how often an idle worker shows that it lives */
+#define LISTENER_LOOK_MS  250 /* how often it looks at the backlogs without having been woken */
 
 struct listeners;
 
@@ -55,6 +58,7 @@ struct listeners {
     uint32_t rows[16];          /* of the board: other workers, for the balance */
     uint32_t n_rows;
     uint64_t rows_at_ms;        /* when `rows` was found */
+    uint64_t look_ms;           /* when to look at the backlogs */
 };
 
 void listeners_init(struct listeners *l, struct net *n, struct board *b, uint32_t row,

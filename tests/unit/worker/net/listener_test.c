@@ -2,8 +2,13 @@
 #include "worker/net/listener.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -136,6 +141,63 @@ static void connections_come_with_their_addresses(void **state)
     assert_int_equal(r->last.local_port, ntohs(r->at.sin_port));
 }
 
+/* Another worker: it is woken for the connection, and stopped before it can accept it. */
+struct victim {
+    int epoll, fd;
+    _Atomic pid_t tid;
+};
+
+static void *be_woken(void *arg)
+{
+    struct victim *v = arg;
+    struct epoll_event e;
+    v->tid = (pid_t)syscall(SYS_gettid);
+    (void)!epoll_wait(v->epoll, &e, 1, 10000);
+    return NULL;
+}
+
+/* It sleeps, and there is nothing else it could sleep in. */
+static bool is_waiting(struct victim *v)
+{
+    char path[64], text[256] = "";
+    if (!v->tid)
+        return false;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)v->tid);
+    FILE *f = fopen(path, "r");
+    if (f && !fgets(text, sizeof(text), f))
+        text[0] = '\0';
+    if (f)
+        fclose(f);
+    return strstr(text, ") S ") != NULL;
+}
+
+static void a_connection_whose_wake_up_was_lost_is_found(void **state)
+{
+    struct rig *r = *state;
+    struct victim other = {epoll_create1(EPOLL_CLOEXEC), socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), 0};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    pthread_t thread;
+    assert_int_equal(bind(other.fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(other.fd, 100), 0);
+    getsockname(other.fd, (struct sockaddr *)&r->at, &len);
+    assert_int_equal(epoll_ctl(other.epoll, EPOLL_CTL_ADD, other.fd, &e), 0);
+    assert_int_equal(listeners_add(&r->l, 7, dup(other.fd)), 0);
+    row(r, 2, 0, clock_ns());
+    listeners_set_active(&r->l, true); /* behind the other in the kernel's list */
+    assert_int_equal(pthread_create(&thread, NULL, be_woken, &other), 0);
+    while (!is_waiting(&other))
+        sched_yield();
+    dial(r, 1);
+    pthread_join(thread, NULL);
+    for (uint64_t end = clock_ms() + 10000; !r->n && clock_ms() < end;)
+        net_turn(&r->net, 1000);
+    assert_int_equal(r->n, 1);
+    close(other.epoll);
+    close(other.fd);
+}
+
 static void a_spare_and_an_unwanted_socket_accept_nothing(void **state)
 {
     struct rig *r = *state;
@@ -201,6 +263,7 @@ int main(void)
         cmocka_unit_test(the_rule_lets_a_worker_be_a_little_above_the_least),
         T(only_live_workers_count),
         T(connections_come_with_their_addresses),
+        T(a_connection_whose_wake_up_was_lost_is_found),
         T(a_spare_and_an_unwanted_socket_accept_nothing),
         T(a_busy_worker_leaves_the_rest_to_others_for_a_moment),
         T(without_room_the_backlog_waits),
