@@ -43,12 +43,13 @@ static void tell_snapshot(struct child *c, const struct images *im)
     link_send(&c->link, &msg);
 }
 
-static void tell_commit(struct child *c, uint64_t generation)
+static void tell_commit(struct child *c, uint64_t generation, uint64_t patience_ms)
 {
     struct ipc_msg msg = {.type = IPC_COMMIT, .u.as_COMMIT = {.generation = generation}};
     link_send(&c->link, &msg);
     c->told = generation;
     c->answer_ms = clock_ms() + CHILD_ANSWER_MS;
+    c->patience_ms = patience_ms;
 }
 
 static bool takes_part(const struct child *c)
@@ -56,12 +57,28 @@ static bool takes_part(const struct child *c)
     return c->state == CHILD_READY || c->state == CHILD_ACTIVE;
 }
 
-static void offer(struct child *c, const struct images *im)
+/* Rule 8: serves what it was told to. */
+static bool is_settled(const struct child *c)
 {
-    tell_snapshot(c, im);
-    c->offered = im->generation;
+    return takes_part(c) && c->active == c->told;
+}
+
+static void offer(struct child *c)
+{
+    const struct reload *r = &c->m->reload;
+    tell_snapshot(c, &r->next);
+    c->offered = r->next.generation;
     c->acked = false;
     c->answer_ms = clock_ms() + CHILD_ANSWER_MS;
+    c->patience_ms = r->look_ms;
+}
+
+static void tell_current(struct child *c)
+{
+    struct reload *r = &c->m->reload;
+    tell_snapshot(c, &r->current);
+    tell_commit(c, r->current.generation, CHILD_SILENT_MS);
+    c->told_status = r->status_serial;
 }
 
 static void withdraw(struct child *c)
@@ -271,8 +288,8 @@ static void offer_to_all(struct master *m)
 {
     m->reload.canary = NULL;
     LIST_EACH(it, &m->supervisor.children)
-        if (takes_part(CHILD_OF(it)) && !CHILD_OF(it)->offered)
-            offer(CHILD_OF(it), &m->reload.next);
+        if (is_settled(CHILD_OF(it)) && !CHILD_OF(it)->offered)
+            offer(CHILD_OF(it)); /* the others when they are */
 }
 
 /* Rule 7: the spare looks at it first. */
@@ -281,18 +298,27 @@ static void begin_offer(struct master *m)
     struct reload *r = &m->reload;
     r->generation = r->next.generation; /* a number that was seen by a worker is never given again */
     r->phase = RELOAD_OFFERED;
-    r->died = 0;
+    r->died = r->unsettled_died = 0;
+    r->looked = false;
+    r->look_ms = GH_MIN((uint64_t)CHILD_SILENT_MS, CHILD_STUCK_MS + 4 * (clock_ms() - r->began_ms));
     r->canary = supervise_spare(m);
     if (r->canary)
-        offer(r->canary, &r->next);
+        offer(r->canary);
     else
         offer_to_all(m);
 }
 
-/* Everybody who takes part has said yes. */
+/* Rule 8: the generation that is served lets no worker live. */
+static bool may_go_unseen(const struct master *m)
+{
+    const struct reload *r = &m->reload;
+    return r->current.generation && r->unsettled_died && !supervise_any_worker(m);
+}
+
+/* Everybody who was asked has said yes, and a worker is among them. */
 static bool all_acked(struct master *m)
 {
-    if (m->reload.canary)
+    if (m->reload.canary || (!m->reload.looked && !may_go_unseen(m)))
         return false;
     LIST_EACH(it, &m->supervisor.children) {
         const struct child *c = CHILD_OF(it);
@@ -316,6 +342,9 @@ static bool all_serve(struct master *m, bool operators)
 static void commit(struct master *m)
 {
     struct reload *r = &m->reload;
+    if (!r->looked)
+        log_warn(&m->log, "generation %llu lets no worker live; generation %llu is taken without one that has looked at it",
+                 (unsigned long long)r->current.generation, (unsigned long long)r->next.generation);
     images_close(&r->current);
     r->current = r->next;
     r->status_serial++;
@@ -323,10 +352,14 @@ static void commit(struct master *m)
     r->phase = RELOAD_COMMITTED;
     LIST_EACH(it, &m->supervisor.children) {
         struct child *c = CHILD_OF(it);
-        if (c->offered && !c->role->operators) {
-            c->offered = 0;
-            tell_commit(c, r->current.generation);
-        }
+        bool offered = c->offered;
+        if (c->role->operators || !takes_part(c))
+            continue;
+        c->offered = 0;
+        if (offered)
+            tell_commit(c, r->current.generation, r->look_ms);
+        else
+            tell_current(c); /* has just become ready */
     }
     listen_commit(&m->listeners, listener_closed, m);
     adopt_store(m);
@@ -340,15 +373,17 @@ static void publish(struct master *m)
     atomic_store(&board_head(m->board)->generation, r->current.generation);
     LIST_EACH(it, &m->supervisor.children) {
         struct child *c = CHILD_OF(it);
-        if (!c->role->operators || !takes_part(c))
+        if (!c->role->operators || !takes_part(c) ||
+            (c->told == r->current.generation && c->told_status == r->status_serial))
             continue;
-        if (r->status_only)
-            tell_snapshot(c, &r->current);
-        c->told_status = r->status_serial;
-        if (r->status_only || c->offered) {
-            c->offered = 0;
-            tell_commit(c, r->current.generation);
+        bool offered = c->offered;
+        c->offered = 0;
+        if (!offered) { /* only its status is new, or it has just become ready */
+            tell_current(c);
+            continue;
         }
+        c->told_status = r->status_serial;
+        tell_commit(c, r->current.generation, CHILD_SILENT_MS);
     }
 }
 
@@ -401,14 +436,6 @@ void reload_compiled(struct master *m, struct compiled *c)
 
 /* ---- children ---- */
 
-static void tell_current(struct child *c)
-{
-    struct reload *r = &c->m->reload;
-    tell_snapshot(c, &r->current);
-    tell_commit(c, r->current.generation);
-    c->told_status = r->status_serial;
-}
-
 void reload_tell_new_child(struct child *c)
 {
     const struct reload *r = &c->m->reload;
@@ -418,14 +445,21 @@ void reload_tell_new_child(struct child *c)
         tell_note(c, r->current.generation, r->note_wall_us, r->note_result, r->note);
 }
 
+/* To one that was not settled when the others were asked. */
+static void offer_late(struct child *c)
+{
+    const struct reload *r = &c->m->reload;
+    if (r->phase == RELOAD_OFFERED && !r->canary && is_settled(c) && !c->offered)
+        offer(c);
+}
+
 void reload_child_ready(struct child *c)
 {
     struct reload *r = &c->m->reload;
     if (r->current.generation &&
         (c->told != r->current.generation || (c->role->operators && c->told_status != r->status_serial)))
         tell_current(c); /* it began with an older one */
-    if (r->phase == RELOAD_OFFERED && !r->canary)
-        offer(c, &r->next);
+    offer_late(c);
 }
 
 /* Rule 7: how many may die of it? */
@@ -435,8 +469,10 @@ static bool dies_of_it(struct master *m, const struct child *c)
     uint32_t acked = 0;
     if (r->canary == c)
         return true;
-    LIST_EACH(it, &m->supervisor.children)
-        acked += CHILD_OF(it) != c && CHILD_OF(it)->role->traffic && CHILD_OF(it)->acked && takes_part(CHILD_OF(it));
+    LIST_EACH(it, &m->supervisor.children) {
+        const struct child *other = CHILD_OF(it);
+        acked += other != c && other->role->traffic && other->offered && other->acked && takes_part(other);
+    }
     return ++r->died > 1 || acked == 0;
 }
 
@@ -446,13 +482,15 @@ void reload_child_gone(struct child *c)
     bool unanswered = r->phase == RELOAD_OFFERED && c->offered && !c->acked && c->role->traffic && !c->told_to_end;
     if (unanswered && dies_of_it(c->m, c)) {
         char text[128];
-        snprintf(text, sizeof(text), "a worker (pid %d) died while it looked at generation %llu", (int)c->pid,
-                 (unsigned long long)r->next.generation);
+        snprintf(text, sizeof(text), "a worker (pid %d) %s while it looked at generation %llu", (int)c->pid,
+                 c->hung ? "hung" : "died", (unsigned long long)r->next.generation);
         c->offered = 0;
         keep_trying(r); /* perhaps it was chance */
         refuse(c->m, GH_E_REFUSED, text);
         return;
     }
+    if (r->phase == RELOAD_OFFERED && c->role->traffic && !c->told_to_end && c->active != c->told)
+        r->unsettled_died++;
     if (r->canary == c) { /* told to end */
         c->offered = 0;
         offer_to_all(c->m);
@@ -468,6 +506,7 @@ void reload_silent(struct child *c)
     char text[128];
     must(r->phase == RELOAD_OFFERED && c->offered);
     snprintf(text, sizeof(text), "%s (pid %d) did not answer within %d s", c->role->word, (int)c->pid, CHILD_ANSWER_MS / 1000);
+    keep_trying(r);
     refuse(c->m, GH_E_TIMEOUT, text);
 }
 
@@ -493,6 +532,7 @@ void reload_ack(struct child *c, uint64_t generation, int result, const char *wh
     }
     c->acked = true;
     c->answer_ms = 0;
+    r->looked |= c->role->traffic;
     if (r->canary == c)
         offer_to_all(c->m);
     advance(c->m);
@@ -507,6 +547,7 @@ void reload_active(struct child *c, uint64_t generation)
     c->active = generation;
     if (generation == c->told && !c->offered)
         c->answer_ms = 0;
+    offer_late(c);
     advance(c->m);
 }
 

@@ -18,7 +18,11 @@
  *  5. When nothing would change for the workers (equal content hash) there is no new generation; the status is renewed.
  *  6. A lost configuration directory is no reload: what is served stays (watch.h, rule 3).
  *  7. The warm spare is offered a generation before the others: a snapshot that kills its reader kills nobody who
- *     serves. Who dies unanswered beside others that said yes is taken for chance, two or all are not.
+ *     serves. Who dies unanswered beside others that said yes is taken for chance, two or all are not. Who hangs is
+ *     ended, sooner the quicker the compiler was with the same objects, and counts as dead.
+ *  8. Nothing is committed that no worker has looked at; at a start the first one is waited for. Only a child that
+ *     serves what it began with is asked, so that no offer is blamed for what the generation before did. When that one
+ *     lets no worker live, the new one is committed unseen: it may be the remedy, and there is nobody to harm.
  */
 #ifndef GH_MASTER_RELOAD_H
 #define GH_MASTER_RELOAD_H
@@ -48,6 +52,9 @@ struct reload {
     struct list compilers;         /* all whose process or link is still there (compiler.c) */
     struct child *canary;          /* rule 7: its answer is waited for before the others are asked; NULL = asked */
     uint32_t died;                 /* since the offer, without an answer */
+    uint32_t unsettled_died;       /* workers, since the offer, before they served what they began with (rule 8) */
+    bool looked;                   /* a worker said yes */
+    uint64_t look_ms;              /* who looks at `next` may be without a heartbeat for so long (rule 7) */
     uint64_t status_serial;        /* of current.status */
     bool status_only;              /* rule 5 */
     uint64_t generation;           /* highest number ever given */
@@ -80,7 +87,7 @@ void reload_tell_new_child(struct child *c);
 /* It became ready: what it missed meanwhile. */
 void reload_child_ready(struct child *c);
 void reload_child_gone(struct child *c);
-/* It was offered a generation and says nothing for CHILD_ANSWER_MS: the change is refused. */
+/* It was offered a generation, lives, and says nothing for CHILD_ANSWER_MS: the change is refused. */
 void reload_silent(struct child *c);
 void reload_ack(struct child *c, uint64_t generation, int result, const char *why);
 void reload_active(struct child *c, uint64_t generation);

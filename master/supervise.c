@@ -358,6 +358,7 @@ void supervise_event(struct child *c, enum child_event e)
         log_debug(&c->m->log, "%s (pid %d) is ready", c->role->word, (int)c->pid);
     }
     c->state = step.next;
+    c->hung |= moved && e == EV_STUCK;
     if (left && !c->told_to_end && !c->counted) { /* before its place is filled */
         c->counted = true;
         backoff_died(&c->m->supervisor.backoff[c->role->role], c->spawned_ms, c->ready_ms, clock_ms());
@@ -414,7 +415,18 @@ static struct child *oldest_ready(struct master *m, const struct role *role)
 
 struct child *supervise_spare(struct master *m)
 {
-    return oldest_ready(m, &ROLES[0]);
+    LIST_EACH(it, &m->supervisor.children) {
+        struct child *c = CHILD_OF(it);
+        if (c->role->traffic && c->state == CHILD_READY && c->active == c->told)
+            return c;
+    }
+    return NULL;
+}
+
+bool supervise_any_worker(const struct master *m)
+{
+    return supervise_count(m, ROLE_WORKER, CHILD_STARTING) || supervise_count(m, ROLE_WORKER, CHILD_READY) ||
+           supervise_count(m, ROLE_WORKER, CHILD_ACTIVE);
 }
 
 static void drain_one(struct child *c)
@@ -484,7 +496,9 @@ static bool is_silent(const struct child *c, uint64_t now_ms)
 {
     uint64_t now_ns = clock_ns();
     uint64_t quiet_ms = (now_ns - board_heartbeat(c->m->board, c->row, now_ns)) / 1000000u;
-    uint64_t allowed = c->answer_ms || c->state == CHILD_STARTING ? CHILD_SILENT_MS : CHILD_STUCK_MS;
+    uint64_t allowed = c->answer_ms ? c->patience_ms : CHILD_STUCK_MS;
+    if (c->state == CHILD_STARTING)
+        allowed = CHILD_SILENT_MS;
     return quiet_ms >= allowed && now_ms >= c->m->supervisor.grace_ms;
 }
 

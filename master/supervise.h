@@ -20,8 +20,8 @@
  *  2. A process that dies before it is ready, or within a second, is a failure of its role: the next start waits, 0.1 s
  *     doubling to 5 s, for ever. Several deaths of processes that were started together are one failure. A process
  *     that lived longer is replaced without delay.
- *  3. A child is stuck when the board shows no heartbeat for 2 s (12 s while it owes an answer). If this process
- *     itself did not run for a while (a stopped machine), everybody gets 2 s more.
+ *  3. A child is stuck when the board shows no heartbeat for 2 s; while it owes an answer, for its `patience_ms`. If this
+ *     process itself did not run for a while (a stopped machine), everybody gets 2 s more.
  *  4. A child's words are input: wrong words end its link, and the child.
  */
 #ifndef GH_MASTER_SUPERVISE_H
@@ -33,7 +33,7 @@
 #define CHILD_START_MS     20000 /* from exec to ready */
 #define CHILD_STUCK_MS     2000
 #define CHILD_ANSWER_MS    10000 /* to an offer (then the offer is taken back), to a commit */
-#define CHILD_SILENT_MS    12000 /* heartbeat, while an answer is due */
+#define CHILD_SILENT_MS    12000 /* heartbeat, while it starts; the most that patience can be */
 #define CHILD_ABORT_MS     300   /* from SIGABRT to SIGKILL */
 #define CHILD_LATE_MS      2000  /* past its drain deadline */
 #define CHILD_QUICK_MS     1000
@@ -108,10 +108,12 @@ struct child {
     uint32_t row;
     struct link link;
     bool link_closed, reaped, told_to_end; /* told: its end is no crash */
+    bool hung;             /* and is ended for it */
     bool counted;          /* as a failure of its role (rule 2) */
     enum board_state said; /* what it last said of itself */
     uint64_t spawned_ms, ready_ms, deadline_ms; /* deadline of the state; UINT64_MAX = none */
     uint64_t answer_ms;    /* an answer is due then; 0 = none is */
+    uint64_t patience_ms;  /* without a heartbeat, until that answer */
     uint64_t told;         /* generation it was told to commit */
     uint64_t active;       /* generation it says it serves */
     uint64_t offered;      /* generation offered and not decided yet; 0 = none */
@@ -141,7 +143,8 @@ void supervise_event(struct child *c, enum child_event e);
 
 /* A child's answers came: supervise tells the transaction. */
 uint32_t supervise_count(const struct master *m, enum board_role role, enum child_state state);
-struct child *supervise_spare(struct master *m); /* a worker that is ready and not active; NULL */
+struct child *supervise_spare(struct master *m); /* a worker that is ready, not active, has what it began with; NULL */
+bool supervise_any_worker(const struct master *m); /* lives, or may soon */
 bool supervise_none_left(const struct master *m, enum board_role role); /* ROLE_NONE: of any role */
 
 /* Everyone of a role (ROLE_NONE: all): drain by `deadline_ms`. */

@@ -1,7 +1,8 @@
 """A worker that misbehaves, for tests of the master: test_g000_master.py starts it by `serve --worker`.
 
 It speaks shared/ipc/ipc.h as far as it must: it becomes ready, takes the generation that is served when it starts, and
-does at the next offer what `mode` says. It has no heartbeat, so the master ends it after two seconds anyway.
+does at the next offer what `mode` says ("...-first": at the first one it hears of). It has no heartbeat, so the master
+ends it after two seconds anyway.
 """
 import os
 import pathlib
@@ -45,8 +46,10 @@ def main(mode):
         if name == "SNAPSHOT":
             generation = struct.unpack_from("<Q", payload)[0]
             offers += 1
-            if offers > 1 and mode == "crash":
+            if mode == "crash-first" or (offers > 1 and mode == "crash"):
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if offers > 1 and mode == "hang":
+                signal.pause()
             if offers > 1 and mode == "refuse":
                 say(link, "ACK", struct.pack("<QiI", generation, REFUSED, 0), b"not to my taste")
             else:

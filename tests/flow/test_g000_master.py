@@ -3,6 +3,7 @@ import array
 import contextlib
 import json
 import fcntl
+import http.client
 import os
 import pathlib
 import shutil
@@ -422,7 +423,7 @@ def test_the_admin_address_in_use_is_reported_and_taken_when_free(upstream):
 class Faked:
     """A gateway whose new workers behave as set_mode says; "real" is the real one."""
 
-    def __init__(self, upstream):
+    def __init__(self, upstream, mode="real"):
         self.g = gh.Gateway(gh.simple_files(upstream), start=False, settings="logLevel: debug\n")
         self.mode = self.g.root / "mode"
         script = self.g.root / "worker"
@@ -433,8 +434,8 @@ class Faked:
         os.chmod(script, 0o755)
         plain = self.g.command
         self.g.command = lambda *args: plain(*args) + (["--worker", str(script)] if args[0] == "serve" else [])
-        self.set_mode("real")
-        self.g.start()
+        self.set_mode(mode)
+        self.g.start(wait=mode == "real")
 
     def set_mode(self, mode):
         self.mode.write_text(mode)
@@ -464,6 +465,16 @@ def wait_log(g, text):
         assert time.monotonic() < end, (text, g.log())
 
 
+def wait_served(g, path):
+    """Until the backend answers there; workers may come and go meanwhile."""
+    end = time.monotonic() + gh.DEADLINE
+    answer = None
+    while not answer or answer[1].get("x-backend") is None:
+        assert time.monotonic() < end, g.log()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = g.get(path)
+
+
 def test_a_change_that_a_worker_refuses_is_served_by_nobody(faked):
     g = faked.g
     pids = g.worker_pids()
@@ -490,10 +501,53 @@ def test_a_snapshot_that_kills_its_reader_kills_only_the_spare(faked):
     wait_log(g, "died while it looked at generation")
     assert g.worker_pids() == pids
     faked.set_mode("real")
-    end = time.monotonic() + gh.DEADLINE
-    while g.get("/b")[1].get("x-backend") is None:  # it is tried again by itself
-        assert time.monotonic() < end, g.log()
+    wait_served(g, "/b")  # it is tried again by itself
     assert g.worker_pids() == pids
+
+
+def test_who_hangs_while_it_looks_at_a_generation_is_ended_and_the_change_tried_again(faked):
+    g = faked.g
+    pids = g.worker_pids()
+    faked.set_mode("hang")
+    faked.replace_spare()
+    g.write("b.yaml", named_route("b", "/b"))
+    wait_log(g, "hung while it looked at generation")
+    assert g.worker_pids() == pids
+    faked.set_mode("real")
+    wait_served(g, "/b")
+    assert g.worker_pids() == pids
+
+
+def test_a_worker_that_is_stopped_does_not_hold_a_change_up(faked):
+    g = faked.g
+    stopped = g.worker_pids()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    g.write("b.yaml", named_route("b", "/b"))
+    wait_served(g, "/b")
+    g.wait_status(lambda s: stopped not in [w["pid"] for w in s["workers"]])
+    assert "is not served" not in g.log(), "the others said yes"
+
+
+def test_at_a_start_nothing_is_served_that_no_worker_has_looked_at(upstream):
+    f = Faked(upstream, mode="crash-first")
+    with f.g as g:
+        wait_log(g, "died while it looked at generation 1")
+        wait_log(g, "died while it looked at generation 2")  # it is tried again
+        f.set_mode("real")
+        wait_served(g, "/")
+        assert "generation 1:" not in g.log() and "generation 2:" not in g.log(), "neither was committed"
+
+
+def test_a_generation_that_lets_no_worker_live_is_replaced_unseen(faked):
+    g = faked.g
+    faked.set_mode("crash-first")  # all that start now die of what is served
+    for pid in g.worker_pids() + faked.spares():
+        os.kill(pid, signal.SIGKILL)
+    wait_log(g, "worker (pid ")
+    g.write("b.yaml", named_route("b", "/b"))
+    wait_log(g, "is taken without one that has looked at it")
+    faked.set_mode("real")
+    wait_served(g, "/b")
 
 
 @pytest.mark.parametrize("mode,word", [("rubbish", "not of the expected form"), ("foreign", "not for it to say")])
