@@ -1,0 +1,8 @@
+EXTRA_DIST += %D%/hello_fuzz.c
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/hello_fuzz
+FUZZ_TARGETS += tests/fuzz/hello_fuzz
+tests_fuzz_hello_fuzz_SOURCES = %D%/hello_fuzz.c
+tests_fuzz_hello_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_hello_fuzz_LDADD = libtls.a libhttp.a libbase.a
+endif
