@@ -41,5 +41,5 @@ gatehouse_SOURCES = %D%/main.c
 gatehouse_LDADD = $(GATEHOUSE_LIBS)
 
 # What a program needs that loads and compiles; a room uses only rooms to its right.
-GATEHOUSE_LIBS = libmaster.a libctl.a libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a libipc.a libboard.a libbase.a \
-	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) $(SECCOMP_LIBS) -lm
+GATEHOUSE_LIBS = libmaster.a libctl.a libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a libipc.a libboard.a libtls.a libbase.a \
+	$(UV_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(PCRE2_LIBS) $(SECCOMP_LIBS) $(WOLFSSL_LIBS) -lm

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "master/ctl/ctl.h"
 #include "shared/base/str.h"
+#include "shared/tls/tls_build.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,6 +64,14 @@ static int unknown(const char *word)
     return 2;
 }
 
+static void print_version(void)
+{
+    struct buf tls = {0};
+    tls_build_describe(&tls);
+    printf("%s\nTLS: %s\n", PACKAGE_STRING, buf_cstr(&tls));
+    buf_fini(&tls);
+}
+
 /* Answers that did not reach their reader (a full disk, a closed pipe) are no success. */
 static int finish(int status)
 {
@@ -81,6 +90,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *word = argv[1];
+    tls_build_start();
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         const struct verb *about = argc > 2 ? find(argv[2]) : NULL;
         if (about)
@@ -89,7 +99,7 @@ int main(int argc, char **argv)
         return finish(0);
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
-        puts(PACKAGE_STRING);
+        print_version();
         return finish(0);
     }
     const struct verb *v = find(word);

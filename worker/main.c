@@ -8,6 +8,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/err.h"
 #include "shared/ipc/text.h"
+#include "shared/tls/tls_build.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -26,6 +27,15 @@ static int usage(FILE *to, int code)
           "  --check-sandbox   enter the sandbox of every role in a child and try what must not work\n"
           "  --version\n", to);
     return code;
+}
+
+static int version(void)
+{
+    struct buf tls = {0};
+    tls_build_describe(&tls);
+    int n = printf("%s\nTLS: %s\n", PACKAGE_STRING, buf_cstr(&tls));
+    buf_fini(&tls);
+    return n < 0;
 }
 
 void worker_exit(struct worker *w, int code)
@@ -159,10 +169,11 @@ int main(int argc, char **argv)
     int type = 0;
     socklen_t n = sizeof(type);
 
+    tls_build_start();
     if (argc > 1 && strcmp(argv[1], "--check-sandbox") == 0)
         return sandbox_check();
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
-        return puts(PACKAGE_STRING) < 0;
+        return version();
     if (getsockopt(IPC_FD_LINK, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_SEQPACKET)
         return usage(stderr, 2);
 

@@ -1,3 +1,5 @@
 noinst_LIBRARIES += libtls.a
-libtls_a_SOURCES = %D%/hello.c %D%/hello.h
-EXTRA_DIST += %D%/README.md
+libtls_a_SOURCES = \
+	%D%/hello.c %D%/hello.h \
+	%D%/tls_build.c %D%/tls_build.h
+EXTRA_DIST += %D%/README.md %D%/wolfssl-build
