@@ -149,7 +149,9 @@ static void load(struct build *b, const struct build_input *in, const char *inst
 static int lower(struct build *b, const struct build_input *in)
 {
     struct lower l = {.arena = &b->arena, .store = &b->store, .model = &b->model, .diags = &b->diags,
-                      .instance = &b->instance, .now_wall_us = clock_wall_us(), .bind = in->bind, .bind_ctx = in->bind_ctx};
+                      .instance = &b->instance, .now_wall_us = clock_wall_us(), .bind = in->bind, .bind_ctx = in->bind_ctx,
+                      .outside = &b->outside};
+    outside_init(&b->outside, &b->arena, in->outside_root);
     model_init(&b->model, &b->arena);
     b->model.settings = b->instance.settings;
     lower_all(&l);

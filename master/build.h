@@ -21,6 +21,7 @@ struct build_input {
     bool lenient_paths;            /* a missing directory is an empty one */
     int (*bind)(void *ctx, struct str address, uint16_t port, bool datagram);
     void *bind_ctx;
+    struct str outside_root;       /* put before paths of files outside; for tests */
 };
 
 /* Everything below lives until build_free. After a failure everything that came before it is there: the
@@ -30,6 +31,7 @@ struct build {
     struct diags diags;
     struct instance instance;
     struct store store;
+    struct outside outside;        /* the files outside that were asked for */
     struct state state;
     struct model model;
     struct load_stats stats;

@@ -163,6 +163,7 @@ static void flatten(const struct instance *in, struct settings *s)
     copy_text(s, s->dns_servers, buf_str(&servers));
     s->log_level = (uint64_t)in->log_level;
     s->drain_timeout_ms = in->settings.drain_timeout_ms;
+    s->ticket_lifetime_s = in->settings.ticket_lifetime_s;
     s->metrics_max_series = in->metrics_max_series;
     buf_fini(&servers);
 }

@@ -10,13 +10,14 @@
 #include "master/yaml/parse.h"
 #include "shared/base/log.h"
 
-#define MAX_MS     (int64_t)(30 * 24 * 3600) * 1000
-#define MAX_SIZE   (int64_t)1 << 40
-#define MAX_COUNT  1000000
+#define MAX_MS        (int64_t)(30 * 24 * 3600) * 1000
+#define MAX_TICKET_MS (int64_t)(7 * 24 * 3600) * 1000 /* RFC 8446 4.6.1 */
+#define MAX_SIZE      (int64_t)1 << 40
+#define MAX_COUNT     1000000
 
 struct instance_timeouts {
     const struct node *node;
-    struct opt_ms header, idle, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, connect, upstream_idle, drain;
+    struct opt_ms header, idle, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, connect, upstream_idle, drain, ticket;
 };
 
 struct instance_limits {
@@ -77,6 +78,8 @@ static const struct field TIMEOUT_FIELDS[] = {
     DURATION(tunnel_idle, "tunnelIdle", "No byte in either direction of a WebSocket or other tunnel. Default 1h"),
     DURATION(connect, "connect", "TCP connect to an endpoint. Default 5s"),
     DURATION(upstream_idle, "upstreamIdle", "A pooled upstream connection without a request is closed after this. Default 55s"),
+    FIELD_DURATION(T, ticket, "tlsTicket", 0, FMT_GO_DURATION, "A TLS session can be resumed for this long; its key changes twice in that time. 0s = never. Default 24h",
+                   .min = -1, .max = MAX_TICKET_MS),
     DURATION(drain, "drain", "A graceful stop: what is not finished then is cut. Default 30s"),
 };
 #undef T
@@ -280,6 +283,8 @@ static void take_timeouts(struct model_settings *s, const struct instance_timeou
     TAKE(upstream_idle_timeout_ms, upstream_idle);
     TAKE(drain_timeout_ms, drain);
 #undef TAKE
+    if (t->ticket.set)
+        s->ticket_lifetime_s = (uint32_t)((t->ticket.ms + 999) / 1000);
 }
 
 static void take_limits(struct model_settings *s, const struct instance_limits *l)

@@ -21,6 +21,7 @@
 
 #include "master/instance.h"
 #include "master/model/model.h"
+#include "master/store/outside.h"
 #include "master/store/store.h"
 
 struct istio_work;
@@ -39,6 +40,7 @@ struct lower {
     /* Asks the master to bind; NULL (check, explain) = everything can be bound. Returns 0 or errno. */
     int (*bind)(void *ctx, struct str address, uint16_t port, bool datagram);
     void *bind_ctx;
+    struct outside *outside;        /* reads files that objects name by path; NULL: none is read (store/outside.h) */
 
     /* What the files of this room keep between their steps; zero to begin with. */
     struct istio_work *istio;       /* istio.h */

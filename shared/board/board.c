@@ -1,4 +1,4 @@
-#include "shared/board/board.h"
+#include "shared/board/copy.h"
 #include "shared/base/err.h"
 
 #include <errno.h>
@@ -11,7 +11,9 @@
 /* Where things are is computed from the constants of the header, never read from the shared memory. */
 #define PAGE         4096u
 #define PAGE_UP(n)   (((n) + PAGE - 1) / PAGE * PAGE)
-#define AT_PROC      PAGE_UP(sizeof(struct board_head))
+#define AT_TICKETS   PAGE_UP(sizeof(struct board_head))
+#define TICKETS_SIZE PAGE_UP(sizeof(struct board_tickets))
+#define AT_PROC      (AT_TICKETS + TICKETS_SIZE)
 #define AT_ENDPOINTS (AT_PROC + PAGE_UP(sizeof(struct board_proc) * BOARD_MAX_PROC))
 #define AT_DNS       (AT_ENDPOINTS + PAGE_UP(sizeof(struct board_endpoint) * BOARD_MAX_ENDPOINTS))
 #define AT_SHARES    (AT_DNS + PAGE_UP(sizeof(struct board_dns) * BOARD_MAX_DNS))
@@ -35,6 +37,13 @@ struct board {
     int fd; /* own duplicate: board_row_reset asks it which pages were ever used */
 };
 
+/* Rule 7. Kernels that can't are no reason not to serve: core files are off anyway. */
+static void hide_tickets(struct board *b)
+{
+    madvise(b->base + AT_TICKETS, TICKETS_SIZE, MADV_DONTDUMP);
+    madvise(b->base + AT_TICKETS, TICKETS_SIZE, MADV_DONTFORK);
+}
+
 static int board_map(struct board **out, int fd)
 {
     struct board *b = calloc(1, sizeof(*b));
@@ -50,6 +59,7 @@ static int board_map(struct board **out, int fd)
         return GH_E_SYSTEM;
     }
     b->base = base;
+    hide_tickets(b);
     *out = b;
     return 0;
 }
@@ -159,6 +169,11 @@ struct board_dns *board_dns(struct board *b, uint32_t slot)
     return slot < BOARD_MAX_DNS ? (struct board_dns *)(void *)(b->base + AT_DNS) + slot : NULL;
 }
 
+struct board_tickets *board_tickets(struct board *b)
+{
+    return (struct board_tickets *)(void *)(b->base + AT_TICKETS);
+}
+
 static _Atomic uint32_t *share(struct board *b, uint32_t row, uint32_t slot)
 {
     must(row < BOARD_MAX_PROC);
@@ -266,21 +281,11 @@ uint64_t board_heartbeat(struct board *b, uint32_t row, uint64_t now_ns)
     return t > now_ns ? now_ns : t;
 }
 
-/* Word by word with relaxed atomics: a reader may see a copy that is being overwritten, and finds that out by
- * `turn`; it must only not be undefined. */
-static void copy_words(void *to, const void *from, size_t n)
-{
-    uint32_t *t = to;
-    const uint32_t *f = from;
-    for (size_t i = 0; i < n / sizeof(uint32_t); i++)
-        __atomic_store_n(t + i, __atomic_load_n(f + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
-}
-
 void board_dns_write(struct board_dns *d, const struct board_dns_answer *a)
 {
     uint32_t turn = atomic_load_explicit(&d->turn, memory_order_relaxed);
     atomic_thread_fence(memory_order_release); /* the last turn is seen before this copy changes */
-    copy_words(&d->copy[(turn + 1) & 1], a, sizeof(*a));
+    board_copy_words(&d->copy[(turn + 1) & 1], a, sizeof(*a));
     atomic_store_explicit(&d->turn, turn + 1, memory_order_release);
 }
 
@@ -290,7 +295,7 @@ bool board_dns_read(const struct board_dns *d, struct board_dns_answer *out)
         uint32_t turn = atomic_load_explicit(&d->turn, memory_order_acquire);
         if (turn == 0)
             return false;
-        copy_words(out, &d->copy[turn & 1], sizeof(*out));
+        board_copy_words(out, &d->copy[turn & 1], sizeof(*out));
         atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&d->turn, memory_order_relaxed) == turn)
             return out->n <= BOARD_DNS_ADDRS;

@@ -5,7 +5,7 @@
  * counters never go back. Only atomics, never a lock: a process killed at any instruction leaves it
  * consistent. Trust: the master and admin treat every value as input (indices from here are checked).
  *
- *   ┌ head ┬ process rows ┬ endpoint rows ┬ dns rows ┬ shares 0 ┬ shares 1 ... ┬ slab 0 ┬ slab 1 ┬ ...
+ *   ┌ head ┬ tickets ┬ process rows ┬ endpoint rows ┬ dns rows ┬ shares 0 ┬ shares 1 ... ┬ slab 0 ┬ slab 1 ┬ ...
  *
  * A slab is the series of one process row; its shares are its own part of every endpoint's `active`, so that
  * the master can take back what a dead process had added (rule 6).
@@ -21,6 +21,8 @@
  *  5. Memory is touched only when used: untouched slots cost address space, not pages.
  *  6. board_endpoint.active is changed only by board_endpoint_enter and board_endpoint_leave: the shared count
  *     rises before and falls after the own share, so a process killed in between leaves at most one too many.
+ *  7. The keys of session tickets have pages of their own: left out of core files, and not inherited by a fork (the
+ *     compiler child has no mapping of them).
  */
 #ifndef GH_BOARD_BOARD_H
 #define GH_BOARD_BOARD_H
@@ -30,7 +32,7 @@
 #include <stdatomic.h>
 
 #define BOARD_MAGIC     0x44524f424147UL /* "GABORD" */
-#define BOARD_VERSION   1
+#define BOARD_VERSION   2
 #define BOARD_MAX_PROC  160    /* rows: workers, spares, scout, admin */
 #define BOARD_MAX_SLOTS 16384  /* series per slab: listeners, rules, clusters */
 #define BOARD_MAX_ENDPOINTS 16384
@@ -95,6 +97,29 @@ struct board_dns {
     struct board_dns_answer copy[2];
 };
 
+/*
+ * Keys of TLS session tickets (RFC 5077, RFC 8446 4.6.1), the same for all workers, so that a session resumes whoever
+ * answers, over reloads, crashes of workers and of the master. Made and changed by the master only (tickets.c).
+ *
+ * v[0] encrypts and decrypts, the others only decrypt. A key encrypts for half the lifetime of a ticket, so three
+ * cover every ticket that can still be alive: a ticket outlives its key's use by one lifetime at most.
+ */
+#define BOARD_TICKET_KEYS 3
+struct board_ticket_key {
+    uint8_t name[16];                /* in clear in the ticket */
+    uint8_t key[32];                 /* of an AEAD */
+    uint64_t made_wall_s;
+};
+struct board_ticket_keys {
+    uint32_t n, spare;               /* v[0 .. n), newest first */
+    struct board_ticket_key v[BOARD_TICKET_KEYS];
+};
+/* Two copies and a turn, as board_dns. */
+struct board_tickets {
+    _Atomic uint32_t turn;           /* 0: none were ever written */
+    struct board_ticket_keys copy[2];
+};
+
 struct board_head {
     uint64_t magic;
     uint32_t version, n_proc, n_slots, n_endpoints, n_dns;
@@ -154,5 +179,22 @@ static inline unsigned board_hist_bucket(uint64_t us)
 
 void board_dns_write(struct board_dns *d, const struct board_dns_answer *a); /* scout only */
 bool board_dns_read(const struct board_dns *d, struct board_dns_answer *out);
+
+/* ---- tickets.c ---- */
+
+struct board_tickets *board_tickets(struct board *b);
+/* Which set of keys is there: changes with every write, 0 = none. One load; ask before copying again. */
+uint32_t board_tickets_turn(const struct board_tickets *t);
+/* Copies a whole set; the turn it belongs to, 0 when there is none (out->n is 0). Wipe the copy when done with it. */
+uint32_t board_tickets_read(const struct board_tickets *t, struct board_ticket_keys *out);
+void board_tickets_write(struct board_tickets *t, const struct board_ticket_keys *k); /* master only */
+/*
+ * What the set must be at `now_wall_s` for tickets that live `lifetime_s`: a new key first when the newest has had its
+ * half lifetime, what can't be needed any more gone. A key from the future counts as made now. True when `k` changed.
+ * lifetime_s 0: no keys at all. Randomness: getrandom.
+ */
+bool board_ticket_keys_turn(struct board_ticket_keys *k, uint64_t now_wall_s, uint64_t lifetime_s);
+/* The master, now and then: read, turn, write. True when there are new keys. */
+bool board_tickets_rotate(struct board_tickets *t, uint64_t now_wall_s, uint64_t lifetime_s);
 
 #endif

@@ -146,7 +146,7 @@ static void what_is_written_is_taken(void **state)
                   "  addressPool: 127.0.1.0/24\n  loadBalancer: random\n  logLevel: debug\n  dnsServers: [1.1.1.1, \"[::1]:53\", \"::1\"]\n"
                   "  accessLog: {path: /var/log/a, format: \"%RESPONSE_CODE%\"}\n  metrics: {maxSeries: 50}\n"
                   "  timeouts: {header: 1s, idle: 1s, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
-                  "    connect: 1s, upstreamIdle: 1s, drain: 1m30s}\n"
+                  "    connect: 1s, upstreamIdle: 1s, tlsTicket: 90m, drain: 1m30s}\n"
                   "  limits: {maxHeaderBytes: 2048, maxUriBytes: 1024, maxFields: 8, maxBodyBytes: 10000000000, bufferBytes: 20000, replayBytes: 1,\n"
                   "    bodyMinRate: 1, sendMinRate: 1, maxRequestsPerConnection: 1, maxConnections: 1, upstreamPoolIdle: 1}\n"
                   "  http: {mergeSlashes: false, escapedSlash: keep, pathParameters: keep, underscoreHeaders: pass, via: true, forwarded: true,\n"
@@ -167,6 +167,7 @@ static void what_is_written_is_taken(void **state)
     assert_str(f.in.access_log.format, "%RESPONSE_CODE%");
     assert_int_equal(f.in.metrics_max_series, 50);
     assert_int_equal(f.in.settings.header_timeout_ms, 1000);
+    assert_int_equal(f.in.settings.ticket_lifetime_s, 5400);
     assert_int_equal(f.in.settings.request_timeout_ms, 2000);
     assert_int_equal(f.in.settings.backend_timeout_ms, 0);
     assert_int_equal(f.in.settings.drain_timeout_ms, 90000);

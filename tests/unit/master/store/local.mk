@@ -19,5 +19,10 @@ TESTS += tests/unit/master/store/files_test
 tests_unit_master_store_files_test_SOURCES = %D%/files_test.c
 tests_unit_master_store_files_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_master_store_files_test_LDADD = libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a $(YAML_LIBS) $(PCRE2_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/master/store/outside_test
+TESTS += tests/unit/master/store/outside_test
+tests_unit_master_store_outside_test_SOURCES = %D%/outside_test.c
+tests_unit_master_store_outside_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_master_store_outside_test_LDADD = libstore.a libbase.a $(CMOCKA_LIBS)
 endif
 EXTRA_DIST += %D%/load_test.h
