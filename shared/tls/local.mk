@@ -1,3 +1,8 @@
 noinst_LIBRARIES += libtls.a
-libtls_a_SOURCES = %D%/cert.c %D%/cert.h %D%/keys.h %D%/tls_build.c %D%/tls_build.h %D%/x509.c %D%/x509.h
+libtls_a_SOURCES = \
+	%D%/cert.c %D%/cert.h \
+	%D%/hello.c %D%/hello.h \
+	%D%/keys.h \
+	%D%/tls_build.c %D%/tls_build.h \
+	%D%/x509.c %D%/x509.h
 EXTRA_DIST += %D%/README.md %D%/wolfssl-build
