@@ -45,6 +45,11 @@ struct instance_metrics {
     struct opt_int max_series;
 };
 
+struct instance_mesh {
+    const struct node *node;
+    struct str certificate, private_key, root_certificate, trust_domain, root_ns;
+};
+
 struct instance_spec {
     const struct node *node;
     struct int_or_str workers;
@@ -54,6 +59,7 @@ struct instance_spec {
     int32_t load_balancer, log_level;
     struct instance_access_log *access_log;
     struct instance_metrics *metrics;
+    struct instance_mesh *mesh;
     struct instance_timeouts *timeouts;
     struct instance_limits *limits;
     struct instance_http *http;
@@ -157,6 +163,30 @@ static const struct field METRICS_FIELDS[] = {
 #undef T
 static const struct schema SCHEMA_METRICS = SCHEMA(struct instance_metrics, METRICS_FIELDS, NULL, "The metrics endpoint");
 
+#define T struct instance_mesh
+static const struct field MESH_FIELDS[] = {
+    FIELD_STR(T, certificate, "certificate", 0, "File with the certificate chain of this instance, PEM; shown to peers by mode ISTIO_MUTUAL. Watched. Default none", .max = 1024),
+    FIELD_STR(T, private_key, "privateKey", 0, "File with its private key, PEM. Watched. Default none", .max = 1024),
+    FIELD_STR(T, root_certificate, "rootCertificate", 0, "File with the CA certificates of the mesh, PEM: peers must have a certificate of theirs. Watched. Default none", .max = 1024),
+    FIELD_STR(T, trust_domain, "trustDomain", FIELD_NONEMPTY, "Trust domain of identities, as in spiffe://cluster.local/ns/a/sa/b. Default cluster.local", .format = FMT_DNS_SUBDOMAIN),
+    FIELD_STR(T, root_ns, "rootNamespace", FIELD_NONEMPTY, "Namespace whose DestinationRules count for all others. Default istio-system", .format = FMT_DNS_LABEL),
+};
+#undef T
+static void check_mesh(struct decoder *d, void *obj)
+{
+    static const char *const FILES[] = {"certificate", "privateKey", "rootCertificate"};
+    const struct instance_mesh *m = obj;
+    const struct str v[] = {m->certificate, m->private_key, m->root_certificate};
+    for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
+        if (v[i].n && v[i].p[0] != '/')
+            diag_at_key(d->diags, DIAG_BadValue, m->node, FILES[i], NULL, "a path begins with '/'");
+        if (!v[i].n && (v[0].n || v[1].n || v[2].n))
+            diag_at(d->diags, DIAG_Required, m->node, "certificate, privateKey and rootCertificate go together", "%s is missing", FILES[i]);
+    }
+}
+static const struct schema SCHEMA_MESH =
+    SCHEMA(struct instance_mesh, MESH_FIELDS, check_mesh, "Who this instance is to its peers, and what the mesh shares");
+
 static const struct enum_row LOAD_BALANCERS[] = {
     {"round-robin", LB_ROUND_ROBIN}, {"least-request", LB_LEAST_REQUEST}, {"random", LB_RANDOM}, {NULL, 0}};
 static const struct enum_row LOG_LEVELS[] = {
@@ -181,6 +211,7 @@ static const struct field SPEC_FIELDS[] = {
     FIELD_STR_LIST(T, dns_servers, "dnsServers", 0, "Name servers to ask instead of those of resolv.conf", .max = 8),
     FIELD_OBJ(T, access_log, "accessLog", 0, &SCHEMA_ACCESS_LOG, "The access log"),
     FIELD_OBJ(T, metrics, "metrics", 0, &SCHEMA_METRICS, "The metrics endpoint"),
+    FIELD_OBJ(T, mesh, "mesh", 0, &SCHEMA_MESH, "Who this instance is to its peers, and what the mesh shares"),
     FIELD_OBJ(T, timeouts, "timeouts", 0, &SCHEMA_TIMEOUTS, "Time limits"),
     FIELD_OBJ(T, limits, "limits", 0, &SCHEMA_LIMITS, "Sizes, rates and counts"),
     FIELD_OBJ(T, http, "http", 0, &SCHEMA_HTTP, "How HTTP messages are read and written"),
@@ -254,6 +285,7 @@ void instance_defaults(struct instance *in)
         .access_log = {.json = true, .path = STR("stdout")},
         .log_level = LOG_LV_INFO,
         .metrics_max_series = 1000,
+        .mesh = {.trust_domain = STR("cluster.local"), .root_ns = STR("istio-system")},
         .settings = {
 #define X(name, type, def, text) .name = (def),
 #include "shared/tbl/setting.def"
@@ -348,6 +380,13 @@ static void take_spec(struct instance *in, const struct instance_spec *s)
     }
     if (s->metrics && s->metrics->max_series.set)
         in->metrics_max_series = (uint32_t)s->metrics->max_series.v;
+    if (s->mesh) {
+        take_str(&in->mesh.certificate, s->mesh->certificate);
+        take_str(&in->mesh.private_key, s->mesh->private_key);
+        take_str(&in->mesh.root_certificate, s->mesh->root_certificate);
+        take_str(&in->mesh.trust_domain, s->mesh->trust_domain);
+        take_str(&in->mesh.root_ns, s->mesh->root_ns);
+    }
     if (s->timeouts)
         take_timeouts(&in->settings, s->timeouts);
     if (s->limits)

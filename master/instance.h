@@ -25,6 +25,11 @@ struct instance {
     enum lb_policy load_balancer;
     struct { bool json; struct str format, path; } access_log; /* path: "stdout", "journal", "off", a file */
     int32_t log_level;             /* enum log_level */
+    struct {
+        struct str certificate, private_key, root_certificate; /* files of the instance's own identity; "" = none */
+        struct str trust_domain;   /* cluster.local */
+        struct str root_ns;        /* istio-system: namespace whose objects count for all */
+    } mesh;
     struct str_list dns_servers;   /* "192.0.2.1", "[2001:db8::1]:5353"; none = resolv.conf */
     uint32_t metrics_max_series;
     struct model_settings settings;

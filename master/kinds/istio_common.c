@@ -187,6 +187,16 @@ const struct node *istio_get(const struct node *n, const char *name)
     return node_get(n, snake);
 }
 
+const struct node *istio_any(const struct node *n, const char *const *names)
+{
+    for (; *names; names++) {
+        const struct node *v = istio_get(n, *names);
+        if (v && v->type != NODE_NULL)
+            return v;
+    }
+    return NULL;
+}
+
 const struct node *istio_item(const struct node *n, const char *name, size_t i)
 {
     const struct node *list = istio_get(n, name);

@@ -47,6 +47,8 @@ struct istio_gateway_ref istio_gateway_ref_parse(struct str text, struct str own
 
 /* The value under `name` in camelCase or snake_case; NULL when absent. */
 const struct node *istio_get(const struct node *n, const char *name);
+/* The value of the first of `names` (the last is NULL) that is there and not null; NULL when none is. */
+const struct node *istio_any(const struct node *n, const char *const *names);
 /* The i-th element of list `name`; the list, or `n`, when there is none. For positions of findings. */
 const struct node *istio_item(const struct node *n, const char *name, size_t i);
 /* The value under `name`, else `n`: where a finding about that field points. */

@@ -19,7 +19,7 @@ enum istio_tls_version { ISTIO_TLS_AUTO, ISTIO_TLSV1_0, ISTIO_TLSV1_1, ISTIO_TLS
 
 struct istio_tls_pair {
     const struct node *node;
-    struct str server_certificate, private_key, ca_certificates;
+    struct str server_certificate, private_key;
 };
 
 struct istio_server_tls {
@@ -54,7 +54,16 @@ struct istio_gateway { /* object->spec */
 
 extern const struct schema SCHEMA_ISTIO_GATEWAY;
 
+/* Does the mode end TLS here; does it ask clients for a certificate? */
+bool istio_tls_terminates(int32_t mode);
+bool istio_tls_wants_client_certificate(int32_t mode);
+
 /* Does every request of the server's hosts get 301 to https? */
 bool istio_server_redirects(const struct istio_server *s);
+
+/* ---- between the files of this kind ---- */
+extern const struct schema SCHEMA_ISTIO_SERVER_TLS;
+/* The rules of `tls` on a port that speaks TLS. */
+void istio_server_tls_check(struct decoder *d, const struct istio_server_tls *t);
 
 #endif

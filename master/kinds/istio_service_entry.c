@@ -6,7 +6,7 @@
 /* ---- endpoints ------------------------------------------------------------------------------------ */
 
 static const struct field ENDPOINT_FIELDS[] = {
-    FIELD_STR(struct istio_endpoint, address, "address", FIELD_REQUIRED | FIELD_NONEMPTY,
+    FIELD_STR(struct istio_endpoint, address, "address", 0,
               "An IP address, a host name (resolution DNS), unix:///path or unix://@name."),
     FIELD_NODE(struct istio_endpoint, ports, "ports", 0, "Number to connect to, by name of the service port."),
     FIELD_STR_MAP(struct istio_endpoint, labels, "labels", 0, "Labels, for subsets of a DestinationRule.",
@@ -16,9 +16,10 @@ static const struct field ENDPOINT_FIELDS[] = {
               .hint = "all endpoints are equally near"),
     FIELD_STR(struct istio_endpoint, network, "network", FIELD_NOT_SERVED, "Network in which the address is valid.",
               .hint = "the address is used as it is"),
-    FIELD_STR(struct istio_endpoint, service_account, "serviceAccount", FIELD_NOT_SERVED, "Identity for mutual TLS."),
+    FIELD_STR(struct istio_endpoint, service_account, "serviceAccount", 0,
+              "Identity: with mode ISTIO_MUTUAL its certificate has spiffe://<trust domain>/ns/<namespace>/sa/<this>.", .max = 253),
 };
-static const struct schema SCHEMA_ENDPOINT =
+const struct schema SCHEMA_ISTIO_ENDPOINT =
     SCHEMA(struct istio_endpoint, ENDPOINT_FIELDS, NULL, "Where the service runs.");
 
 bool istio_address_is_unix(struct str a)
@@ -35,15 +36,7 @@ uint16_t istio_endpoint_port(const struct istio_endpoint *e, struct str name)
     return 0;
 }
 
-static bool has_port(const struct istio_se_spec *s, struct str name)
-{
-    for (size_t i = 0; i < s->ports.n; i++)
-        if (str_eq(s->ports.v[i].name, name))
-            return true;
-    return false;
-}
-
-static void endpoint_ports_check(struct decoder *d, const struct istio_se_spec *s, const struct istio_endpoint *e)
+static void endpoint_ports_check(struct decoder *d, const struct istio_endpoint *e)
 {
     const struct node *map = e->ports;
     if (!map)
@@ -57,40 +50,55 @@ static void endpoint_ports_check(struct decoder *d, const struct istio_se_spec *
         const struct node *p = map->kids[i];
         if (p->type != NODE_INT || p->i < 1 || p->i > 65535)
             diag_at(d->diags, DIAG_OutOfRange, p, NULL, "a port is a number of 1 to 65535");
-        if (!has_port(s, p->key))
-            diag_at(d->diags, DIAG_BadValue, p, "the key is the name of a port of the entry", "no port is called \"" STR_FMT "\"",
-                    STR_ARG(p->key));
     }
 }
 
-static void unix_check(struct decoder *d, const struct istio_se_spec *s, const struct istio_endpoint *e)
+void istio_endpoint_check(struct decoder *d, const struct istio_endpoint *e)
 {
     const struct node *at = istio_at(e->node, "address");
-    struct str path = str_skip(e->address, strlen("unix://"));
-    if (path.n < 2 || (path.p[0] != '/' && path.p[0] != '@') || path.p[path.n - 1] == '/')
-        diag_at(d->diags, DIAG_BadValue, at, NULL, "the path of a unix socket is absolute and does not end in '/'");
-    if (e->ports)
-        diag_at(d->diags, DIAG_Exclusive, e->ports, NULL, "a unix socket has no ports");
-    if (s->ports.n != 1)
-        diag_at(d->diags, DIAG_BadValue, at, NULL, "a unix socket serves an entry with exactly one port");
+    endpoint_ports_check(d, e);
+    if (e->address.n == 0) {
+        if (e->network.n)
+            diag_at(d->diags, DIAG_Suspicious, e->node, NULL, "without an address it gets no traffic");
+        else
+            diag_at(d->diags, DIAG_Required, e->node, NULL, "an endpoint needs an address");
+        return;
+    }
+    if (istio_address_is_unix(e->address)) {
+        struct str path = str_skip(e->address, strlen("unix://"));
+        if (path.n < 2 || (path.p[0] != '/' && path.p[0] != '@') || path.p[path.n - 1] == '/')
+            diag_at(d->diags, DIAG_BadValue, at, NULL, "the path of a unix socket is absolute and does not end in '/'");
+        if (e->ports)
+            diag_at(d->diags, DIAG_Exclusive, e->ports, NULL, "a unix socket has no ports");
+    } else if (!istio_ip_valid(e->address) && !istio_fqdn_valid(e->address)) {
+        diag_at(d->diags, DIAG_BadValue, at, str_chr(e->address, ':') >= 0 ? "the port stands in ports" : NULL,
+                "\"" STR_FMT "\" is neither an address nor a host name", STR_ARG(e->address));
+    }
 }
 
-static void endpoint_check(struct decoder *d, const struct istio_se_spec *s, const struct istio_endpoint *e)
+static bool has_port(const struct istio_se_spec *s, struct str name)
+{
+    for (size_t i = 0; i < s->ports.n; i++)
+        if (str_eq(s->ports.v[i].name, name))
+            return true;
+    return false;
+}
+
+/* What an endpoint must be because of the entry it is in. */
+static void inline_check(struct decoder *d, const struct istio_se_spec *s, const struct istio_endpoint *e)
 {
     const struct node *at = istio_at(e->node, "address");
-    endpoint_ports_check(d, s, e);
-    if (e->address.n == 0)
-        return;
+    istio_endpoint_check(d, e);
+    for (size_t i = 0; e->ports && e->ports->type == NODE_MAP && i < e->ports->n_kids; i++)
+        if (!has_port(s, e->ports->kids[i]->key))
+            diag_at(d->diags, DIAG_BadValue, e->ports->kids[i], "the key is the name of a port of the entry",
+                    "no port is called \"" STR_FMT "\"", STR_ARG(e->ports->kids[i]->key));
     if (istio_address_is_unix(e->address)) {
         if (s->resolution != ISTIO_RESOLUTION_STATIC)
             diag_at(d->diags, DIAG_BadValue, at, NULL, "unix sockets need resolution STATIC");
-        unix_check(d, s, e);
-    } else if (istio_ip_valid(e->address)) {
-        return;
-    } else if (!istio_fqdn_valid(e->address)) {
-        diag_at(d->diags, DIAG_BadValue, at, str_chr(e->address, ':') >= 0 ? "the port stands in ports" : NULL,
-                "\"" STR_FMT "\" is neither an address nor a host name", STR_ARG(e->address));
-    } else if (s->resolution == ISTIO_RESOLUTION_STATIC) {
+        if (s->ports.n != 1)
+            diag_at(d->diags, DIAG_BadValue, at, NULL, "a unix socket serves an entry with exactly one port");
+    } else if (s->resolution == ISTIO_RESOLUTION_STATIC && !istio_ip_valid(e->address) && istio_fqdn_valid(e->address)) {
         diag_at(d->diags, DIAG_BadValue, at, "resolution: DNS looks names up",
                 "resolution STATIC needs IP addresses or unix sockets");
     }
@@ -113,12 +121,6 @@ static void port_check(struct decoder *d, const struct istio_se_spec *s, const s
     if (p->protocol.n && proto == ISTIO_PROTO_UNKNOWN)
         diag_at(d->diags, DIAG_BadValue, at, "HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, REDIS or MYSQL",
                 "protocol \"" STR_FMT "\" is not known", STR_ARG(p->protocol));
-    else if (proto == ISTIO_PROTO_HTTP2 || proto == ISTIO_PROTO_GRPC)
-        diag_at(d->diags, DIAG_NotServed, at, "requests to this port are answered 503",
-                "HTTP/2 to backends is not served yet");
-    else if (istio_protocol_is_tls(proto))
-        diag_at(d->diags, DIAG_NotServed, at, "connections to this port are plain text",
-                "TLS to backends is not served yet");
     bool opaque = !istio_protocol_is_http(proto) && !istio_protocol_is_tls(proto);
     if (!opaque || (p->protocol.n && proto == ISTIO_PROTO_UNKNOWN))
         return;
@@ -249,7 +251,7 @@ static void spec_check(struct decoder *d, void *obj)
     ports_check(d, s);
     resolution_check(d, s);
     for (size_t i = 0; i < s->endpoints.n; i++)
-        endpoint_check(d, s, &s->endpoints.v[i]);
+        inline_check(d, s, &s->endpoints.v[i]);
     if (s->workload_selector) {
         if (s->endpoints.n)
             diag_at(d->diags, DIAG_Exclusive, s->workload_selector->node, NULL, "endpoints are listed already");
@@ -280,13 +282,14 @@ static const struct field SPEC_FIELDS[] = {
                    .min = 1, .max = 256),
     FIELD_LIST(S, ports, "ports", 0, &SCHEMA_PORT, "Ports of the service."),
     FIELD_ENUM(S, resolution, "resolution", ENUM_RESOLUTION, ISTIO_RESOLUTION_NONE, "How the addresses are found."),
-    FIELD_LIST(S, endpoints, "endpoints", 0, &SCHEMA_ENDPOINT, "Where the service runs; with DNS and none, the hosts are looked up."),
+    FIELD_LIST(S, endpoints, "endpoints", 0, &SCHEMA_ISTIO_ENDPOINT, "Where the service runs; with DNS and none, the hosts are looked up."),
     FIELD_STR_LIST(S, addresses, "addresses", 0, "Virtual addresses of the service; without effect at a gateway."),
     FIELD_ENUM(S, location, "location", ENUM_LOCATION, ISTIO_MESH_EXTERNAL,
                "Whether the service belongs to the mesh (and speaks its mutual TLS)."),
-    FIELD_OBJ(S, workload_selector, "workloadSelector", FIELD_NOT_SERVED, &SCHEMA_WORKLOAD_SELECTOR,
-              "Picks WorkloadEntry objects as endpoints.", .hint = "list endpoints instead"),
-    FIELD_STR_LIST(S, subject_alt_names, "subjectAltNames", FIELD_NOT_SERVED, "Names of which the server's certificate must have one."),
+    FIELD_OBJ(S, workload_selector, "workloadSelector", 0, &SCHEMA_WORKLOAD_SELECTOR,
+              "Picks WorkloadEntry objects of the namespace as endpoints."),
+    FIELD_STR_LIST(S, subject_alt_names, "subjectAltNames", 0,
+                   "Names of which the endpoint's certificate must have one, where a DestinationRule asks for TLS and names none."),
     FIELD_STR_LIST(S, export_to, "exportTo", 0,
                    "Namespaces that may use the service: names, \".\" (own), \"*\" (default, all) or \"~\" (none)."),
 };

@@ -45,6 +45,9 @@ struct istio_service_entry { /* object->spec */
 
 extern const struct schema SCHEMA_SERVICE_ENTRY;
 
+/* The body of a WorkloadEntry, and its rules (5.3). */
+extern const struct schema SCHEMA_ISTIO_ENDPOINT;
+void istio_endpoint_check(struct decoder *d, const struct istio_endpoint *e);
 /* The endpoint's own number for the service port `name`; 0 when it has none. */
 uint16_t istio_endpoint_port(const struct istio_endpoint *e, struct str name);
 bool istio_address_is_unix(struct str address); /* "unix:///path", "unix://@name" */

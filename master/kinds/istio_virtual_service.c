@@ -10,8 +10,7 @@ static const struct field DESTINATION_FIELDS[] = {
     FIELD_STR(struct istio_destination, host, "host", FIELD_REQUIRED | FIELD_NONEMPTY,
               "A service: <name>.<namespace>.svc.<domain>, a host of a ServiceEntry, or a name without dots for a "
               "service of the object's own namespace."),
-    FIELD_STR(struct istio_destination, subset, "subset", FIELD_NOT_SERVED, "A subset of the host's DestinationRule.",
-              .hint = "a destination with a subset answers 503 until DestinationRule is served", .format = FMT_DNS_LABEL),
+    FIELD_STR(struct istio_destination, subset, "subset", 0, "A subset of the host's DestinationRule.", .format = FMT_DNS_LABEL),
     FIELD_OBJ(struct istio_destination, port, "port", 0, &SCHEMA_ISTIO_PORT_SELECTOR,
               "The port of the service; may be left out if it has only one."),
 };
@@ -215,11 +214,11 @@ static const struct schema SCHEMA_HTTP_RULE =
     SCHEMA(struct istio_http_rule, HTTP_RULE_FIELDS, istio_http_rule_check,
            "What happens to the requests that match. The first rule that matches wins.");
 
-/* ---- tls and tcp rules: checked, not served yet --------------------------------------------------- */
+/* ---- tls and tcp rules --------------------------------------------------------------------------- */
 
 #define L struct istio_l4_match
 #define L4_COMMON                                                                                                  \
-    FIELD_STR_LIST(L, destination_subnets, "destinationSubnets", 0, "Address ranges; for the mesh only.",          \
+    FIELD_STR_LIST(L, destination_subnets, "destinationSubnets", 0, "Address ranges; for the mesh only, without effect at gateways.",          \
                    .format = FMT_NONE),                                                                            \
         FIELD_INT(L, port, "port", 0, 1, 65535, "Port of the Gateway."),                                           \
         FIELD_STR_MAP(L, source_labels, "sourceLabels", 0, "Labels of the instance.", .format = FMT_LABEL_KEY),                             \
@@ -270,8 +269,10 @@ static const struct field SPEC_FIELDS[] = {
     FIELD_STR_LIST(struct istio_vs_spec, gateways, "gateways", 0,
                    "Gateways that use the rules: name, namespace/name, ./name, or mesh. Absent: only mesh."),
     FIELD_LIST(struct istio_vs_spec, http, "http", 0, &SCHEMA_HTTP_RULE, "Rules for HTTP, in order."),
-    FIELD_LIST(struct istio_vs_spec, tls, "tls", FIELD_NOT_SERVED, &SCHEMA_TLS_RULE, "Rules for TLS that is passed through."),
-    FIELD_LIST(struct istio_vs_spec, tcp, "tcp", FIELD_NOT_SERVED, &SCHEMA_TCP_RULE, "Rules for TCP."),
+    FIELD_LIST(struct istio_vs_spec, tls, "tls", 0, &SCHEMA_TLS_RULE,
+               "Rules for TLS that is passed through, by SNI; the most specific name wins."),
+    FIELD_LIST(struct istio_vs_spec, tcp, "tcp", 0, &SCHEMA_TCP_RULE,
+               "Rules for TCP, and for TLS that ends here on servers of protocol TLS. The first one serves a server."),
     FIELD_STR_LIST(struct istio_vs_spec, export_to, "exportTo", 0,
                    "Namespaces whose gateways may use the object: names, \".\" for the own one, \"*\" (default) for all."),
 };

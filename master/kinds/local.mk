@@ -9,8 +9,11 @@ libkinds_a_SOURCES = \
 	%D%/gapi_http_route.c %D%/gapi_http_route.h \
 	%D%/gapi_reference_grant.c %D%/gapi_reference_grant.h \
 	%D%/istio_common.c %D%/istio_common.h %D%/istio_match.c \
-	%D%/istio_gateway.c %D%/istio_gateway.h \
+	%D%/istio_credential.c %D%/istio_credential.h \
+	%D%/istio_destination_rule.c %D%/istio_destination_rule.h %D%/istio_dr_check.c \
+	%D%/istio_gateway.c %D%/istio_gateway.h %D%/istio_server_tls.c \
 	%D%/istio_service_entry.c %D%/istio_service_entry.h \
+	%D%/istio_workload_entry.c %D%/istio_workload_entry.h \
 	%D%/istio_virtual_service.c %D%/istio_virtual_service.h \
 	%D%/istio_vs_check.c %D%/istio_vs_lint.c %D%/istio_vs_rule.c \
 	%D%/kinds.c %D%/kinds.def %D%/kinds.h \

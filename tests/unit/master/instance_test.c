@@ -60,6 +60,8 @@ static void assert_defaults(const struct instance *in)
     assert_int_equal(in->log_level, d.log_level);
     assert_int_equal(in->dns_servers.n, 0);
     assert_int_equal(in->metrics_max_series, d.metrics_max_series);
+    assert_int_equal(in->mesh.certificate.n + in->mesh.private_key.n + in->mesh.root_certificate.n, 0);
+    assert_true(same_str(in->mesh.trust_domain, d.mesh.trust_domain) && same_str(in->mesh.root_ns, d.mesh.root_ns));
     assert_true(in->access_log.json && same_str(in->access_log.path, d.access_log.path) && in->access_log.format.n == 0);
 #define X(name, type, def, text) assert_int_equal(in->settings.name, (type)(def));
 #include "shared/tbl/setting.def"
@@ -145,6 +147,7 @@ static void what_is_written_is_taken(void **state)
                   "  labels: {a: b, c: d}\n  namespace: edge\n  clusterDomain: local\n  controllerNames: [x.y/z]\n"
                   "  addressPool: 127.0.1.0/24\n  loadBalancer: random\n  logLevel: debug\n  dnsServers: [1.1.1.1, \"[::1]:53\", \"::1\"]\n"
                   "  accessLog: {path: /var/log/a, format: \"%RESPONSE_CODE%\"}\n  metrics: {maxSeries: 50}\n"
+                  "  mesh: {certificate: /m/c, privateKey: /m/k, rootCertificate: /m/r, trustDomain: td, rootNamespace: root}\n"
                   "  timeouts: {header: 1s, idle: 1s, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
                   "    connect: 1s, upstreamIdle: 1s, tlsTicket: 90m, drain: 1m30s}\n"
                   "  limits: {maxHeaderBytes: 2048, maxUriBytes: 1024, maxFields: 8, maxBodyBytes: 10000000000, bufferBytes: 20000, replayBytes: 1,\n"
@@ -166,6 +169,11 @@ static void what_is_written_is_taken(void **state)
     assert_false(f.in.access_log.json);
     assert_str(f.in.access_log.format, "%RESPONSE_CODE%");
     assert_int_equal(f.in.metrics_max_series, 50);
+    assert_str(f.in.mesh.certificate, "/m/c");
+    assert_str(f.in.mesh.private_key, "/m/k");
+    assert_str(f.in.mesh.root_certificate, "/m/r");
+    assert_str(f.in.mesh.trust_domain, "td");
+    assert_str(f.in.mesh.root_ns, "root");
     assert_int_equal(f.in.settings.header_timeout_ms, 1000);
     assert_int_equal(f.in.settings.ticket_lifetime_s, 5400);
     assert_int_equal(f.in.settings.request_timeout_ms, 2000);

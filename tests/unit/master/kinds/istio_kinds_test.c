@@ -1,7 +1,10 @@
 /* What Istio's kinds accept and refuse (ISTIO-RULES 1 to 3 and 5): each case is a document and its findings. */
+#include "master/kinds/istio_credential.h"
+#include "master/kinds/istio_destination_rule.h"
 #include "master/kinds/istio_gateway.h"
 #include "master/kinds/istio_service_entry.h"
 #include "master/kinds/istio_virtual_service.h"
+#include "master/kinds/istio_workload_entry.h"
 #include "master/yaml/parse.h"
 #include "shared/base/arena.h"
 #include <setjmp.h>
@@ -12,7 +15,8 @@
 
 static void tables_hold_together(void **state)
 {
-    static const struct schema *const ALL[] = {&SCHEMA_ISTIO_GATEWAY, &SCHEMA_VIRTUAL_SERVICE, &SCHEMA_SERVICE_ENTRY};
+    static const struct schema *const ALL[] = {&SCHEMA_ISTIO_GATEWAY, &SCHEMA_VIRTUAL_SERVICE, &SCHEMA_SERVICE_ENTRY,
+                                               &SCHEMA_DESTINATION_RULE, &SCHEMA_WORKLOAD_ENTRY};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(ALL); i++) {
         struct buf why = {0};
@@ -101,8 +105,10 @@ static void a_gateway_names_ports_and_hosts(void **state)
         {S("{port: {number: 0, name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/x/'}"), "E BadValue spec.servers[0].bind"},
         {S("{port: {name: a, protocol: HTTP}, hosts: ['*'], bind: 'unix://@x'}"), ""},
         {S("{port: {number: 80, name: a, protocol: GRPC}, hosts: ['*'], defaultEndpoint: x}"),
-         "W NotServed spec.servers[0].port.protocol; W Ignored spec.servers[0].defaultEndpoint"},
-        {S("{port: {number: 80, name: a, protocol: tcp}, hosts: ['*']}"), "W NotServed spec.servers[0].port.protocol"},
+         "W Ignored spec.servers[0].defaultEndpoint"},
+        {S("{port: {number: 80, name: a, protocol: tcp}, hosts: ['*']}"), ""},
+        {S("{port: {number: 80, name: a, protocol: mysql}, hosts: ['*'], tls: {}}"), "E Exclusive spec.servers[0].tls"},
+        {S("{port: {number: 80, name: a, protocol: UDP}, hosts: ['*']}"), "W Ignored spec.servers[0].port.protocol"},
         {"{selector: {'': b, c: '*'}, servers: [{" PORT ", hosts: ['*']}]}", "E BadValue spec.selector[\"\"]; E BadValue spec.selector.c"},
         {"{selector: {}, servers: [{" PORT ", hosts: ['*']}]}", "W Suspicious spec.selector"},
         {S("{" PORT ", hosts: ['*'], default_endpoint: x, hots: []}"),
@@ -114,34 +120,80 @@ static void a_gateway_names_ports_and_hosts(void **state)
 }
 
 #define T(tls) S("{" TLS443 ", hosts: ['*'], tls: " tls "}")
-#define P "W NotServed spec.servers[0].port.protocol; "
+#define IN_TLS "spec.servers[0].tls"
+#define PIN64 "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
 static void a_gateway_judges_tls(void **state)
 {
     static const struct kase CASES[] = {
         {S("{" PORT ", hosts: ['*'], tls: {httpsRedirect: true}}"), ""},
-        {S("{" PORT ", hosts: ['*'], tls: {https_redirect: true}}"), "W Deprecated spec.servers[0].tls.https_redirect"},
-        {S("{" PORT ", hosts: ['*'], tls: {mode: SIMPLE, credentialName: x}}"),
-         "W NotServed spec.servers[0].tls.mode; E Exclusive spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName"},
-        {S("{" TLS443 ", hosts: ['*']}"), "E Required spec.servers[0]; W NotServed spec.servers[0].port.protocol"},
-        {T("{mode: SIMPLE, credentialName: x}"), P "W NotServed spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName"},
-        {T("{mode: 1, credentialName: x}"), P "W NotServed spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName"},
-        {T("{mode: SIMPEL, credentialName: x}"),
-         P "W NotServed spec.servers[0].tls.mode; E BadValue spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName; "
-           "W Ignored spec.servers[0].tls.credentialName"},
-        {T("{mode: MUTUAL, serverCertificate: /c}"),
-         P "E Required spec.servers[0].tls; E Required spec.servers[0].tls; W NotServed spec.servers[0].tls.mode; "
-           "W NotServed spec.servers[0].tls.serverCertificate"},
-        {T("{mode: SIMPLE, credentialName: x, credentialNames: [y]}"),
-         P "W NotServed spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName; "
-           "W NotServed spec.servers[0].tls.credentialNames; E Exclusive spec.servers[0].tls.credentialNames"},
-        {T("{mode: ISTIO_MUTUAL, credentialName: x}"),
-         P "W NotServed spec.servers[0].tls.mode; W NotServed spec.servers[0].tls.credentialName; "
-           "E Exclusive spec.servers[0].tls.credentialName"},
-        {T("{mode: PASSTHROUGH, httpsRedirect: true}"), P "W NotServed spec.servers[0].tls.mode; W Ignored spec.servers[0].tls.httpsRedirect"},
+        {S("{" PORT ", hosts: ['*'], tls: {https_redirect: true}}"), "W Deprecated " IN_TLS ".https_redirect"},
+        {S("{" PORT ", hosts: ['*'], tls: {mode: SIMPLE, credentialName: x}}"), "E Exclusive " IN_TLS ".mode"},
+        {S("{" TLS443 ", hosts: ['*']}"), "E Required spec.servers[0]"},
+        {T("{mode: SIMPLE, credentialName: x}"), ""},
+        {T("{mode: 1, credentialName: x}"), ""},
+        {T("{mode: SIMPEL, credentialName: x}"), "E BadValue " IN_TLS ".mode; W Ignored " IN_TLS ".credentialName"},
+        {T("{mode: MUTUAL, serverCertificate: /c}"), "E Required " IN_TLS "; E Required " IN_TLS},
+        {T("{mode: MUTUAL, serverCertificate: /c, privateKey: /k, caCertificates: /ca, caCrl: /crl}"), ""},
+        {T("{mode: OPTIONAL_MUTUAL, tlsCertificates: [{serverCertificate: /c, privateKey: /k}], caCertCredentialName: ca}"), ""},
+        {T("{mode: SIMPLE, tlsCertificates: [{serverCertificate: /c}]}"), "E Required " IN_TLS ".tlsCertificates[0].privateKey"},
+        {T("{mode: SIMPLE, serverCertificate: /c, privateKey: /k, caCrl: /crl}"), "E Exclusive " IN_TLS ".caCrl"},
+        {T("{mode: MUTUAL, credentialName: x, caCrl: /crl}"), "E Exclusive " IN_TLS ".caCrl"},
+        {T("{mode: SIMPLE, credentialName: x, credentialNames: [y]}"), "E Exclusive " IN_TLS ".credentialNames"},
+        {T("{mode: SIMPLE, credentialNames: [a, b, c]}"), "E OutOfRange " IN_TLS ".credentialNames"},
+        {T("{mode: ISTIO_MUTUAL}"), ""},
+        {T("{mode: ISTIO_MUTUAL, credentialName: x}"), "E Exclusive " IN_TLS ".credentialName"},
+        {T("{mode: PASSTHROUGH, httpsRedirect: true}"), "W Ignored " IN_TLS ".httpsRedirect"},
+        {T("{mode: AUTO_PASSTHROUGH, credentialName: x, serverCertificate: /c}"), "W Ignored " IN_TLS ".serverCertificate"},
     };
     (void)state;
     run(&SCHEMA_ISTIO_GATEWAY, "Gateway", CASES, ARRAY_LEN(CASES));
 }
+
+static void a_gateway_names_certificates(void **state)
+{
+    static const struct kase CASES[] = {
+        {T("{mode: SIMPLE, credentialName: 'kubernetes://x'}"), ""},
+        {T("{mode: SIMPLE, credentialName: 'kubernetes-gateway://ns/x'}"), ""},
+        {T("{mode: SIMPLE, credentialName: 'kubernetes-gateway://x'}"), "E BadValue " IN_TLS ".credentialName"},
+        {T("{mode: SIMPLE, credentialName: 'builtin://'}"), ""},
+        {T("{mode: SIMPLE, credentialName: 'invalid://x'}"), ""},
+        {T("{mode: SIMPLE, credentialName: 'sds://x'}"), "W NotServed " IN_TLS ".credentialName"},
+        {T("{mode: SIMPLE, credentialName: 'configmap://ns/x'}"), "E BadValue " IN_TLS ".credentialName"},
+        {T("{mode: SIMPLE, credentialName: ns/x}"), "E BadValue " IN_TLS ".credentialName"},
+        {T("{mode: SIMPLE, credentialName: 'A b'}"), "E BadValue " IN_TLS ".credentialName"},
+        {T("{mode: MUTUAL, credentialName: x, caCertCredentialName: 'configmap://ns/x'}"), ""},
+        {T("{mode: MUTUAL, credentialName: x, caCertCredentialName: 'builtin://'}"), "E BadValue " IN_TLS ".caCertCredentialName"},
+        {T("{mode: SIMPLE, credentialName: x, caCertCredentialName: y, subjectAltNames: [a]}"),
+         "W Ignored " IN_TLS ".caCertCredentialName; W Ignored " IN_TLS ".subjectAltNames"},
+        {T("{mode: MUTUAL, credentialName: x, verifyCertificateSpki: ['MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=', 'YQ==', "
+           "'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDF=']}"),
+         "E BadValue " IN_TLS ".verifyCertificateSpki[1]; E BadValue " IN_TLS ".verifyCertificateSpki[2]"},
+        {T("{mode: MUTUAL, credentialName: x, verifyCertificateHash: ['" PIN64 "', '" PIN64 "0', '"
+           "01:23:45:67:89:AB:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef']}"),
+         "E BadValue " IN_TLS ".verifyCertificateHash[1]"},
+        {T("{mode: MUTUAL, credentialName: x, insecureSkipVerify: true}"), "W Suspicious " IN_TLS ".insecureSkipVerify"},
+    };
+    (void)state;
+    run(&SCHEMA_ISTIO_GATEWAY, "Gateway", CASES, ARRAY_LEN(CASES));
+}
+
+#define C(x) T("{mode: SIMPLE, credentialName: x, " x "}")
+static void old_versions_and_weak_suites_are_named_and_never_served(void **state)
+{
+    static const struct kase CASES[] = {
+        {C("minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_3"), ""},
+        {C("minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2"), "E BadValue " IN_TLS ".minProtocolVersion"},
+        {C("minProtocolVersion: TLSV1_0, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]"), "W Ignored " IN_TLS ".minProtocolVersion"},
+        {C("maxProtocolVersion: TLSV1_1"), "E BadValue " IN_TLS ".maxProtocolVersion"},
+        {C("cipherSuites: [ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-ECDSA-CHACHA20-POLY1305, AES128-SHA, nope, '!aNULL', ALL]"),
+         "W Ignored " IN_TLS ".cipherSuites[1]; W Ignored " IN_TLS ".cipherSuites[2]; W Ignored " IN_TLS ".cipherSuites[3]; "
+         "W Ignored " IN_TLS ".cipherSuites[4]; W Ignored " IN_TLS ".cipherSuites[5]"},
+        {C("cipherSuites: [AES256-GCM-SHA384]"), "W Suspicious " IN_TLS ".cipherSuites; W Ignored " IN_TLS ".cipherSuites[0]"},
+    };
+    (void)state;
+    run(&SCHEMA_ISTIO_GATEWAY, "Gateway", CASES, ARRAY_LEN(CASES));
+}
+#undef C
 
 #define V(http) "{hosts: [a.example.com], gateways: [gw], http: [" http "]}"
 #define TO "route: [{destination: {host: b}}]"
@@ -170,10 +222,10 @@ static void a_virtual_service_names_hosts_and_gateways(void **state)
         {"{hosts: [a.com], exportTo: ['*', x, '~', B], http: [{" TO "}]}",
          "E Exclusive spec.exportTo[0]; E BadValue spec.exportTo[2]; E Exclusive spec.exportTo[2]; E BadValue spec.exportTo[3]"},
         {"{hosts: [a.com], tls: [{match: [{sniHosts: [a.com, b.com], port: 443}], route: [{destination: {host: b}}]}]}",
-         "W NotServed spec.tls; E BadValue spec.tls[0].match[0].sniHosts[1]"},
+         "E BadValue spec.tls[0].match[0].sniHosts[1]"},
         {"{hosts: [a.com], tcp: [{match: [{destinationSubnets: [10.0.0.0/33]}], route: [{destination: {host: b}, weight: 0}, "
          "{destination: {host: c}}]}]}",
-         "W NotServed spec.tcp; E BadValue spec.tcp[0].match[0].destinationSubnets[0]; E BadValue spec.tcp[0].route"},
+         "E BadValue spec.tcp[0].match[0].destinationSubnets[0]; E BadValue spec.tcp[0].route"},
     };
     (void)state;
     run(&SCHEMA_VIRTUAL_SERVICE, "VirtualService", CASES, ARRAY_LEN(CASES));
@@ -250,7 +302,7 @@ static void a_rule_does_one_thing(void **state)
         {V("{route: [{destination: {host: '*'}}, {destination: {host: 'a:80'}, weight: 1}]}"),
          "E BadValue spec.http[0].route[0].destination.host; E BadValue spec.http[0].route[1].destination.host"},
         {V("{route: [{destination: {host: a, subset: v1, port: {number: 0}}}]}"),
-         "W NotServed spec.http[0].route[0].destination.subset; E OutOfRange spec.http[0].route[0].destination.port.number"},
+         "E OutOfRange spec.http[0].route[0].destination.port.number"},
         {V("{route: [{weight: 1}]}"), "E Required spec.http[0].route[0].destination"},
         {V("{fault: {abort: {httpStatus: 503}}, mirror: {host: b}, mirrors: [{destination: {host: c}}], mirror_percent: 5, " TO "}"),
          "W NotServed spec.http[0].fault; W NotServed spec.http[0].mirror; W NotServed spec.http[0].mirrors; "
@@ -366,14 +418,127 @@ static void a_service_entry_fits_its_resolution(void **state)
          "E BadValue spec.ports[1].number; E BadValue spec.ports[1].name; E BadValue spec.ports[1].protocol"},
         {"{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]}",
          "W Suspicious spec.ports[0]; E Exclusive spec.ports[0]"},
-        {"{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: a, protocol: GRPC}]}", "W NotServed spec.ports[0].protocol"},
+        {"{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: a, protocol: GRPC}]}", ""},
         {"{hosts: [a.com], " HTTP80 ", resolution: DNS, addresses: [10.0.0.0/8, nope]}", "E BadValue spec.addresses[0]; E BadValue spec.addresses[1]"},
         {"{hosts: [a.com], " HTTP80 ", resolution: STATIC, workloadSelector: {labels: {}}, endpoints: [{address: 10.0.0.1}]}",
-         "W NotServed spec.workloadSelector; E Exclusive spec.workloadSelector; W Suspicious spec.workloadSelector.labels"},
+         "E Exclusive spec.workloadSelector; W Suspicious spec.workloadSelector.labels"},
+        {"{hosts: [a.com], " HTTP80 ", resolution: STATIC, endpoints: [{network: n}, {}]}",
+         "W Suspicious spec.endpoints[0]; W NotServed spec.endpoints[0].network; E Required spec.endpoints[1]"},
         {"{hosts: [a.com], " HTTP80 ", resolution: DNS, exportTo: ['~']}", ""},
     };
     (void)state;
     run(&SCHEMA_SERVICE_ENTRY, "ServiceEntry", CASES, ARRAY_LEN(CASES));
+}
+
+#define D(policy) "{host: a, trafficPolicy: {" policy "}}"
+#define POL "spec.trafficPolicy"
+static void a_destination_rule_is_checked_in_every_part(void **state)
+{
+    static const struct kase CASES[] = {
+        {"{host: reviews}", ""},
+        {"{host: '*.example.com', subsets: [{name: v1, labels: {version: v1}}]}", ""},
+        {"{host: 'a:80'}", "E BadValue spec.host"},
+        {"{host: '*foo.com'}", "W NotServed spec.host"},
+        {"{}", "E Required spec.host"},
+        {"{host: a, trafficPolicy: {}}", "E Required " POL},
+        {"{host: a, subsets: [{name: v1}, {name: v1, trafficPolicy: {}}]}", "E BadValue spec.subsets[1].name; E Required spec.subsets[1].trafficPolicy"},
+        {D("tunnel: {targetHost: b, targetPort: 443}, proxyProtocol: {version: V2}"),
+         "W NotServed " POL ".tunnel; E Exclusive " POL ".proxyProtocol"},
+        {D("tunnel: {protocol: GET, targetHost: 'b/c', targetPort: 0}"),
+         "W NotServed " POL ".tunnel; E BadValue " POL ".tunnel.protocol; E BadValue " POL ".tunnel.targetHost; "
+         "E OutOfRange " POL ".tunnel.targetPort"},
+        {D("portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}, {tls: {}}, {port: {number: 443}}]"),
+         "E Required " POL ".portLevelSettings[1].port; E Required " POL ".portLevelSettings[2]; W Ignored " POL ".portLevelSettings[2].port.number"},
+        {"{host: a, exportTo: [., ns1], workloadSelector: {matchLabels: {a: b}}}", "E BadValue spec.exportTo[1]"},
+        {"{host: a, exportTo: ['*'], workloadSelector: {matchLabels: {a: b}}}", "E BadValue spec.exportTo[0]"},
+        {D("loadBalancer: {simple: LEAST_CONN}"), ""},
+        {D("loadBalancer: {simple: PASSTHROUGH}"), "W NotServed " POL ".loadBalancer.simple"},
+        {D("loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}"),
+         "W NotServed " POL ".loadBalancer.consistentHash; E Exclusive " POL ".loadBalancer.consistentHash"},
+        {D("loadBalancer: {consistentHash: {maglev: {tableSize: 65536}, httpHeaderName: a, httpQueryParameterName: b}}"),
+         "W NotServed " POL ".loadBalancer.consistentHash; E BadValue " POL ".loadBalancer.consistentHash.maglev.tableSize; "
+         "E Exclusive " POL ".loadBalancer.consistentHash.httpQueryParameterName"},
+        {D("loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 50, c: 51}}], failover: [{from: a, to: a}]}}"),
+         "W NotServed " POL ".loadBalancer.localityLbSetting; E BadValue " POL ".loadBalancer.localityLbSetting.distribute[0].to; "
+         "E BadValue " POL ".loadBalancer.localityLbSetting.failover[0]"},
+        {D("connectionPool: {}"), "E Required " POL ".connectionPool"},
+        {D("connectionPool: {tcp: {maxConnections: 10, connectTimeout: 1s, idleTimeout: 0s}}"), ""},
+        {D("connectionPool: {tcp: {maxConnections: -1, connectTimeout: 0s}}"),
+         "E OutOfRange " POL ".connectionPool.tcp.maxConnections; E OutOfRange " POL ".connectionPool.tcp.connectTimeout"},
+        {D("connectionPool: {http: {useClientProtocol: true, h2UpgradePolicy: UPGRADE, maxRequestsPerConnection: 1}}"),
+         "W NotServed " POL ".connectionPool.http.useClientProtocol; E Exclusive " POL ".connectionPool.http.useClientProtocol; "
+         "W NotServed " POL ".connectionPool.http.maxRequestsPerConnection"},
+        {D("outlierDetection: {consecutiveLocalOriginFailures: 3, maxEjectionPercent: 101}"),
+         "W NotServed " POL ".outlierDetection; E Exclusive " POL ".outlierDetection.consecutiveLocalOriginFailures; "
+         "E OutOfRange " POL ".outlierDetection.maxEjectionPercent"},
+    };
+    (void)state;
+    run(&SCHEMA_DESTINATION_RULE, "DestinationRule", CASES, ARRAY_LEN(CASES));
+}
+
+#define X(tls) D("tls: " tls)
+#define XTLS POL ".tls"
+static void a_destination_rule_judges_tls(void **state)
+{
+    static const struct kase CASES[] = {
+        {X("{mode: DISABLE}"), ""},
+        {X("{mode: SIMPLE, sni: a.com, subjectAltNames: [a.com]}"), ""},
+        {X("{mode: SIMPLE, clientCertificate: /c}"), "W Ignored " XTLS ".clientCertificate"},
+        {X("{mode: MUTUAL, clientCertificate: /c}"), "E Required " XTLS},
+        {X("{mode: MUTUAL, clientCertificate: /c, privateKey: /k}"), ""},
+        {X("{mode: MUTUAL, credentialName: x, privateKey: /k, caCrl: /c}"), "E Exclusive " XTLS ".privateKey; E Exclusive " XTLS ".caCrl"},
+        {X("{mode: SIMPLE, credentialName: 'configmap://ns1/ca'}"), ""},
+        {X("{mode: SIMPLE, credentialName: 'configmap://other/ca'}"), "E BadValue " XTLS ".credentialName"},
+        {X("{mode: MUTUAL, credentialName: 'configmap://ns1/ca'}"), "E BadValue " XTLS ".credentialName"},
+        {X("{mode: ISTIO_MUTUAL, caCertificates: /ca}"), "E Exclusive " XTLS ".caCertificates"},
+        {X("{mode: SIMPLE, insecureSkipVerify: true}"), "W Suspicious " XTLS ".insecureSkipVerify"},
+        {X("{mode: SIMPLE, insecureSkipVerify: true, subjectAltNames: [a], credentialName: x}"),
+         "W Suspicious " XTLS ".insecureSkipVerify; E Exclusive " XTLS ".subjectAltNames; E Exclusive " XTLS ".credentialName"},
+        {X("{mode: STRICT}"), "E BadValue " XTLS ".mode"},
+    };
+    (void)state;
+    run(&SCHEMA_DESTINATION_RULE, "DestinationRule", CASES, ARRAY_LEN(CASES));
+}
+
+static void a_workload_entry_is_an_endpoint(void **state)
+{
+    static const struct kase CASES[] = {
+        {"{address: 10.0.0.1, ports: {http: 8080}, labels: {app: a}, serviceAccount: sa}", ""},
+        {"{}", "E Required spec"},
+        {"{network: n}", "W Suspicious spec; W NotServed spec.network"},
+        {"{address: 'unix:///run/a', ports: {http: 1}}", "E Exclusive spec.ports"},
+        {"{address: 'a b', ports: {http: 0}}", "E BadValue spec.address; E OutOfRange spec.ports.http"},
+    };
+    (void)state;
+    run(&SCHEMA_WORKLOAD_ENTRY, "WorkloadEntry", CASES, ARRAY_LEN(CASES));
+}
+
+static void credentials_have_many_names(void **state)
+{
+    static const struct { const char *text; enum istio_credential_kind kind; const char *ns, *name; } CASES[] = {
+        {"a", ISTIO_CREDENTIAL_SECRET, "", "a"},
+        {"a.b", ISTIO_CREDENTIAL_SECRET, "", "a.b"},
+        {"", ISTIO_CREDENTIAL_BAD, "", ""},
+        {"kubernetes://", ISTIO_CREDENTIAL_BAD, "", ""},
+        {"kubernetes://a", ISTIO_CREDENTIAL_SECRET, "", "a"},
+        {"kubernetes://n/a", ISTIO_CREDENTIAL_SECRET, "n", "a"},
+        {"kubernetes://n/a/b", ISTIO_CREDENTIAL_BAD, "n", "a/b"},
+        {"kubernetes-gateway://n/a", ISTIO_CREDENTIAL_GATEWAY, "n", "a"},
+        {"configmap://n/a", ISTIO_CREDENTIAL_CONFIG_MAP, "n", "a"},
+        {"configmap:///a", ISTIO_CREDENTIAL_BAD, "", "a"},
+        {"sds://", ISTIO_CREDENTIAL_BAD, "", ""},
+        {"sds://x/y", ISTIO_CREDENTIAL_SDS, "", "x/y"},
+        {"builtin://", ISTIO_CREDENTIAL_BUILTIN, "", ""},
+        {"builtin://x", ISTIO_CREDENTIAL_BAD, "", ""},
+        {"invalid://x", ISTIO_CREDENTIAL_INVALID, "", "x"},
+        {"file:///etc/key", ISTIO_CREDENTIAL_BAD, "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        struct istio_credential c = istio_credential_parse(str_c(CASES[i].text));
+        if (c.kind != CASES[i].kind || !str_eqc(c.ns, CASES[i].ns) || !str_eqc(c.name, CASES[i].name))
+            fail_msg("%s: %d " STR_FMT "/" STR_FMT, CASES[i].text, (int)c.kind, STR_ARG(c.ns), STR_ARG(c.name));
+    }
 }
 
 static void hosts_meet_in_the_more_specific_name(void **state)
@@ -427,6 +592,12 @@ int main(void)
         cmocka_unit_test(tables_hold_together),
         cmocka_unit_test(a_gateway_names_ports_and_hosts),
         cmocka_unit_test(a_gateway_judges_tls),
+        cmocka_unit_test(a_gateway_names_certificates),
+        cmocka_unit_test(old_versions_and_weak_suites_are_named_and_never_served),
+        cmocka_unit_test(a_destination_rule_is_checked_in_every_part),
+        cmocka_unit_test(a_destination_rule_judges_tls),
+        cmocka_unit_test(a_workload_entry_is_an_endpoint),
+        cmocka_unit_test(credentials_have_many_names),
         cmocka_unit_test(a_virtual_service_names_hosts_and_gateways),
         cmocka_unit_test(a_match_block_is_checked_in_every_part),
         cmocka_unit_test(a_rule_does_one_thing),
