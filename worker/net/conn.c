@@ -487,7 +487,10 @@ void conn_read_again(struct net *n)
             c->flags &= (uint16_t)~CONN_F_KICK;
             c->ev->on_kick(c);
         }
-        pump_read(c);
+        if (c->flags & CONN_F_DEAD)
+            tell_error(c);
+        else
+            pump_read(c);
         net_leave(n);
     }
 }
@@ -512,6 +515,38 @@ void conn_kick(struct conn *c)
         return;
     c->flags |= CONN_F_KICK;
     read_later(c);
+}
+
+/* --- to another owner -------------------------------------------------------------------------------- */
+
+void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
+{
+    struct net *n = from->net;
+    uint32_t out = from->flags & CONN_F_WATCH_OUT ? EPOLLOUT : 0;
+    must(!(from->flags & (CONN_F_CLOSED | CONN_F_CONNECTING | CONN_F_TOLD)));
+    *to = *from;
+    to->ev = ev;
+    to->watch.pending = 0;
+    to->paused = 0;
+    to->flags &= (uint16_t)~(CONN_F_KICK | CONN_F_WANT_ROOM);
+    list_init(&to->node);
+    if (to->out)
+        to->out->conn = to;
+
+    list_del(&from->node);
+    from->out = NULL;
+    from->queue = (struct chunkq){NULL, NULL, 0};
+    from->fd = -1;
+    from->flags |= CONN_F_CLOSED;
+    list_push(&n->closed, &from->node);
+
+    /* What the loop was about to tell `from` is told again, for epoll judges the socket anew. */
+    if (net_rewatch(n, to->fd, &to->watch, EPOLLIN | out | EPOLLRDHUP | EPOLLET)) {
+        fail(to, errno);
+        shutdown(to->fd, SHUT_RDWR);
+    }
+    if (to->flags & (CONN_F_READABLE | CONN_F_DEAD))
+        read_later(to);
 }
 
 /* --- end --------------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
  *   open       --on_end--> half-closed     everything; no more on_read
  *   any        --on_error--> dead          conn_close only
  *   conn_close --> on_closed               nothing; the memory is the owner's again
+ *   conn_move  --> `from` as after conn_close, `to` as `from` was
  *
  * Invariants
  *  1. Callbacks come from the loop only, never from inside a function of this file, so an owner may
@@ -98,6 +99,16 @@ int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *e
  * there will be no callback. */
 int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, socklen_t to_len,
                  const struct conn_events *ev);
+
+/*
+ * The connection goes on in `to`, of another owner who listens with `ev`; what is queued, gathered and unread
+ * goes with it. `from` (open: not connecting, not closed, no error told) is left as if it had been closed, so its
+ * on_closed comes as always and no event of this turn names memory that has gone. Pauses and a kick that were
+ * asked for `from` are forgotten; CONN_F_EAGER and read_max stay until the new owner sets them. May be called from
+ * a callback of `from`, on_connect included: bytes that on_read was just given are then for the caller to hand on,
+ * what is behind them comes to `ev`.
+ */
+void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev);
 
 /* Gathers. After an error the bytes go nowhere. */
 void conn_write(struct conn *c, const void *data, size_t n);

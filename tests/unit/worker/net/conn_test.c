@@ -380,6 +380,94 @@ static void nothing_listens_there(void **state)
     assert_true(conn_connect(&c, &r->net, (struct sockaddr *)&none, sizeof(sa_family_t) + 2, &EVENTS) < 0);
 }
 
+/* A second owner, for conn_move. */
+static struct side next_owner;
+
+static void give_away(struct conn *c, char *data, size_t n)
+{
+    struct side *s = CONTAINER_OF(c, struct side, c);
+    memset(&next_owner, 0, sizeof(next_owner));
+    conn_write(c, "old ", 4);
+    conn_move(c, &next_owner.c, &EVENTS);
+    buf_add(&s->got, data, n);
+    conn_write(&next_owner.c, "new", 3);
+}
+
+static void a_connection_goes_on_with_another_owner(void **state)
+{
+    static const struct conn_events GIVER = {.on_read = give_away, .on_error = on_error, .on_closed = on_closed};
+    struct rig *r = *state;
+    char b[16];
+    r->s.c.ev = &GIVER;
+    assert_int_equal(write(r->peer, "hello", 5), 5);
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 5);
+    assert_int_equal(r->s.closed, 1); /* its memory may go */
+    assert_int_equal(read(r->peer, b, sizeof(b)), 7);
+    assert_memory_equal(b, "old new", 7);
+    assert_int_equal(write(r->peer, "more", 4), 4);
+    shutdown(r->peer, SHUT_WR);
+    turns(r, 2);
+    assert_int_equal(r->s.got.n, 5);
+    assert_int_equal(next_owner.got.n, 4);
+    assert_int_equal(next_owner.ends, 1);
+    conn_close(&next_owner.c);
+    turns(r, 1);
+    assert_int_equal(next_owner.closed, 1);
+    buf_fini(&next_owner.got);
+}
+
+static void unread_bytes_the_queue_and_pauses_when_the_owner_changes(void **state)
+{
+    struct rig *r = *state;
+    static char big[1 << 20];
+    size_t got = 0;
+    memset(&next_owner, 0, sizeof(next_owner));
+    net_enter(&r->net);
+    conn_write(&r->s.c, big, sizeof(big));
+    assert_true(conn_full(&r->s.c));
+    net_leave(&r->net);
+    conn_pause(&r->s.c, CONN_PAUSE_PEER);
+    assert_int_equal(write(r->peer, "abc", 3), 3);
+    turns(r, 1);
+    net_enter(&r->net);
+    conn_move(&r->s.c, &next_owner.c, &EVENTS);
+    assert_int_equal(conn_queued(&r->s.c), 0);
+    net_leave(&r->net);
+    turns(r, 2);
+    assert_int_equal(r->s.closed, 1);
+    assert_int_equal(next_owner.got.n, 3); /* no pause of the old owner holds the new one */
+    assert_int_equal(r->s.got.n, 0);
+    for (int i = 0; got < sizeof(big) && i < 1000; i++) {
+        got += drain_peer(r);
+        net_turn(&r->net, 0);
+    }
+    assert_int_equal(got, sizeof(big));
+    assert_int_equal(next_owner.writables, 0); /* it had not asked */
+    assert_int_equal(r->net.chunks.bytes, 0);
+    conn_close(&next_owner.c);
+    turns(r, 1);
+    buf_fini(&next_owner.got);
+}
+
+static void news_of_the_turn_in_which_the_owner_changes_are_not_lost(void **state)
+{
+    struct rig *r = *state;
+    memset(&next_owner, 0, sizeof(next_owner));
+    assert_int_equal(write(r->peer, "abc", 3), 3);
+    shutdown(r->peer, SHUT_WR);
+    net_enter(&r->net); /* the loop has not told yet */
+    conn_move(&r->s.c, &next_owner.c, &EVENTS);
+    net_leave(&r->net);
+    turns(r, 2);
+    assert_int_equal(next_owner.got.n, 3);
+    assert_int_equal(next_owner.ends, 1);
+    assert_int_equal(r->s.got.n, 0);
+    conn_close(&next_owner.c);
+    turns(r, 1);
+    buf_fini(&next_owner.got);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -398,6 +486,9 @@ int main(void)
         T(last_words_wait_for_the_end_of_a_pause),
         T(what_the_kernel_has_is_heard_before_it_is_read),
         T(what_libuv_is_told_to_watch_from_a_callback_is_heard),
+        T(a_connection_goes_on_with_another_owner),
+        T(unread_bytes_the_queue_and_pauses_when_the_owner_changes),
+        T(news_of_the_turn_in_which_the_owner_changes_are_not_lost),
         T(nothing_listens_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
