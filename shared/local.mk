@@ -5,3 +5,4 @@ include shared/board/local.mk
 include shared/ipc/local.mk
 include shared/tbl/local.mk
 include shared/regex/local.mk
+include shared/tls/local.mk

@@ -1,5 +1,6 @@
 include tests/unit/shared/base/local.mk
 include tests/unit/shared/http/local.mk
+include tests/unit/shared/tls/local.mk
 include tests/unit/shared/snap/local.mk
 include tests/unit/shared/board/local.mk
 include tests/unit/shared/ipc/local.mk

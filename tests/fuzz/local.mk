@@ -4,6 +4,7 @@ include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
 include tests/fuzz/h1.mk
 include tests/fuzz/http.mk
+include tests/fuzz/tls.mk
 include tests/fuzz/snap.mk
 include tests/fuzz/yaml.mk
 include tests/fuzz/config.mk
