@@ -20,6 +20,7 @@ union sums {
     struct {
         uint64_t requests[6], duration[BOARD_HIST_BUCKETS + 1], duration_sum_us, bytes_in, bytes_out, active;
         uint64_t reasons[REASON_COUNT], retries, connects, connect_failures;
+        uint64_t streams, streams_active;
     } v;
 };
 _Static_assert(sizeof(union sums) == sizeof(struct board_series), "struct board_series and union sums differ");
@@ -236,6 +237,8 @@ static void put_set(struct metrics_out *o, const struct entry_set *set, const ch
               cluster ? "Bytes of request bodies to the backend." : "Bytes of response bodies to clients.",
               PLAIN(bytes_out));
     put_plain(o, set, NAME("active_requests"), "gauge", "Requests now.", PLAIN(active));
+    put_plain(o, set, NAME("streams"), "counter", "TCP connections and UDP flows begun.", PLAIN(streams));
+    put_plain(o, set, NAME("active_streams"), "gauge", "TCP connections and UDP flows now.", PLAIN(streams_active));
     put_reasons(o, set, NAME("reasons"));
     if (cluster) {
         put_plain(o, set, NAME("retries"), "counter", "Tries after the first.", PLAIN(retries));

@@ -16,7 +16,8 @@
 #define AT_PROC      (AT_TICKETS + TICKETS_SIZE)
 #define AT_ENDPOINTS (AT_PROC + PAGE_UP(sizeof(struct board_proc) * BOARD_MAX_PROC))
 #define AT_DNS       (AT_ENDPOINTS + PAGE_UP(sizeof(struct board_endpoint) * BOARD_MAX_ENDPOINTS))
-#define AT_SHARES    (AT_DNS + PAGE_UP(sizeof(struct board_dns) * BOARD_MAX_DNS))
+#define AT_CLAIMS    (AT_DNS + PAGE_UP(sizeof(struct board_dns) * BOARD_MAX_DNS))
+#define AT_SHARES    (AT_CLAIMS + PAGE_UP(sizeof(uint64_t) * BOARD_CLAIMS))
 #define SHARES_SIZE  PAGE_UP(sizeof(_Atomic uint32_t) * BOARD_MAX_ENDPOINTS)
 #define AT_SLABS     (AT_SHARES + SHARES_SIZE * BOARD_MAX_PROC)
 #define SLAB_SIZE    PAGE_UP(sizeof(struct board_series) * BOARD_MAX_SLOTS)
@@ -174,6 +175,11 @@ struct board_tickets *board_tickets(struct board *b)
     return (struct board_tickets *)(void *)(b->base + AT_TICKETS);
 }
 
+_Atomic uint64_t *board_claims(struct board *b)
+{
+    return (_Atomic uint64_t *)(void *)(b->base + AT_CLAIMS);
+}
+
 static _Atomic uint32_t *share(struct board *b, uint32_t row, uint32_t slot)
 {
     must(row < BOARD_MAX_PROC);
@@ -234,6 +240,8 @@ static void reset_series(struct board *b, size_t index, void *p)
     struct board_series *s = p;
     if (board_get(&s->active))
         atomic_store_explicit(&s->active, 0, memory_order_relaxed);
+    if (board_get(&s->streams_active))
+        atomic_store_explicit(&s->streams_active, 0, memory_order_relaxed);
 }
 
 static void take_back_share(struct board *b, size_t index, void *p)
@@ -267,6 +275,7 @@ void board_row_reset(struct board *b, uint32_t row)
     atomic_store(&p->generation, 0);
     atomic_store(&p->pid, 0);
     atomic_store(&p->state, PROC_EMPTY);
+    board_unclaim_all(b, row);
     each_used(b, AT_SLABS + (size_t)SLAB_SIZE * row, sizeof(struct board_series) * BOARD_MAX_SLOTS,
               sizeof(struct board_series), reset_series);
     each_used(b, AT_SHARES + (size_t)SHARES_SIZE * row, sizeof(_Atomic uint32_t) * BOARD_MAX_ENDPOINTS,

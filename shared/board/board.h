@@ -5,7 +5,7 @@
  * counters never go back. Only atomics, never a lock: a process killed at any instruction leaves it
  * consistent. Trust: the master and admin treat every value as input (indices from here are checked).
  *
- *   ┌ head ┬ tickets ┬ process rows ┬ endpoint rows ┬ dns rows ┬ shares 0 ┬ shares 1 ... ┬ slab 0 ┬ slab 1 ┬ ...
+ *   ┌ head ┬ tickets ┬ process rows ┬ endpoint rows ┬ dns rows ┬ claims ┬ shares 0 ┬ ... ┬ slab 0 ┬ slab 1 ┬ ...
  *
  * A slab is the series of one process row; its shares are its own part of every endpoint's `active`, so that
  * the master can take back what a dead process had added (rule 6).
@@ -38,6 +38,8 @@
 #define BOARD_MAX_ENDPOINTS 16384
 #define BOARD_MAX_DNS   1024
 #define BOARD_DNS_ADDRS 32
+#define BOARD_CLAIMS    4096  /* words, a power of two: sockets of which one process is the reader */
+#define BOARD_NOBODY    UINT32_MAX
 #define BOARD_HIST_BUCKETS 15
 
 extern const uint32_t BOARD_HIST_US[BOARD_HIST_BUCKETS]; /* upper bounds, microseconds; the last bucket is +Inf beyond */
@@ -54,6 +56,8 @@ struct board_series {
     _Atomic uint64_t active;                /* gauge */
     _Atomic uint64_t reasons[REASON_COUNT];
     _Atomic uint64_t retries, connects, connect_failures; /* clusters */
+    _Atomic uint64_t streams;               /* TCP connections and UDP flows begun; their bytes are in bytes_in, bytes_out */
+    _Atomic uint64_t streams_active;        /* gauge */
 };
 
 /* Process-wide counters: rows of tbl/counter.def. */
@@ -159,6 +163,18 @@ uint64_t board_heartbeat(struct board *b, uint32_t row, uint64_t now_ns);
 /* A request of process `row` begins or ends on the endpoint (rule 6). Slots out of range do nothing. */
 void board_endpoint_enter(struct board *b, uint32_t row, uint32_t slot);
 void board_endpoint_leave(struct board *b, uint32_t row, uint32_t slot);
+
+/*
+ * Claims: which process reads a datagram socket that several have (claims.c). `key` names the socket, 1 ... 2^56 - 1.
+ * A claim is one word, so a process killed at any instruction holds it or not; board_row_reset ends those of a dead
+ * process, and a living one may take it from one that it thinks dead.
+ */
+uint32_t board_claimed(struct board *b, uint64_t key); /* the row that has it, or BOARD_NOBODY */
+/* `row` takes it from `from` (a row, or BOARD_NOBODY). False: somebody was quicker, or there is no room. */
+bool board_claim(struct board *b, uint32_t row, uint64_t key, uint32_t from);
+void board_unclaim(struct board *b, uint32_t row, uint64_t key); /* nothing when it is not `row`'s */
+void board_unclaim_all(struct board *b, uint32_t row);
+_Atomic uint64_t *board_claims(struct board *b); /* for claims.c: BOARD_CLAIMS words */
 
 /* Single-writer increment (rule 1). */
 static inline void board_add(_Atomic uint64_t *c, uint64_t n)

@@ -180,11 +180,22 @@ static void flush_one(struct conn *c, struct outq *o)
     o->bytes = 0;
 }
 
+static size_t high_water(const struct conn *c)
+{
+    return c->high ? (size_t)1 << c->high : c->net->high_water;
+}
+
+/* Somebody waits for room, and there is some. */
+static bool has_room(const struct conn *c)
+{
+    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < high_water(c) / 2;
+}
+
 static bool must_tell(const struct conn *c)
 {
     if (c->flags & CONN_F_DEAD)
         return !(c->flags & CONN_F_TOLD);
-    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2;
+    return has_room(c);
 }
 
 void net_flush(struct net *n)
@@ -223,7 +234,7 @@ void conn_tell(struct net *n)
             }
             continue;
         }
-        if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < n->high_water / 2) {
+        if (has_room(c)) {
             c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
             if (c->ev->on_writable)
                 c->ev->on_writable(c);
@@ -326,7 +337,7 @@ bool conn_heard(const struct conn *c, bool ask)
 
 bool conn_full(struct conn *c)
 {
-    if (conn_queued(c) < c->net->high_water || (c->flags & CONN_F_DEAD))
+    if (conn_queued(c) < high_water(c) || (c->flags & CONN_F_DEAD))
         return false;
     c->flags |= CONN_F_WANT_ROOM;
     return true;
@@ -366,7 +377,7 @@ static void pump_write(struct conn *c)
         tell_error(c);
         return;
     }
-    if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2) {
+    if (has_room(c)) {
         c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
         if (c->ev->on_writable)
             c->ev->on_writable(c);
@@ -393,6 +404,12 @@ static void pump_read(struct conn *c)
             !(c->flags & CONN_F_READABLE))
             return;
         uint32_t want = c->read_max;
+        if (!want) {
+            c->ev->on_readable(c);
+            if (!c->read_max)
+                return;
+            continue;
+        }
         ssize_t k = raw_read(c, n->scratch, want);
         if (k > 0) {
             if ((uint32_t)k < want && !(c->flags & CONN_F_HUP))
@@ -449,7 +466,7 @@ static void on_socket(struct watch *w, uint32_t events)
         tell_error(c);
         return;
     }
-    if ((events & EPOLLOUT) && c->queue.n)
+    if ((events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM)))
         pump_write(c);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         c->flags |= CONN_F_READABLE;
@@ -590,6 +607,14 @@ void conn_reset(struct conn *c)
         return;
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     conn_close(c);
+}
+
+void conn_finish_reset(struct conn *c)
+{
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    conn_finish(c);
 }
 
 void conn_bury(struct net *n)

@@ -40,6 +40,7 @@ struct conn;
 struct conn_events {
     void (*on_connect)(struct conn *c, int err); /* 0, or an errno value; then close it */
     void (*on_read)(struct conn *c, char *data, size_t n);
+    void (*on_readable)(struct conn *c);         /* instead of on_read while read_max is 0: take them (splice.h) */
     void (*on_end)(struct conn *c);              /* the peer will send nothing more */
     void (*on_writable)(struct conn *c);         /* not full any longer; only after conn_full said so */
     void (*on_kick)(struct conn *c);             /* conn_kick asked for it */
@@ -76,7 +77,7 @@ enum {
 struct outq; /* gathered output of one connection, private */
 
 /* Embedded in its owner. Members are private to the room but `net`, `sent`, `paused` and `flags`, which
- * may be read, and `read_max`, which the owner may set. */
+ * may be read, and `read_max` and `high`, which the owner may set. */
 struct conn {
     struct watch watch;
     struct list node;     /* in net.again, net.closed or none */
@@ -89,6 +90,7 @@ struct conn {
     uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
     uint16_t flags;       /* CONN_F_ */
     uint8_t paused;       /* CONN_PAUSE_ */
+    uint8_t high;         /* log2 of the bytes queued from which on it is full; 0 = net->high_water */
     int16_t error;        /* errno of CONN_F_DEAD, CONN_F_MUTE */
 };
 
@@ -140,6 +142,15 @@ void conn_finish(struct conn *c);
 void conn_close(struct conn *c);
 /* As conn_close, but the peer sees a reset: for answers cut short that it could take for complete. */
 void conn_reset(struct conn *c);
+/* As conn_finish, but with a reset at the end: what is queued is given to the kernel first. */
+void conn_finish_reset(struct conn *c);
+
+/* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
+static inline bool conn_is_plain(const struct conn *c)
+{
+    (void)c;
+    return true;
+}
 
 static inline bool conn_is_closed(const struct conn *c)
 {

@@ -4,6 +4,7 @@
 #include "shared/base/err.h"
 #include "shared/base/hash.h"
 #include "worker/upstream/endpoint.h"
+#include "worker/upstream/raw.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -54,6 +55,8 @@ int upstream_init(struct upstream *u, struct net *n, struct board *b, uint32_t r
     u->h1.net = n;
     list_init(&u->lru);
     list_init(&u->busy);
+    list_init(&u->raws);
+    slab_init(&u->raw_slab, sizeof(struct raw), 256);
     slab_init(&u->conns, sizeof(struct upconn), 256);
     u->table_log2 = 6;
     u->table = calloc((size_t)1 << u->table_log2, sizeof(struct cluster *));

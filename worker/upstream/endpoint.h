@@ -21,6 +21,10 @@ struct upconn {
 void endpoint_retire(struct endpoint *e);
 /* Frees it, or empties it, when nobody needs it any more (invariant 2). */
 void cluster_settle(struct cluster *c);
+/* May it have one more connection? An idle one may go for it. */
+bool cluster_admits(struct cluster *c);
+/* A connection has gone: whoever waits goes on. The cluster may be gone afterwards, unless the caller has a hold. */
+void cluster_room(struct cluster *c);
 /* Requests of the whole machine on the cluster. */
 uint64_t cluster_active(const struct cluster *c);
 

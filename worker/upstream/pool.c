@@ -2,6 +2,7 @@
  * pool.c - connections to endpoints, and the leases of requests on them.
  */
 #include "worker/upstream/endpoint.h"
+#include "worker/upstream/raw.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -123,12 +124,15 @@ void upstream_close(struct upstream *u)
     upstream_close_idle(u, UINT32_MAX);
     while (!list_empty(&u->busy))
         close_conn(LIST_ITEM(u->busy.next, struct upconn, lru));
+    LIST_EACH(it, &u->raws)
+        raw_drop(LIST_ITEM(it, struct raw, node));
 }
 
 void upstream_fini(struct upstream *u)
 {
     h1_clients_fini(&u->h1);
     slab_fini(&u->conns);
+    slab_fini(&u->raw_slab);
     free(u->table);
 }
 
@@ -347,6 +351,18 @@ static bool close_an_idle_one(struct cluster *c)
     return false;
 }
 
+bool cluster_admits(struct cluster *c)
+{
+    return !c->max_connections || c->n_conns < c->max_connections || close_an_idle_one(c);
+}
+
+void cluster_room(struct cluster *c)
+{
+    if (c->n_waiting)
+        serve_waiting(c, NULL);
+    cluster_settle(c);
+}
+
 enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_want want, const struct lease_events *ev,
                               struct stream **s, enum reason *why)
 {
@@ -366,7 +382,7 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
         return LEASE_READY;
     }
     enum lease_result r;
-    if (c->max_connections && c->n_conns >= c->max_connections && !close_an_idle_one(c)) {
+    if (!cluster_admits(c)) {
         r = wait_for_room(l, e);
     } else {
         int err = open_conn(e, l);

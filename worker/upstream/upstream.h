@@ -12,8 +12,8 @@
  * active. Ready at once (a pooled connection), or later (ready/failed).
  *
  * Invariants
- *  1. Every connection is either connecting (for at most one lease), busy with one stream, or idle in the
- *     list of its endpoint; `n_conns` of endpoint, cluster and worker count all three.
+ *  1. Every connection is either connecting (for at most one lease), busy with one stream, idle in the list of its
+ *     endpoint, or raw (raw.h); `n_conns` of endpoint, cluster and worker count all of them.
  *  2. An endpoint lives while its cluster lists it, a lease names it or a connection is open to it; a
  *     cluster while a generation names it or a connection or lease of it lives. So its pool outlasts the
  *     moment in which the old generation has gone and nobody has used the new one yet.
@@ -94,6 +94,8 @@ struct upstream {
     struct slab conns;
     struct list lru;            /* idle connections, the longest idle first */
     struct list busy;           /* all others */
+    struct list raws;           /* struct raw: connections of streams (raw.h) */
+    struct slab raw_slab;
     uint32_t n_conns, n_idle;
     /* Of the current settings. */
     uint32_t connect_timeout_ms, idle_timeout_ms, max_idle;

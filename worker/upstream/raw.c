@@ -1,0 +1,137 @@
+/*
+ * raw.c - connections of streams to endpoints.
+ */
+#include "worker/upstream/raw.h"
+#include "worker/upstream/endpoint.h"
+
+#include <errno.h>
+
+static struct board_series *series(const struct cluster *c)
+{
+    return board_series(c->all->board, c->all->row, c->slot);
+}
+
+/* --- books ------------------------------------------------------------------------------------------------ */
+
+static void enter(struct raw *r)
+{
+    struct endpoint *e = r->ep;
+    struct cluster *c = e->cluster;
+    struct upstream *all = c->all;
+    e->n_conns++;
+    c->n_conns++;
+    all->n_conns++;
+    e->active++;
+    list_push(&all->raws, &r->node);
+    board_add(&all->net->count->upstream_active, 1);
+    r->board_slot = c->lb == LB_LEAST_REQUEST ? e->board_slot : 0;
+    if (r->board_slot)
+        board_endpoint_enter(all->board, all->row, r->board_slot);
+}
+
+static void leave(struct raw *r)
+{
+    struct endpoint *e = r->ep;
+    struct cluster *c = e->cluster;
+    struct upstream *all = c->all;
+    list_del(&r->node);
+    e->n_conns--;
+    c->n_conns--;
+    all->n_conns--;
+    e->active--;
+    board_add(&all->net->count->upstream_active, (uint64_t)-1);
+    if (r->board_slot)
+        board_endpoint_leave(all->board, all->row, r->board_slot);
+    cluster_room(c);
+}
+
+/* --- connecting --------------------------------------------------------------------------------------------- */
+
+static void failed(struct raw *r, enum reason why)
+{
+    board_add(&series(r->ep->cluster)->connect_failures, 1);
+    endpoint_result(r->ep, false);
+    timer_stop(&r->timer);
+    conn_close(&r->c);
+    r->owner->failed(r, why);
+    r->user = NULL;
+}
+
+static void on_timer(struct timer *t)
+{
+    failed(CONTAINER_OF(t, struct raw, timer), REASON_CONNECT_TIMEOUT);
+}
+
+void raw_on_connect(struct conn *c, int err)
+{
+    struct raw *r = raw_of(c);
+    if (err) {
+        failed(r, REASON_CONNECT_FAILED);
+        return;
+    }
+    r->connected = true;
+    timer_stop(&r->timer);
+    board_add(&series(r->ep->cluster)->connects, 1);
+    board_add(&c->net->count->upstream_connects, 1);
+    endpoint_result(r->ep, true);
+    r->owner->ready(r);
+}
+
+static int begin(struct raw *r, struct upstream *all)
+{
+    const struct endpoint *e = r->ep;
+    int err = conn_connect(&r->c, all->net, e->to, e->to_len, &r->owner->ev);
+    if (err == -EMFILE || err == -ENFILE) /* descriptors are short: those of idle connections are free */
+        if (upstream_close_idle(all, 8))
+            err = conn_connect(&r->c, all->net, e->to, e->to_len, &r->owner->ev);
+    return err;
+}
+
+struct raw *raw_open(struct endpoint *e, const struct raw_owner *o, void *user, enum reason *why)
+{
+    struct cluster *c = e->cluster;
+    struct upstream *all = c->all;
+    *why = REASON_OVERFLOW;
+    if (!cluster_admits(c))
+        return NULL;
+    struct raw *r = slab_get(&all->raw_slab);
+    *why = REASON_MEMORY;
+    if (!r)
+        return NULL;
+    *r = (struct raw){.owner = o, .user = user, .ep = endpoint_hold(e)};
+    list_init(&r->node);
+    timer_init(&r->timer, on_timer);
+    int err = begin(r, all);
+    if (err) {
+        board_add(&series(c)->connect_failures, 1);
+        endpoint_result(e, false);
+        endpoint_drop(e);
+        slab_put(&all->raw_slab, r);
+        *why = err == -ENOMEM ? REASON_MEMORY : REASON_CONNECT_FAILED;
+        return NULL;
+    }
+    enter(r);
+    uint32_t wait = c->connect_timeout_ms ? c->connect_timeout_ms : all->connect_timeout_ms;
+    if (wait)
+        timer_set(&all->net->timers, &r->timer, all->net->now_ms + wait);
+    return r;
+}
+
+void raw_drop(struct raw *r)
+{
+    r->user = NULL;
+    timer_stop(&r->timer);
+    conn_reset(&r->c);
+}
+
+void raw_on_closed(struct conn *c)
+{
+    struct raw *r = raw_of(c);
+    struct upstream *all = r->ep->cluster->all;
+    if (r->user)
+        r->owner->closed(r);
+    leave(r);
+    timer_close(&r->timer);
+    endpoint_drop(r->ep);
+    slab_put(&all->raw_slab, r);
+}
