@@ -3,10 +3,9 @@
  * was written, and why the near misses lost. The running gateway's snapshot, or that of a directory, is asked
  * with the code of the data plane.
  */
-#include "master/build.h"
-#include "master/ctl/client.h"
 #include "master/ctl/ctl.h"
 #include "master/ctl/explain.h"
+#include "master/ctl/snap_source.h"
 #include "shared/base/log.h"
 #include "shared/http/field.h"
 
@@ -15,15 +14,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define INSTANCE_FILE GH_SYSCONFDIR "/gatehouse.yaml"
-
 struct command {
     struct explain x;
-    const char *conf_dir, *run_dir, *instance_file;
+    struct snap_source from;
     bool json;
-    struct build build; /* with conf_dir */
-    struct buf image;   /* without */
-    struct snap *snap;
 };
 
 static int usage(FILE *f, int rc)
@@ -35,9 +29,7 @@ static int usage(FILE *f, int rc)
           "  -H, --header 'NAME: VALUE'  a header field of the request; may repeat\n"
           "  --from IP                   the client's address\n"
           "  --port N, --address IP      where the client connects, if not to the port of the URL\n"
-          "  --conf-dir DIR              ask the configuration in DIR (directory or file) instead of the running gateway\n"
-          "  --config FILE               settings of the process for --conf-dir, default " INSTANCE_FILE "\n"
-          "  --run-dir DIR               of the running gateway, default " CLIENT_RUN_DIR "\n"
+          SOURCE_HELP
           "  -o, --output text|json\n\n"
           "Exit status: 0 a rule serves it, 1 none does or nobody could be asked, 2 usage.\n",
           f);
@@ -63,42 +55,6 @@ static bool add_header(struct explain *x, const char *arg)
     return true;
 }
 
-/* The snapshot of a directory; findings that are errors are mentioned, since they change the answer. */
-static int open_directory(struct command *c)
-{
-    struct build_input in = {.paths = &c->conf_dir, .n_paths = 1, .instance_file = c->instance_file, .generation = 1};
-    struct buf text = {0};
-    int rc = build_run(&c->build, &in);
-    for (size_t i = 0, n = 0; i < c->build.diags.n && n < 3; i++) {
-        if (c->build.diags.v[i].severity != DIAG_ERROR)
-            continue;
-        diag_text(&c->build.diags.v[i], &text);
-        n++;
-    }
-    if (c->build.diags.n_errors > 0)
-        fprintf(stderr, "%sgatehouse explain: %zu %s in %s; the answer is about the rest\n", buf_cstr(&text),
-                c->build.diags.n_errors, c->build.diags.n_errors == 1 ? "error" : "errors", c->conf_dir);
-    buf_fini(&text);
-    if (rc == 0)
-        rc = snap_open_bytes(&c->snap, buf_str(&c->build.snapshot), &c->build.why);
-    if (rc != 0)
-        complain("", buf_str(&c->build.why));
-    return rc;
-}
-
-static int open_running(struct command *c)
-{
-    struct buf why = {0};
-    int rc = client_get(c->run_dir ? c->run_dir : CLIENT_RUN_DIR, "/snapshot", &c->image, &why);
-    if (rc == 0)
-        rc = snap_open_bytes(&c->snap, buf_str(&c->image), &why);
-    if (rc != 0)
-        fprintf(stderr, "gatehouse explain: %s%s\n", buf_cstr(&why),
-                c->run_dir ? "" : "; --conf-dir DIR asks a configuration without a running gateway");
-    buf_fini(&why);
-    return rc;
-}
-
 static bool wants_color(void)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -108,12 +64,12 @@ static bool wants_color(void)
 static int ask(struct command *c)
 {
     struct buf out = {0};
-    struct snap_regexes *regexes = snap_regexes_new(c->snap);
+    struct snap_regexes *regexes = snap_regexes_new(c->from.snap);
     if (!regexes) {
         complain("out of memory", STR_NONE);
         return 1;
     }
-    c->x.snap = c->snap;
+    c->x.snap = c->from.snap;
     c->x.regexes = regexes;
     explain_run(&c->x);
     if (c->json)
@@ -128,11 +84,8 @@ static int ask(struct command *c)
 
 static int run(struct command *c)
 {
-    int rc = (c->conf_dir ? open_directory(c) : open_running(c)) == 0 ? ask(c) : 1;
-    snap_drop(c->snap);
-    if (c->conf_dir)
-        build_free(&c->build);
-    buf_fini(&c->image);
+    int rc = source_open(&c->from) ? ask(c) : 1;
+    source_close(&c->from);
     return rc;
 }
 
@@ -165,9 +118,9 @@ static int options(struct command *c, int argc, char **argv, bool *done)
             c->x.port = (uint16_t)port;
             break;
         case 'a': c->x.address = str_c(optarg); break;
-        case 'd': c->conf_dir = optarg; break;
-        case 'r': c->run_dir = optarg; break;
-        case 'c': c->instance_file = optarg; break;
+        case 'd': c->from.conf_dir = optarg; break;
+        case 'r': c->from.run_dir = optarg; break;
+        case 'c': c->from.instance_file = optarg; break;
         case 'o':
             c->json = strcmp(optarg, "json") == 0;
             if (!c->json && strcmp(optarg, "text") != 0)
@@ -177,7 +130,7 @@ static int options(struct command *c, int argc, char **argv, bool *done)
         default: return usage(stderr, 2);
         }
     }
-    if (argc - optind != 2 || (c->conf_dir && c->run_dir))
+    if (argc - optind != 2 || (c->from.conf_dir && c->from.run_dir))
         return usage(stderr, 2);
     c->x.method = str_c(argv[optind]);
     c->x.url = str_c(argv[optind + 1]);
@@ -188,7 +141,7 @@ static int options(struct command *c, int argc, char **argv, bool *done)
 
 int cmd_explain(int argc, char **argv)
 {
-    struct command c = {.instance_file = INSTANCE_FILE};
+    struct command c = {.from.verb = "explain"};
     bool done = false;
     arena_init(&c.x.arena, 0, out_of_memory);
     int rc = options(&c, argc, argv, &done);

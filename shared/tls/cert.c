@@ -106,6 +106,9 @@ static struct str name_text(struct arena *a, enum x509_name_type type, struct st
     char ip[INET6_ADDRSTRLEN];
     if (type == X509_IP)
         return inet_ntop(v.n == 4 ? AF_INET : AF_INET6, v.p, ip, sizeof(ip)) ? arena_str(a, str_c(ip)) : STR_NONE;
+    for (size_t i = 0; i < v.n; i++)
+        if (v.p[i] <= ' ' || v.p[i] >= 0x7f)
+            return STR_NONE; /* no name: it could only deceive who reads it */
     struct str s = arena_str(a, v);
     for (size_t i = 0; s.p && type == X509_DNS && i < s.n; i++)
         ((char *)(uintptr_t)s.p)[i] = ascii_lower(s.p[i]);

@@ -105,7 +105,7 @@ def test_diff_says_what_would_change(served, tmp_path):
     assert done.returncode == 1 and "new" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "get", "describe", "explain", "diff", "status", "workers", "reload", "drain", "top"])
+@pytest.mark.parametrize("command", ["serve", "check", "get", "describe", "explain", "diff", "status", "workers", "reload", "drain", "top", "certs"])
 def test_every_command_has_help_and_refuses_nonsense(command):
     g = gh.Gateway(start=False)
     try:
@@ -116,7 +116,7 @@ def test_every_command_has_help_and_refuses_nonsense(command):
         g.close()
 
 
-@pytest.mark.parametrize("command", [["status"], ["workers"], ["reload"], ["get", "gateways"], ["top", "--once"]])
+@pytest.mark.parametrize("command", [["status"], ["workers"], ["reload"], ["get", "gateways"], ["top", "--once"], ["certs"]])
 def test_without_a_running_master_the_complaint_is_clear(command, tmp_path):
     g = gh.Gateway(start=False)
     try:
