@@ -85,6 +85,29 @@ def test_a_half_closed_client_still_gets_its_answer(served):
         assert c.closed()
 
 
+def test_a_half_closed_client_gets_an_answer_that_is_slow_but_goes_on(served):
+    with served.connect() as c:
+        c.send("GET /slow/120 HTTP/1.1\r\nHost: a\r\n\r\n")  # longer than a pause may be
+        c.sock.shutdown(socket.SHUT_WR)
+        assert len(c.response()[2]) == 120
+
+
+def test_an_answer_that_stalls_ends_when_its_client_has_half_closed():
+    ended = threading.Event()
+
+    def stall(c, _):
+        gh.read_request(c)
+        c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+        if c.closed():
+            ended.set()
+    with gh.RawServer(stall) as u, gh.Gateway(gh.simple_files(u)) as g, g.connect() as c:
+        c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        c.until(b"part")
+        c.sock.shutdown(socket.SHUT_WR)
+        assert c.closed()
+        assert ended.wait(gh.DEADLINE), "the backend hears of it"
+
+
 def test_ipv6_clients_and_upstreams(tmp_path):
     with gh.Upstream("six", host="::1") as u:
         files = gh.simple_files(u)

@@ -426,7 +426,9 @@ static void on_timer(struct timer *t)
         }
         break;
     case RX_DONE:
-        if ((s->stream.flags & STREAM_F_HALF) && s->tx == TX_NONE && s->stream.user &&
+        if (conn_queued(&s->c))
+            s->since_ms = now;
+        if ((s->stream.flags & STREAM_F_HALF) && s->tx <= TX_BODY && s->stream.user &&
             now - s->since_ms >= H1_HALF_CLOSE_MS) {
             abort_exchange(s, REASON_CLIENT_ABORT);
             return;
@@ -462,6 +464,13 @@ static bool may_keep(struct h1_server *s, const struct http_head *h)
     return s->all->host->keep(s->all->host, &s->link, s->requests);
 }
 
+/* The pause in the answer is over. */
+static void goes_on(struct h1_server *s)
+{
+    if (s->rx == RX_DONE)
+        s->since_ms = s->c.net->now_ms;
+}
+
 static bool send_head(struct stream *st, const struct http_head *h, bool end)
 {
     struct h1_server *s = of_stream(st);
@@ -495,6 +504,7 @@ static bool send_head(struct stream *st, const struct http_head *h, bool end)
         return true;
     }
     s->tx = end ? TX_DONE : TX_BODY;
+    goes_on(s);
     return true;
 }
 
@@ -507,6 +517,7 @@ static bool send_body(struct stream *st, const char *data, size_t n, bool end)
             conn_shutdown(&s->c);
     } else if (s->tx == TX_BODY) {
         h1_write_body(&s->c, &s->work->out, data, n, end);
+        goes_on(s);
         if (end)
             s->tx = TX_DONE;
     }

@@ -12,8 +12,10 @@
  * the upload is: the rest is discarded when it is short, else the connection lingers (our side closed, input
  * thrown away for a moment) so that the client gets to read the answer before a reset.
  *
- * A client that has closed its side (FIN) may wait for its answer or be gone; nobody can tell. It gets the
- * answer if it begins within H1_HALF_CLOSE_MS, else the exchange ends as aborted.
+ * A client that has closed its side (FIN) may wait for its answer or be gone; nobody can tell before something
+ * is sent to it. It gets the answer as long as no pause in it, the one before its head included, is longer than
+ * H1_HALF_CLOSE_MS; else the exchange ends as aborted. (nginx ends it at the FIN, HAProxy waits for the
+ * backend's timeouts.) Time in which the client has bytes to take is the send rate's.
  *
  * Slow clients, all absolute: the head must be complete header_timeout after its first byte. A body, and
  * the taking of an answer, has a credit of its grace time; time costs it, bytes earn it back at the minimum
@@ -69,7 +71,7 @@ struct h1_server {
     struct h1_servers *all;
     struct h1_work *work;       /* NULL while idle */
     struct chunkq ahead;
-    uint64_t since_ms;          /* of the head, the lingering or the half-close */
+    uint64_t since_ms;          /* of the head, the lingering, or the pause of a half-closed client's answer */
     uint64_t mark_ms, mark_sent;/* of the last look at the rates */
     int32_t body_credit_ms, send_credit_ms;
     uint32_t requests;
