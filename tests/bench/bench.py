@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py - what a request costs: gatehouse against nginx and HAProxy on the same machine, in the same run.
 
-One upstream (nginx answering from memory), every proxy up at once and pinned to one core, the load generator
+One upstream (nginx answering from memory; peers.py has the configurations), every proxy up at once and pinned to one core, the load generator
 and the upstream on another. Rounds are interleaved A B C ... C B A; the figure is CPU time of the proxy's whole
 process tree per request (user and system, from /proc/PID/schedstat and stat of every process), so it does not
 depend on how fast the load generator is. Absolute times drift on shared machines: read the ratios, which are
@@ -25,15 +25,32 @@ import sys
 import tempfile
 import time
 
+import loads
+import peers
+from loads import LOADS
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
 
 ROWS = {
-    "h1": dict(path="/1k", text="HTTP/1.1 keep-alive, 1 KiB"),
-    "h1-64k": dict(path="/64k", text="HTTP/1.1 keep-alive, 64 KiB"),
-    "h1-1m": dict(path="/1m", text="HTTP/1.1 keep-alive, 1 MiB"),
-    "h1-post16k": dict(path="/post", body=16384, text="HTTP/1.1 keep-alive, POST 16 KiB"),
-    "h1-new": dict(path="/1k", close=True, text="HTTP/1.1, new connection for each request"),
+    # First, before other rows have made the proxies keep memory.
+    "idle": dict(port="http", idle=2000, text="idle HTTP/1.1 connections, KiB each (all processes, PSS)"),
+    "idle-tls": dict(port="https", idle=2000, text="idle TLS connections, KiB each (all processes, PSS)"),
+    "h1": dict(port="http", path="/1k", text="HTTP/1.1 keep-alive, 1 KiB"),
+    "h1-64k": dict(port="http", path="/64k", text="HTTP/1.1 keep-alive, 64 KiB"),
+    "h1-1m": dict(port="http", path="/1m", text="HTTP/1.1 keep-alive, 1 MiB"),
+    "h1-post16k": dict(port="http", path="/post", body=16384, text="HTTP/1.1 keep-alive, POST 16 KiB"),
+    "h1-new": dict(port="http", path="/1k", close=True, text="HTTP/1.1, new connection for each request"),
+    "tls": dict(port="https", path="/1k", text="HTTP/1.1 over TLS, keep-alive, 1 KiB"),
+    "tls-1m": dict(port="https", path="/1m", text="HTTP/1.1 over TLS, keep-alive, 1 MiB"),
+    "tls-new": dict(port="https", load="handshakes", text="new TLS 1.3 connection (ECDSA P-256), one request"),
+    "tls-resumed": dict(port="https", load="handshakes", resume=True, text="resumed TLS 1.3 connection, one request"),
+    "h2": dict(port="https", load="h2load", path="/1k", text="HTTP/2 over TLS, 1 KiB, 10 streams"),
+    "h2c": dict(port="h2c", load="h2load", path="/1k", text="HTTP/2 in plain text, 1 KiB, 10 streams"),
+    "grpc": dict(port="grpc", load="h2load", path="/post", body=64, grpc=True, text="gRPC-like, HTTP/2 to HTTP/2, small messages"),
+    "tcp": dict(port="tcp", path="/1k", text="TCP, 1 KiB answers on connections that live"),
+    "tcp-1m": dict(port="tcp", path="/1m", text="TCP, 1 MiB answers on connections that live"),
+    "tcp-new": dict(port="tcp", path="/1k", close=True, text="TCP, new connection for each request"),
 }
 
 
@@ -52,7 +69,8 @@ def wait_port(port, process, deadline=15):
         if process.poll() is not None:
             break
         time.sleep(0.02)
-    raise SystemExit(f"nothing listens on {port} ({process.args})")
+    said = pathlib.Path(process.log).read_text(errors="replace")[-2000:]
+    raise SystemExit(f"nothing listens on {port} ({process.args})\n{said}")
 
 
 def tree(pid):
@@ -107,118 +125,38 @@ class Bench:
     def spawn(self, cpu, *command, **kw):
         log = open(self.dir / f"{pathlib.Path(command[0]).name}.{len(self.processes)}.log", "wb")
         p = subprocess.Popen(["taskset", "-c", cpu, *map(str, command)], stdout=log, stderr=log, **kw)
+        p.log = log.name
         self.processes.append(p)
         return p
 
-    def upstream(self):
-        self.up_port = free_port()
+    @staticmethod
+    def free_port():
+        return free_port()
+
+    def certificate(self):
+        self.cert, self.key = self.dir / "cert.pem", self.dir / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example", "-keyout", self.key,
+                        "-out", self.cert], check=True, capture_output=True)
+
+    def start(self):
+        self.certificate()
+        self.up = dict(http=free_port(), h2=free_port())
         root = self.dir / "www"
         root.mkdir()
         for name, n in (("1k", 1024), ("64k", 65536), ("1m", 1 << 20)):
             (root / name).write_bytes(b"x" * n)
-        conf = self.dir / "upstream.conf"
-        conf.write_text(f"""
-worker_processes 1; pid {self.dir}/up.pid; error_log {self.dir}/up.err; daemon off;
-events {{ worker_connections 4096; }}
-http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 600s;
-  client_body_temp_path {self.dir}/up-body; client_body_buffer_size 64k; open_file_cache max=100;
-  server {{ listen 127.0.0.1:{self.up_port} backlog=4096; root {root};
-    location = /post {{ client_max_body_size 10m; proxy_pass_request_body off; return 200 "ok"; }} }} }}
-""")
-        wait_port(self.up_port, self.spawn(self.load_cpu, "nginx", "-c", conf, "-p", self.dir))
-
-    def nginx(self):
-        port, conf = free_port(), self.dir / "nginx.conf"
-        conf.write_text(f"""
-worker_processes 1; pid {self.dir}/nginx.pid; error_log {self.dir}/nginx.err; daemon off;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;
-  client_body_temp_path {self.dir}/n-body; proxy_temp_path {self.dir}/n-proxy; client_body_buffer_size 64k;
-  upstream up {{ server 127.0.0.1:{self.up_port}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 600s; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096; client_max_body_size 10m;
-    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; }} }} }}
-""")
-        return port, self.spawn(self.proxy_cpu, "nginx", "-c", conf, "-p", self.dir)
-
-    def haproxy(self):
-        port, conf = free_port(), self.dir / "haproxy.cfg"
-        conf.write_text(f"""
-global
-  nbthread 1
-  maxconn 8192
-defaults
-  mode http
-  timeout client 600s
-  timeout server 600s
-  timeout connect 5s
-  http-reuse always
-  option forwardfor
-frontend f
-  bind 127.0.0.1:{port} backlog 4096
-  default_backend b
-backend b
-  http-request set-header X-Forwarded-Proto http
-  server s 127.0.0.1:{self.up_port} pool-max-conn 512
-""")
-        return port, self.spawn(self.proxy_cpu, "haproxy", "-f", conf)
-
-    def gatehouse(self):
-        port, admin = free_port(), free_port()
-        base = self.dir / "gatehouse"
-        for d in ("conf.d", "state", "run"):
-            (base / d).mkdir(parents=True)
-            os.chmod(base / d, 0o777)
-        os.chmod(base, 0o755)
-        (base / "conf.d/all.yaml").write_text(f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: edge}}
-spec:
-  gatewayClassName: gatehouse
-  listeners: [{{name: http, port: {port}, protocol: HTTP}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: all}}
-spec:
-  parentRefs: [{{name: edge}}]
-  rules: [{{backendRefs: [{{name: up, port: 80}}]}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: up}}
-spec: {{ports: [{{name: http, port: 80}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: up-1, labels: {{kubernetes.io/service-name: up}}}}
-addressType: IPv4
-endpoints: [{{addresses: ["127.0.0.1"]}}]
-ports: [{{name: http, port: {self.up_port}}}]
-""")
-        (base / "gatehouse.yaml").write_text(f"""
-apiVersion: gatehouse.dev/v1alpha1
-kind: Instance
-metadata: {{name: bench}}
-spec:
-  workers: 1
-  adminAddress: 127.0.0.1:{admin}
-  accessLog: {{path: {base}/access.log}}
-""")
-        build = pathlib.Path(self.args.build)
-        return port, self.spawn(self.proxy_cpu, build / "gatehouse", "serve", "--config", base / "gatehouse.yaml",
-                                "--conf-dir", base / "conf.d", "--state-dir", base / "state", "--run-dir", base / "run")
-
-    def start(self):
-        self.upstream()
+        wait_port(self.up["http"], peers.upstream(self, root))
         for name in self.args.proxies.split(","):
             if name != "gatehouse" and not shutil.which(name):
                 print(f"{name} is not installed: left out", file=sys.stderr)
                 continue
-            port, process = getattr(self, name)()
-            wait_port(port, process)
-            self.proxies[name] = (port, process)
+            ports = {p: free_port() for p in peers.PORTS}
+            started = peers.PEERS[name](self, ports)
+            started = started if isinstance(started, list) else [started]
+            for p in ports.values():
+                wait_port(p, started[0])
+            self.proxies[name] = (ports, started)
 
     def stop(self):
         for p in reversed(self.processes):
@@ -231,38 +169,56 @@ spec:
                 p.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def load(self, port, row, seconds):
-        script = self.dir / "load.lua"
-        lines = []
-        if row.get("body"):
-            lines.append(f'wrk.method = "POST"; wrk.body = string.rep("x", {row["body"]})')
-        if row.get("close"):
-            lines.append('wrk.headers["Connection"] = "close"')
-        script.write_text("\n".join(lines) + "\n")
-        out = subprocess.run(["taskset", "-c", self.load_cpu, "wrk", "-t1", f"-c{self.args.connections}", f"-d{seconds}s",
-                              "--latency", "-s", str(script), f"http://127.0.0.1:{port}{row['path']}"],
-                             capture_output=True, text=True).stdout
-        requests = int(re.search(r"(\d+) requests in", out)[1])
-        errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", out)))
-        m = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-        p99 = re.search(r"99%\s+(\S+)", out)
-        return requests, errors + (int(m[1]) if m else 0), p99[1] if p99 else "-"
+    def load(self, name, row, seconds):
+        return LOADS[row.get("load", "wrk")](self, self.proxies[name][0][row["port"]], row, seconds)
+
+    def cpu(self, name):
+        return sum(cpu_seconds(p.pid) for p in self.proxies[name][1])
+
+    def pss(self, name):
+        return sum(pss_kib(p.pid) for p in self.proxies[name][1])
 
     def round(self, name, row, seconds):
-        port, process = self.proxies[name]
-        before = cpu_seconds(process.pid)
-        requests, errors, p99 = self.load(port, row, seconds)
-        return dict(us=(cpu_seconds(process.pid) - before) / max(requests, 1) * 1e6, requests=requests, errors=errors, p99=p99)
+        before = self.cpu(name)
+        requests, errors, p99 = self.load(name, row, seconds)
+        return dict(us=(self.cpu(name) - before) / max(requests, 1) * 1e6, requests=requests, errors=errors, p99=p99)
 
     def row(self, key):
-        row, results = ROWS[key], {n: [] for n in self.proxies}
-        for name in self.proxies:
-            self.load(self.proxies[name][0], row, 1)
-        order = list(self.proxies)
+        row = ROWS[key]
+        order = [n for n in self.proxies if row["port"] in self.proxies[n][0]]
+        results = {n: [] for n in order}
+        for name in order:
+            self.load(name, row, 1)
         for i in range(self.args.rounds):
             for name in order if i % 2 == 0 else order[::-1]:
                 results[name].append(self.round(name, row, self.args.seconds))
         return results
+
+    def idle(self, key):
+        """KiB for each connection that is open and does nothing, and what is not given back 3 s after they close."""
+        row, out = ROWS[key], []
+        for name, (ports, _) in self.proxies.items():
+            before = self.pss(name)
+            child = subprocess.Popen([sys.executable, loads.__file__, "hold", str(ports[row["port"]]), str(row["idle"]),
+                                      "tls" if row["port"] == "https" else "plain"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+            opened = child.stdout.readline().strip() == "open"
+            time.sleep(1)
+            held = self.pss(name)
+            child.stdin.close()
+            child.wait(30)
+            time.sleep(8)
+            out.append(dict(name=name, kib=(held - before) / row["idle"], kept=(self.pss(name) - before) / row["idle"],
+                            complete=opened))
+        return out
+
+
+def idle_table(key, rows):
+    print(f"\n{ROWS[key]['text']}")
+    for r in rows:
+        print(f"  {r['name']:10} {r['kib']:8.2f}   still held after they closed {r['kept']:6.2f}" +
+              ("" if r["complete"] else "   (not all could be opened)"))
+    return rows
 
 
 def table(key, results, base):
@@ -288,7 +244,7 @@ def main():
     p.add_argument("--seconds", type=int, default=3)
     p.add_argument("--connections", type=int, default=50)
     p.add_argument("--rows", default=",".join(ROWS))
-    p.add_argument("--proxies", default="nginx,haproxy,gatehouse")
+    p.add_argument("--proxies", default="nginx,haproxy,nghttpx,gatehouse")
     p.add_argument("--base", default="nginx", help="ratios are to this one")
     p.add_argument("--build", default=str(TOP / "build"))
     p.add_argument("--json", help="write the figures there")
@@ -297,9 +253,12 @@ def main():
     try:
         b.start()
         for key in args.rows.split(","):
+            if "idle" in ROWS[key]:
+                out[key] = idle_table(key, b.idle(key))
+                continue
             out[key] = table(key, b.row(key), args.base if args.base in b.proxies else next(iter(b.proxies)))
         print("\nmemory of the process tree after the load (PSS, MB): " +
-              ", ".join(f"{n} {pss_kib(p.pid) / 1024:.1f}" for n, (_, p) in b.proxies.items()))
+              ", ".join(f"{n} {b.pss(n) / 1024:.1f}" for n in b.proxies))
     finally:
         b.stop()
     if args.json:

@@ -1,4 +1,5 @@
-EXTRA_DIST += tests/bench/bench.py tests/bench/accept_bench.py
+EXTRA_DIST += tests/bench/bench.py tests/bench/peers.py tests/bench/loads.py \
+	tests/bench/accept_bench.py
 
 .PHONY: bench
 bench: all
