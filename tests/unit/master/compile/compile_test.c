@@ -1,4 +1,5 @@
 #include "shared/base/err.h"
+#include "shared/tls/keys.h"
 #include "tests/unit/master/compile/sample.h"
 
 #include <setjmp.h>
@@ -278,6 +279,36 @@ static void a_key_is_in_no_image_but_its_own(void **state)
     sample_fini(&s);
 }
 
+static void the_image_of_keys_has_those_that_are_used(void **state)
+{
+    struct sample s;
+    struct keys *k;
+    struct buf image = {0};
+    (void)state;
+    sample_init(&s);
+    sample_streams(&s);
+    struct model_cert *unused = sample_cert(&s, "unused"), *out = sample_cert(&s, "client");
+    s.m.clusters.v[0]->tls = model_tls_client_add(&s.m);
+    s.m.clusters.v[0]->tls->cert = out;
+    assert_int_equal(compile_keys(&s.m, 9, &image), 0);
+    assert_int_equal(keys_open_bytes(&k, buf_str(&image), NULL), 0);
+    assert_int_equal(keys_generation(k), 9);
+    assert_int_equal(keys_count(k), 3);
+    assert_true(str_eq(keys_find(k, s.m.certs.v[0]->id), s.m.certs.v[0]->private_key));
+    assert_true(str_eq(keys_find(k, out->id), out->private_key));
+    assert_null(keys_find(k, unused->id).p);
+    keys_close(k);
+    keys_wipe(&image);
+    buf_fini(&image);
+    s.m.binds.v[1]->bind_error = 98; /* nobody can reach it */
+    assert_int_equal(compile_keys(&s.m, 9, &image), 0);
+    assert_int_equal(keys_open_bytes(&k, buf_str(&image), NULL), 0);
+    assert_int_equal(keys_count(k), 2); /* of the clusters */
+    keys_close(k);
+    buf_fini(&image);
+    sample_fini(&s);
+}
+
 static void equal_certificates_are_one(void **state)
 {
     struct sample s;
@@ -322,6 +353,7 @@ int main(void)
         cmocka_unit_test(chains_and_streams_are_there_as_the_worker_needs_them),
         cmocka_unit_test(a_context_is_known_by_all_it_says_and_nothing_else),
         cmocka_unit_test(a_key_is_in_no_image_but_its_own),
+        cmocka_unit_test(the_image_of_keys_has_those_that_are_used),
         cmocka_unit_test(equal_certificates_are_one),
         cmocka_unit_test(an_empty_model_is_an_image_too),
     };
