@@ -33,7 +33,7 @@ static void put_cluster(struct layout *l, const struct model_cluster *c)
         .connect_timeout_ms = c->connect_timeout_ms, .idle_timeout_ms = c->idle_timeout_ms,
         .max_connections = c->max_connections, .max_pending = c->max_pending, .max_requests = c->max_requests,
         .endpoints = {l->n[SNAP_ENDPOINTS], (uint32_t)c->endpoints.n},
-        .tls = SNAP_NONE,
+        .tls = c->tls ? c->tls->index : SNAP_NONE, .proxy_header = (uint8_t)c->proxy_header,
     };
     row.key = intern_str(l, c->key);
     row.name = intern_tail(l, c->name, c->key, row.key);

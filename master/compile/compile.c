@@ -98,6 +98,12 @@ static void give_numbers(const struct model *m)
         m->rules.v[i]->index = (uint32_t)i;
     for (size_t i = 0; i < m->clusters.n; i++)
         m->clusters.v[i]->index = (uint32_t)i;
+    for (size_t i = 0; i < m->certs.n; i++)
+        m->certs.v[i]->index = (uint32_t)i;
+    for (size_t i = 0; i < m->tls_servers.n; i++)
+        m->tls_servers.v[i]->index = (uint32_t)i;
+    for (size_t i = 0; i < m->tls_clients.n; i++)
+        m->tls_clients.v[i]->index = (uint32_t)i;
 }
 
 static void put_settings(struct layout *l)
@@ -219,11 +225,13 @@ int compile_bytes(const struct compile_input *in, struct buf *image, struct buf 
     uint64_t content = 0;
 
     arena_init(&l.arena, (size_t)1 << 20, NULL);
+    map_init(&l.long_texts, &l.arena);
     give_numbers(in->model);
     layout_extend(&l, SNAP_STRINGS, 1); /* the empty text, at 0 */
     put_settings(&l);
     layout_clusters(&l);
     layout_rules(&l);
+    layout_tls(&l);
     layout_binds(&l);
     layout_extend(&l, SNAP_STRINGS, 1); /* the NUL at the end */
     content = content_hash(&l);

@@ -18,6 +18,9 @@ struct compile_input {
 /* The image as bytes (caller frees with buf_fini). 0, or negative gh_err with a sentence in why. The
  * content_hash in the header ignores generation and time, so equal configurations can be told. */
 int compile_bytes(const struct compile_input *in, struct buf *image, struct buf *why);
+/* The KEYS image of the same model (shared/tls/keys.h): private keys of the certificates that are used. `image` must never
+ * have held anything, and is wiped by the caller (keys_wipe). 0, GH_E_NOMEM, GH_E_LIMIT. */
+int compile_keys(const struct model *m, uint64_t generation, struct buf *image);
 /* Bytes to a sealed memfd (close-on-exec). The descriptor, or negative gh_err. */
 int image_seal(const char *name, struct str bytes);
 

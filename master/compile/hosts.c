@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static bool is_wildcard(struct str name)
+bool layout_is_wildcard(struct str name)
 {
     return str_starts(name, STR("*."));
 }
@@ -17,19 +17,33 @@ static uint32_t labels_of(struct str name)
     return n;
 }
 
-/* Exact names, wildcards with many labels, with few, "*": a fallback, being less specific, lies behind
- * (invariant 6). Among equals the model's order. */
-static uint32_t breadth(const struct model_host *h)
+/* A fallback, being less specific, lies behind (invariant 6). */
+uint32_t layout_breadth(struct str name)
 {
-    if (str_eqc(h->name, "*"))
+    if (str_eqc(name, "*"))
         return UINT32_MAX;
-    return is_wildcard(h->name) ? UINT32_MAX - 1 - labels_of(h->name) : 0;
+    return layout_is_wildcard(name) ? UINT32_MAX - 1 - labels_of(name) : 0;
 }
 
+void layout_name(struct layout *l, struct layout_keys *keys, uint32_t bind, struct str name, uint32_t value,
+                 uint32_t *wildcards, uint32_t *by_default)
+{
+    bool wildcard = layout_is_wildcard(name);
+    struct str text = wildcard ? str_skip(name, 2) : name;
+    if (str_eqc(name, "*")) {
+        *by_default = value;
+        return;
+    }
+    if (wildcard)
+        *wildcards |= slot_labels_bit(labels_of(text));
+    layout_key_add(l, keys, slot_host(bind, text, wildcard), value);
+}
+
+/* Among equals the model's order. */
 static int by_breadth(const void *a, const void *b)
 {
     const struct model_host *x = *(struct model_host *const *)a, *y = *(struct model_host *const *)b;
-    uint32_t bx = breadth(x), by = breadth(y);
+    uint32_t bx = layout_breadth(x->name), by = layout_breadth(y->name);
     return bx != by ? (bx > by) - (bx < by) : (x->index > y->index) - (x->index < y->index);
 }
 
@@ -62,16 +76,13 @@ static void put_listener(struct layout *l, struct model_listener *v, uint32_t bi
     *PUSH(l, LISTENERS, struct snap_listener) = row;
 }
 
-static void put_host(struct layout *l, uint32_t bind, const struct model_host *h)
+static void put_host(struct layout *l, const struct model_host *h)
 {
     struct snap_host row = {.listener = h->listener->index, .fallback = h->fallback ? h->fallback->index : SNAP_NONE,
                             .flags = h->https_redirect ? SNAP_HOST_HTTPS_REDIRECT : 0,
                             .any = SNAP_NONE, .tree = SNAP_NONE, .tree_fold = SNAP_NONE};
-    bool wildcard = is_wildcard(h->name);
     row.name = intern_str(l, h->name);
     *PUSH(l, HOSTS, struct snap_host) = row;
-    if (!str_eqc(h->name, "*"))
-        layout_key_add(l, &l->hosts, slot_host(bind, wildcard ? str_skip(h->name, 2) : h->name, wildcard), h->index);
 }
 
 static void put_bind(struct layout *l, struct model_bind *b)
@@ -82,6 +93,8 @@ static void put_bind(struct layout *l, struct model_bind *b)
     const struct model_host **hosts = ordered(l, b);
     if (!hosts)
         return;
+    row.flags = b->datagram ? SNAP_BIND_DATAGRAM : 0;
+    row.stream_rule = b->stream_rule ? b->stream_rule->index : SNAP_NONE;
     row.address = intern_str(l, b->address);
     row.protocol = b->listeners.n ? (uint8_t)b->listeners.v[0]->protocol : LISTENER_HTTP;
     row.listeners = (struct snap_range){l->n[SNAP_LISTENERS], (uint32_t)b->listeners.n};
@@ -89,12 +102,10 @@ static void put_bind(struct layout *l, struct model_bind *b)
     for (size_t i = 0; i < b->listeners.n; i++)
         put_listener(l, b->listeners.v[i], bind);
     for (size_t i = 0; i < b->hosts.n; i++) {
-        put_host(l, bind, hosts[i]);
-        if (str_eqc(hosts[i]->name, "*"))
-            row.default_host = hosts[i]->index;
-        else if (is_wildcard(hosts[i]->name))
-            row.wildcards |= slot_labels_bit(labels_of(str_skip(hosts[i]->name, 2)));
+        put_host(l, hosts[i]);
+        layout_name(l, &l->hosts, bind, hosts[i]->name, hosts[i]->index, &row.wildcards, &row.default_host);
     }
+    layout_chains(l, bind, b, &row);
     for (size_t i = 0; i < b->hosts.n; i++)
         layout_routes(l, hosts[i]->index, hosts[i]);
     *PUSH(l, BINDS, struct snap_bind) = row;
@@ -109,4 +120,5 @@ void layout_binds(struct layout *l)
             put_bind(l, m->binds.v[i]);
     layout_table(l, SNAP_HOST_SLOTS, &l->hosts);
     layout_table(l, SNAP_EXACT_SLOTS, &l->exact);
+    layout_table(l, SNAP_CHAIN_SLOTS, &l->chains);
 }

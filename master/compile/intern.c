@@ -125,9 +125,16 @@ uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size
     return intern(l, s, row, 1, elem);
 }
 
+struct snap_range intern_rows(struct layout *l, enum snap_section s, const void *rows, size_t n, size_t elem)
+{
+    if (n >= SNAP_SET_LIST)
+        layout_fail(l, GH_E_LIMIT);
+    return (struct snap_range){intern(l, s, rows, (uint32_t)n, elem), (uint32_t)n};
+}
+
 struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n)
 {
-    return (struct snap_range){intern(l, SNAP_CODES, v, (uint32_t)n, sizeof(*v)), (uint32_t)n};
+    return intern_rows(l, SNAP_CODES, v, n, sizeof(*v));
 }
 
 uint32_t intern_origin(struct layout *l, const struct model_origin *o)

@@ -11,6 +11,9 @@
  *   clusters.c   CLUSTERS, ENDPOINTS
  *   rules.c      RULES, SPLITS, FILTERS and what they refer to
  *   hosts.c      BINDS, LISTENERS, HOSTS, HOST_SLOTS
+ *   chains.c     CHAINS, CHAIN_SLOTS, CIDRS
+ *   tls.c        CERTS, TLS_SERVERS, TLS_CLIENTS, NAMES, INDEXES
+ *   keys.c       the KEYS image, which is no part of the snapshot
  *   routes.c     per host: ENTRIES, RANKED, LISTS, LIST_SLOTS, EXACT_SLOTS
  *   tree.c       NODES
  *   seal.c       bytes to a sealed memfd
@@ -28,7 +31,7 @@ struct intern {
     uint32_t n_slots, used;
 };
 
-/* A key of EXACT_SLOTS or HOST_SLOTS on its way into the table, which is made when all are known. */
+/* A key of EXACT_SLOTS, HOST_SLOTS or CHAIN_SLOTS on its way into the table, which is made when all are known. */
 struct layout_key { uint64_t hash; uint32_t value; };
 struct layout_keys { struct layout_key *v; size_t n, cap; };
 
@@ -38,7 +41,8 @@ struct layout {
     struct buf section[SNAP_SECTION_COUNT];
     uint32_t n[SNAP_SECTION_COUNT];
     struct intern interns[SNAP_SECTION_COUNT];
-    struct layout_keys exact, hosts;
+    struct layout_keys exact, hosts, chains;
+    struct map long_texts;   /* tls.c: bundles and chains, by their slice */
     int failed;              /* 0, GH_E_NOMEM or GH_E_LIMIT */
     struct model_origin last_origin; /* many neighbours come from one object: its row */
     uint32_t last_object;
@@ -67,6 +71,8 @@ struct snap_str intern_tail(struct layout *l, struct str text, struct str whole,
 /* The number of a complete row, one of equal ones. */
 uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size_t elem);
 uint32_t intern_origin(struct layout *l, const struct model_origin *o);
+/* As intern_row, of n rows. */
+struct snap_range intern_rows(struct layout *l, enum snap_section s, const void *rows, size_t n, size_t elem);
 struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n);
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags);
 struct snap_range intern_conds(struct layout *l, const struct model_match *m);
@@ -75,7 +81,16 @@ void intern_free(struct layout *l);
 /* The rest, by file. */
 void layout_clusters(struct layout *l);
 void layout_rules(struct layout *l);
+void layout_tls(struct layout *l);
 void layout_binds(struct layout *l);
+/* The chains of BINDS[bind], which is `row`, and who must begin with a PROXY header. Its listeners have numbers. */
+void layout_chains(struct layout *l, uint32_t bind, const struct model_bind *b, struct snap_bind *row);
+/* Names of hosts and chains in the order of the image: exact ones 0, wildcards with many labels, with few, "*". */
+uint32_t layout_breadth(struct str name);
+bool layout_is_wildcard(struct str name);
+/* Registers HOSTS or CHAINS[value] under its name; sets its bit in *wildcards, or *by_default for "*". */
+void layout_name(struct layout *l, struct layout_keys *keys, uint32_t bind, struct str name, uint32_t value,
+                 uint32_t *wildcards, uint32_t *by_default);
 /* Writes the entries of HOSTS[host] and how they are found. */
 void layout_routes(struct layout *l, uint32_t host, const struct model_host *h);
 

@@ -94,6 +94,7 @@ static void put_rule(struct layout *l, const struct model_rule *r)
         .redirect = SNAP_NONE, .direct = SNAP_NONE, .retry = SNAP_NONE,
         .request_timeout_ms = timeout(r->has_request_timeout, r->request_timeout_ms),
         .backend_timeout_ms = timeout(r->has_backend_timeout, r->backend_timeout_ms),
+        .idle_timeout_ms = r->idle_timeout_ms, .flags = r->grpc ? SNAP_RULE_GRPC : 0,
     };
     row.key = intern_str(l, r->key);
     row.name = intern_tail(l, r->name, r->key, row.key);

@@ -7,6 +7,9 @@
  * every golden file. The text is meant for reading, not for parsing.
  */
 #include "master/model/model.h"
+#include "shared/base/clock.h"
+
+#include <arpa/inet.h>
 
 static void add(struct buf *out, const char *fmt, ...) GH_PRINTF(2, 3);
 static void add(struct buf *out, const char *fmt, ...)
@@ -161,6 +164,19 @@ static void dump_retry(struct buf *out, const struct model_retry *r)
     buf_addch(out, '\n');
 }
 
+/* A text by its hash and length: long, and not for people. */
+static void add_text(struct buf *out, const char *indent, const char *what, struct str text)
+{
+    if (text.n)
+        add(out, "%s%s %016llx, %zu bytes\n", indent, what, (unsigned long long)hash_str(text, 0), text.n);
+}
+
+static void add_names(struct buf *out, const char *what, const struct str_list_model *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        add(out, "  %s " STR_FMT "\n", what, STR_ARG(names->v[i]));
+}
+
 static void dump_rule(struct buf *out, const struct model_rule *r)
 {
     add(out, "rule " STR_FMT, STR_ARG(r->key));
@@ -172,6 +188,10 @@ static void dump_rule(struct buf *out, const struct model_rule *r)
         add(out, "  request timeout %ums\n", r->request_timeout_ms);
     if (r->has_backend_timeout)
         add(out, "  backend timeout %ums\n", r->backend_timeout_ms);
+    if (r->idle_timeout_ms)
+        add(out, "  idle timeout %ums\n", r->idle_timeout_ms);
+    if (r->grpc)
+        buf_addc(out, "  grpc\n");
     dump_retry(out, &r->retry);
     dump_filters(out, "  ", &r->filters);
     if (r->action == ACTION_REDIRECT)
@@ -192,7 +212,8 @@ static void dump_rule(struct buf *out, const struct model_rule *r)
 static void dump_cluster(struct buf *out, const struct model_cluster *c)
 {
     static const char *const LB[] = {"round robin", "least request", "random"};
-    static const char *const PROTOCOL[] = {"http1", "h2c"};
+    static const char *const PROTOCOL[] = {"http1", "h2", "auto"};
+    static const char *const HEADER[] = {"", "v1", "v2"};
     add(out, "cluster " STR_FMT " named " STR_FMT ", %s, %s", STR_ARG(c->key), STR_ARG(c->name),
         LB[c->lb], PROTOCOL[c->protocol]);
     add_origin(out, &c->origin);
@@ -204,6 +225,10 @@ static void dump_cluster(struct buf *out, const struct model_cluster *c)
     if (c->max_connections || c->max_pending || c->max_requests)
         add(out, "  at most %u connections, %u pending, %u requests\n", c->max_connections,
             c->max_pending, c->max_requests);
+    if (c->tls)
+        add(out, "  tls client %u\n", c->tls->index);
+    if (c->proxy_header)
+        add(out, "  proxy header %s\n", HEADER[c->proxy_header]);
     for (size_t i = 0; i < c->endpoints.n; i++) {
         const struct model_endpoint *e = c->endpoints.v[i];
         add(out, "  endpoint " STR_FMT, STR_ARG(e->address));
@@ -231,6 +256,101 @@ static void dump_host(struct buf *out, const struct model_host *h)
     }
 }
 
+static void dump_cidr(struct buf *out, const struct model_cidr *c)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->ip, text, sizeof(text));
+    add(out, "  proxy header from %s/%u\n", text, c->bits);
+}
+
+static void dump_chain(struct buf *out, const struct model_chain *c)
+{
+    static const char *const MODE[] = {"http", "tcp", "passthrough", "refuse"};
+    add(out, "  chain " STR_FMT " of " STR_FMT ", %s", STR_ARG(c->name), STR_ARG(c->listener->key), MODE[c->mode]);
+    if (c->tls)
+        add(out, ", tls server %u", c->tls->index);
+    if (c->istio_alpn)
+        buf_addc(out, ", istio alpn");
+    if (c->rule)
+        add(out, " -> " STR_FMT, STR_ARG(c->rule->key));
+    if (c->why.n) {
+        buf_addc(out, ": ");
+        buf_json(out, c->why);
+    }
+    add_origin(out, &c->origin);
+    buf_addch(out, '\n');
+}
+
+static void dump_cert(struct buf *out, const struct model_cert *c)
+{
+    static const char *const KEY[] = {"no key", "rsa", "ecdsa", "ed25519"};
+    const struct cert_info *info = c->info;
+    char from[32], to[32];
+    add(out, "certificate %u ", c->index);
+    buf_json(out, info->subject);
+    buf_addc(out, " by ");
+    buf_json(out, info->issuer);
+    add(out, ", %s %u, serial " STR_FMT, KEY[info->key_type], info->key_bits, STR_ARG(info->serial));
+    add_origin(out, &c->origin);
+    clock_format((uint64_t)GH_MAX(info->not_before_s, 0) * 1000000, 0, from);
+    clock_format((uint64_t)GH_MAX(info->not_after_s, 0) * 1000000, 0, to);
+    add(out, "\n  valid %s to %s\n  sha256 ", from, to);
+    for (size_t i = 0; i < sizeof(info->sha256); i++)
+        add(out, "%02x", info->sha256[i]);
+    buf_addch(out, '\n');
+    for (size_t i = 0; i < info->n_names; i++)
+        add(out, "  name " STR_FMT "\n", STR_ARG(info->names[i]));
+    add_text(out, "  ", "chain", c->chain);
+    add_text(out, "  ", "ocsp", c->ocsp);
+}
+
+static void dump_tls_server(struct buf *out, const struct model_tls_server *t)
+{
+    static const char *const AUTH[] = {"", "optional", "required", "tolerated"};
+    static const char *const VERSION[] = {"auto", "1.2", "1.3"};
+    static const char *const ALPN[] = {"", "h2", "http/1.1", "h2, http/1.1"};
+    add(out, "tls server %u", t->index);
+    add_origin(out, &t->origin);
+    buf_addch(out, '\n');
+    for (size_t i = 0; i < t->certs.n; i++)
+        add(out, "  certificate %u\n", t->certs.v[i]->index);
+    if (t->client_auth)
+        add(out, "  client certificate %s\n", AUTH[t->client_auth]);
+    add_text(out, "  ", "ca", t->ca);
+    add_text(out, "  ", "crl", t->crl);
+    add_names(out, "client name", &t->sans);
+    add_names(out, "client spki", &t->spki);
+    add_names(out, "client hash", &t->hashes);
+    if (t->min || t->max)
+        add(out, "  versions %s to %s\n", VERSION[t->min], VERSION[t->max]);
+    if (t->ciphers.n)
+        add(out, "  ciphers " STR_FMT "\n", STR_ARG(t->ciphers));
+    if (t->alpn)
+        add(out, "  alpn %s\n", ALPN[t->alpn & 3]);
+}
+
+static void dump_tls_client(struct buf *out, const struct model_tls_client *t)
+{
+    add(out, "tls client %u", t->index);
+    add_origin(out, &t->origin);
+    buf_addch(out, '\n');
+    if (t->sni.n)
+        add(out, "  sni " STR_FMT "\n", STR_ARG(t->sni));
+    if (t->identity.n)
+        add(out, "  identity " STR_FMT "\n", STR_ARG(t->identity));
+    add_names(out, "name", &t->sans);
+    add_text(out, "  ", "ca", t->ca);
+    add_text(out, "  ", "crl", t->crl);
+    if (t->system_ca)
+        buf_addc(out, "  ca of the system\n");
+    if (t->insecure)
+        buf_addc(out, "  not verified\n");
+    if (t->cert)
+        add(out, "  certificate %u\n", t->cert->index);
+    if (t->broken)
+        buf_addc(out, "  broken: no connection is made\n");
+}
+
 static void dump_bind(struct buf *out, const struct model_bind *b)
 {
     static const char *const PROTOCOL[] = {"http", "https", "tls", "tcp", "udp"};
@@ -239,6 +359,8 @@ static void dump_bind(struct buf *out, const struct model_bind *b)
     else
         add(out, "bind " STR_FMT " port %u", STR_ARG(b->address.n ? b->address : STR("*")),
             b->port);
+    if (b->datagram)
+        buf_addc(out, " udp");
     if (b->bind_error)
         buf_addc(out, ", not bound");
     buf_addch(out, '\n');
@@ -249,6 +371,12 @@ static void dump_bind(struct buf *out, const struct model_bind *b)
         add_origin(out, &l->origin);
         buf_addch(out, '\n');
     }
+    if (b->stream_rule)
+        add(out, "  stream -> " STR_FMT "\n", STR_ARG(b->stream_rule->key));
+    for (size_t i = 0; i < b->proxy_trusted.n; i++)
+        dump_cidr(out, &b->proxy_trusted.v[i]);
+    for (size_t i = 0; i < b->chains.n; i++)
+        dump_chain(out, b->chains.v[i]);
     for (size_t i = 0; i < b->hosts.n; i++)
         dump_host(out, b->hosts.v[i]);
 }
@@ -266,4 +394,10 @@ void model_dump(const struct model *m, struct buf *out)
         dump_rule(out, m->rules.v[i]);
     for (size_t i = 0; i < m->clusters.n; i++)
         dump_cluster(out, m->clusters.v[i]);
+    for (size_t i = 0; i < m->tls_servers.n; i++)
+        dump_tls_server(out, m->tls_servers.v[i]);
+    for (size_t i = 0; i < m->tls_clients.n; i++)
+        dump_tls_client(out, m->tls_clients.v[i]);
+    for (size_t i = 0; i < m->certs.n; i++)
+        dump_cert(out, m->certs.v[i]);
 }

@@ -3,5 +3,6 @@ libmodel_a_SOURCES = \
 	%D%/model.h \
 	%D%/model.c \
 	%D%/check.c \
-	%D%/dump.c
+	%D%/dump.c \
+	%D%/pem.c
 EXTRA_DIST += %D%/README.md

@@ -1,12 +1,13 @@
 /* model.c - making the parts of the model; see model.h. */
 #include "master/model/model.h"
+#include "shared/base/sha256.h"
 
 void model_init(struct model *m, struct arena *a)
 {
     *m = (struct model){.arena = a};
     map_init(&m->clusters_by_key, a);
     map_init(&m->binds_by_key, a);
-    map_init(&m->certs_by_id, a);
+    map_init(&m->certs_by_text, a);
 #define X(name, type, def, text) m->settings.name = (type)(def);
 #include "shared/tbl/setting.def"
 #undef X
@@ -47,22 +48,33 @@ struct model_chain *model_chain_add(struct model *m, struct model_bind *b, struc
     if (map_get(&b->chains_by_name, name))
         return NULL;
     struct model_chain *c = arena_new(m->arena, struct model_chain);
-    *c = (struct model_chain){.name = name, .listener = l, .mode = mode};
+    *c = (struct model_chain){.name = name, .listener = l, .mode = mode, .index = (uint32_t)b->chains.n};
     *ARENA_PUSH(m->arena, &b->chains) = c;
     map_put(&b->chains_by_name, name, c);
     return c;
 }
 
+static uint64_t cert_id(struct str chain, struct str private_key)
+{
+    struct sha256 s;
+    sha256_begin(&s);
+    sha256_add_str(&s, chain);
+    sha256_add_str(&s, private_key);
+    return sha256_end_id(&s);
+}
+
 struct model_cert *model_cert(struct model *m, struct str chain, struct str private_key, const struct cert_info *info)
 {
-    uint64_t id = hash_str(private_key, hash_str(chain, 0));
-    struct str key = arena_strf(m->arena, "%016llx", (unsigned long long)id);
-    struct model_cert *c = map_get(&m->certs_by_id, key);
+    struct model_cert *c;
+    chain = model_public_pem(m->arena, chain);
+    struct str key = arena_strf(m->arena, "%016llx", (unsigned long long)hash_str(private_key, hash_str(chain, 0)));
+    while ((c = map_get(&m->certs_by_text, key)) && !(str_eq(c->chain, chain) && str_eq(c->private_key, private_key)))
+        key = arena_strf(m->arena, STR_FMT "+", STR_ARG(key));
     if (c)
         return c;
     c = arena_new(m->arena, struct model_cert);
     *c = (struct model_cert){
-        .id = id,
+        .id = cert_id(chain, private_key),
         .chain = arena_str(m->arena, chain),
         .private_key = arena_str(m->arena, private_key),
         .info = arena_new(m->arena, struct cert_info),
@@ -70,7 +82,7 @@ struct model_cert *model_cert(struct model *m, struct str chain, struct str priv
     };
     *c->info = *info;
     *ARENA_PUSH(m->arena, &m->certs) = c;
-    map_put(&m->certs_by_id, key, c);
+    map_put(&m->certs_by_text, key, c);
     return c;
 }
 
@@ -120,6 +132,7 @@ struct model_rule *model_rule_add(struct model *m, struct str key)
 {
     struct model_rule *r = arena_new(m->arena, struct model_rule);
     r->key = key;
+    r->index = (uint32_t)m->rules.n;
     *ARENA_PUSH(m->arena, &m->rules) = r;
     return r;
 }

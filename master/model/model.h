@@ -123,8 +123,8 @@ struct model_endpoint {
 
 /* A certificate with its key; equal content is one of them (model_cert). */
 struct model_cert {
-    uint64_t id;             /* hash of chain and private key: names the key in the KEYS image */
-    struct str chain;        /* PEM, leaf first, in order */
+    uint64_t id;             /* of SHA-256 of chain and private key: names the key in the KEYS image */
+    struct str chain;        /* PEM, leaf first, in order; certificates only */
     struct str private_key;  /* PEM; key material */
     struct str ocsp;         /* DER response to be stapled; empty = none */
     struct cert_info *info;  /* of the leaf: shared/tls/cert.h */
@@ -286,7 +286,7 @@ struct model {
     struct { struct model_tls_server **v; size_t n, cap; } tls_servers;
     struct { struct model_tls_client **v; size_t n, cap; } tls_clients;
     struct map clusters_by_key;
-    struct map certs_by_id;       /* 16 hex digits -> struct model_cert */
+    struct map certs_by_text;     /* 16 hex digits of a hash of the texts, '+' per collision -> struct model_cert */
     struct map binds_by_key;
     struct model_settings settings;
 };
@@ -298,8 +298,12 @@ struct model_bind *model_bind_udp(struct model *m, struct str address, uint16_t 
 /* NULL when the bind has one of that name (the caller reports the conflict). */
 struct model_chain *model_chain_add(struct model *m, struct model_bind *b, struct str name,
                                     struct model_listener *l, enum chain_mode mode);
-/* The certificate with this content, found or made. `info` is of its leaf. Texts are copied. */
+/* The certificate with this content, found or made. `info` is of its leaf. Texts are copied, of `chain` what
+ * model_public_pem leaves. */
 struct model_cert *model_cert(struct model *m, struct str chain, struct str private_key, const struct cert_info *info);
+/* What of a PEM text may be shown to anyone: the text itself, unless it holds a private key; then a copy of its blocks
+ * without those (people put both into one file). For what becomes tls.ca and tls.crl. Never copies DER. */
+struct str model_public_pem(struct arena *a, struct str pem);
 struct model_tls_server *model_tls_server_add(struct model *m);
 struct model_tls_client *model_tls_client_add(struct model *m);
 struct model_listener *model_listener_add(struct model_bind *b, struct arena *a, struct str key,

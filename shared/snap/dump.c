@@ -7,6 +7,9 @@
  * no places on the board.
  */
 #include "shared/snap/snap.h"
+#include "shared/base/clock.h"
+
+#include <arpa/inet.h>
 
 struct dump {
     const struct snap *s;
@@ -91,6 +94,33 @@ static void host(const struct dump *d, const struct snap_host *h)
         entry(d, &d->s->ENTRIES[d->s->RANKED[i]]);
 }
 
+static void cidr(const struct dump *d, const struct snap_cidr *c)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+    inet_ntop(c->family == 4 ? AF_INET : AF_INET6, c->ip, ip, sizeof(ip));
+    add(d, "  proxy header from %s/%u\n", ip, c->bits);
+}
+
+static void chain(const struct dump *d, const struct snap_chain *c)
+{
+    static const char *const MODE[] = {"http", "tcp", "passthrough", "refuse"};
+    struct str why = snap_name(d->s, c->why);
+    add(d, "  chain " STR_FMT " of " STR_FMT ", %s", STR_ARG(text(d, c->name)),
+        STR_ARG(text(d, d->s->LISTENERS[c->listener].key)), MODE[c->mode]);
+    if (c->tls != SNAP_NONE)
+        add(d, ", tls server %u", c->tls);
+    if (c->flags & SNAP_CHAIN_ISTIO_ALPN)
+        buf_addc(d->out, ", istio alpn");
+    if (c->rule != SNAP_NONE)
+        add(d, " -> " STR_FMT, STR_ARG(text(d, d->s->RULES[c->rule].key)));
+    if (why.n) {
+        buf_addc(d->out, ": ");
+        buf_json(d->out, why);
+    }
+    origin(d, c->origin);
+    buf_addch(d->out, '\n');
+}
+
 static void bind_head(const struct dump *d, const struct snap_bind *b)
 {
     struct str address = text(d, b->address);
@@ -98,10 +128,12 @@ static void bind_head(const struct dump *d, const struct snap_bind *b)
         add(d, "bind " STR_FMT, STR_ARG(address));
     else
         add(d, "bind " STR_FMT " port %u", STR_ARG(address.n ? address : STR("*")), b->port);
+    if (b->flags & SNAP_BIND_DATAGRAM)
+        buf_addc(d->out, " udp");
     buf_addch(d->out, '\n');
 }
 
-static void bind(const struct dump *d, const struct snap_bind *b)
+static void whole_bind(const struct dump *d, const struct snap_bind *b)
 {
     static const char *const PROTOCOL[] = {"http", "https", "tls", "tcp", "udp"};
     bind_head(d, b);
@@ -112,6 +144,12 @@ static void bind(const struct dump *d, const struct snap_bind *b)
         origin(d, l->origin);
         buf_addch(d->out, '\n');
     }
+    if (b->stream_rule != SNAP_NONE)
+        add(d, "  stream -> " STR_FMT "\n", STR_ARG(text(d, d->s->RULES[b->stream_rule].key)));
+    SNAP_EACH(i, b->proxy_trusted)
+        cidr(d, &d->s->CIDRS[i]);
+    SNAP_EACH(i, b->chains)
+        chain(d, &d->s->CHAINS[i]);
     SNAP_EACH(i, b->hosts)
         host(d, &d->s->HOSTS[i]);
 }
@@ -223,6 +261,10 @@ static void rule(const struct dump *d, const struct snap_rule *r)
         add(d, "  request timeout %ums\n", r->request_timeout_ms);
     if (r->backend_timeout_ms != SNAP_NONE)
         add(d, "  backend timeout %ums\n", r->backend_timeout_ms);
+    if (r->idle_timeout_ms)
+        add(d, "  idle timeout %ums\n", r->idle_timeout_ms);
+    if (r->flags & SNAP_RULE_GRPC)
+        buf_addc(d->out, "  grpc\n");
     if (r->retry != SNAP_NONE)
         retry(d, &d->s->RETRIES[r->retry]);
     filters(d, "  ", r->filters);
@@ -241,7 +283,8 @@ static void rule(const struct dump *d, const struct snap_rule *r)
 static void cluster(const struct dump *d, const struct snap_cluster *c)
 {
     static const char *const LB[] = {"round robin", "least request", "random"};
-    static const char *const PROTOCOL[] = {"http1", "h2c"};
+    static const char *const PROTOCOL[] = {"http1", "h2", "auto"};
+    static const char *const HEADER[] = {"", "v1", "v2"};
     add(d, "cluster " STR_FMT " named " STR_FMT ", %s, %s", STR_ARG(text(d, c->key)),
         STR_ARG(text(d, c->name)), LB[c->lb], PROTOCOL[c->protocol]);
     origin(d, c->origin);
@@ -253,6 +296,10 @@ static void cluster(const struct dump *d, const struct snap_cluster *c)
     if (c->max_connections || c->max_pending || c->max_requests)
         add(d, "  at most %u connections, %u pending, %u requests\n", c->max_connections, c->max_pending,
             c->max_requests);
+    if (c->tls != SNAP_NONE)
+        add(d, "  tls client %u\n", c->tls);
+    if (c->proxy_header)
+        add(d, "  proxy header %s\n", HEADER[c->proxy_header]);
     SNAP_EACH(i, c->endpoints) {
         const struct snap_endpoint *e = &d->s->ENDPOINTS[i];
         add(d, "  endpoint " STR_FMT, STR_ARG(text(d, e->address)));
@@ -262,6 +309,89 @@ static void cluster(const struct dump *d, const struct snap_cluster *c)
             add(d, " weight %u", e->weight);
         buf_addc(d->out, e->dns_slot != SNAP_NONE ? " dns\n" : "\n");
     }
+}
+
+/* --- TLS ----------------------------------------------------------------------------------------- */
+
+/* A text by its hash and length: long, and not for people. */
+static void long_text(const struct dump *d, const char *what, struct snap_str t)
+{
+    if (t.len)
+        add(d, "  %s %016llx, %u bytes\n", what, (unsigned long long)hash_str(text(d, t), 0), t.len);
+}
+
+static void names(const struct dump *d, const char *what, struct snap_range range)
+{
+    SNAP_EACH(i, range)
+        add(d, "  %s " STR_FMT "\n", what, STR_ARG(text(d, d->s->NAMES[i])));
+}
+
+static void cert(const struct dump *d, const struct snap_cert *c)
+{
+    static const char *const KEY[] = {"no key", "rsa", "ecdsa", "ed25519"};
+    char from[32], to[32];
+    add(d, "certificate %u ", (unsigned)(c - d->s->CERTS));
+    buf_json(d->out, snap_name(d->s, c->subject));
+    buf_addc(d->out, " by ");
+    buf_json(d->out, snap_name(d->s, c->issuer));
+    add(d, ", %s %u, serial " STR_FMT, KEY[c->key_type], c->key_bits, STR_ARG(snap_name(d->s, c->serial)));
+    origin(d, c->origin);
+    clock_format((uint64_t)GH_MAX(c->not_before_s, 0) * 1000000, 0, from);
+    clock_format((uint64_t)GH_MAX(c->not_after_s, 0) * 1000000, 0, to);
+    add(d, "\n  valid %s to %s\n  sha256 ", from, to);
+    for (size_t i = 0; i < sizeof(c->sha256); i++)
+        add(d, "%02x", c->sha256[i]);
+    buf_addch(d->out, '\n');
+    names(d, "name", c->names);
+    long_text(d, "chain", c->chain);
+    long_text(d, "ocsp", c->ocsp);
+}
+
+static void tls_server(const struct dump *d, const struct snap_tls_server *t)
+{
+    static const char *const AUTH[] = {"", "optional", "required", "tolerated"};
+    static const char *const VERSION[] = {"auto", "1.2", "1.3"};
+    static const char *const ALPN[] = {"", "h2", "http/1.1", "h2, http/1.1"};
+    add(d, "tls server %u", (unsigned)(t - d->s->TLS_SERVERS));
+    origin(d, t->origin);
+    buf_addch(d->out, '\n');
+    SNAP_EACH(i, t->certs)
+        add(d, "  certificate %u\n", d->s->INDEXES[i]);
+    if (t->client_auth)
+        add(d, "  client certificate %s\n", AUTH[t->client_auth]);
+    long_text(d, "ca", t->ca);
+    long_text(d, "crl", t->crl);
+    names(d, "client name", t->sans);
+    names(d, "client spki", t->spki);
+    names(d, "client hash", t->hashes);
+    if (t->min_version || t->max_version)
+        add(d, "  versions %s to %s\n", VERSION[t->min_version], VERSION[t->max_version]);
+    if (t->ciphers.len)
+        add(d, "  ciphers " STR_FMT "\n", STR_ARG(text(d, t->ciphers)));
+    if (t->alpn)
+        add(d, "  alpn %s\n", ALPN[t->alpn & 3]);
+}
+
+static void tls_client(const struct dump *d, const struct snap_tls_client *t)
+{
+    add(d, "tls client %u", (unsigned)(t - d->s->TLS_CLIENTS));
+    origin(d, t->origin);
+    buf_addch(d->out, '\n');
+    if (t->sni.len)
+        add(d, "  sni " STR_FMT "\n", STR_ARG(text(d, t->sni)));
+    if (t->identity.len)
+        add(d, "  identity " STR_FMT "\n", STR_ARG(text(d, t->identity)));
+    names(d, "name", t->sans);
+    long_text(d, "ca", t->ca);
+    long_text(d, "crl", t->crl);
+    if (t->flags & SNAP_TLS_SYSTEM_CA)
+        buf_addc(d->out, "  ca of the system\n");
+    if (t->flags & SNAP_TLS_INSECURE)
+        buf_addc(d->out, "  not verified\n");
+    if (t->cert != SNAP_NONE)
+        add(d, "  certificate %u\n", t->cert);
+    if (t->flags & SNAP_TLS_BROKEN)
+        buf_addc(d->out, "  broken: no connection is made\n");
 }
 
 static void settings(const struct dump *d, const struct snap_settings *v)
@@ -359,11 +489,17 @@ void snap_dump_model(const struct snap *s, struct buf *out)
     struct dump d = {s, out};
     settings(&d, s->SETTINGS);
     for (uint32_t i = 0; i < s->n[SNAP_BINDS]; i++)
-        bind(&d, &s->BINDS[i]);
+        whole_bind(&d, &s->BINDS[i]);
     for (uint32_t i = 0; i < s->n[SNAP_RULES]; i++)
         rule(&d, &s->RULES[i]);
     for (uint32_t i = 0; i < s->n[SNAP_CLUSTERS]; i++)
         cluster(&d, &s->CLUSTERS[i]);
+    for (uint32_t i = 0; i < s->n[SNAP_TLS_SERVERS]; i++)
+        tls_server(&d, &s->TLS_SERVERS[i]);
+    for (uint32_t i = 0; i < s->n[SNAP_TLS_CLIENTS]; i++)
+        tls_client(&d, &s->TLS_CLIENTS[i]);
+    for (uint32_t i = 0; i < s->n[SNAP_CERTS]; i++)
+        cert(&d, &s->CERTS[i]);
 }
 
 void snap_dump_matcher(const struct snap *s, struct buf *out)

@@ -43,7 +43,8 @@
  *     and entry number k of that has rank k.
  *  8. A rule's total_weight is the sum of its splits' weights.
  *  9. The chains of a bind are one range; CHAIN_HTTP and CHAIN_TCP have a tls_server with a certificate, CHAIN_TCP and
- *     CHAIN_PASSTHROUGH a rule whose action is a split.
+ *     CHAIN_PASSTHROUGH a rule whose action is a split. A stream_rule's action is a split; a bind that has one, or is of
+ *     datagrams, has neither hosts nor chains. A range of addresses has a family and bits that fit, the rest is zero.
  * Private keys are never in it; it may be shown to anyone.
  *
  * Growing the format: append members, bump SNAP_VERSION; a worker refuses another version and the
@@ -87,6 +88,7 @@ struct snap_bind {               /* one listening socket */
     uint32_t default_chain;      /* CHAINS: the "*" one, or none */
     uint32_t chain_wildcards;    /* as `wildcards`, of chains */
     struct snap_range proxy_trusted; /* CIDRS: peers that begin with a PROXY header; n = 0: nobody does */
+    uint32_t spare;
 };
 #define SNAP_BIND_DATAGRAM 1u
 
@@ -108,15 +110,16 @@ struct snap_cert {               /* without its private key: that is in KEYS, un
     struct snap_str ocsp;        /* DER, or empty */
     struct snap_name subject, issuer, serial;
     struct snap_range names;     /* NAMES: DNS, IP and URI names of the leaf */
+    uint32_t origin;
     int64_t not_before_s, not_after_s; /* Unix time */
     uint8_t key_type, spare8;    /* enum key_type */
     uint16_t key_bits;
-    uint32_t origin;
     uint8_t sha256[32];          /* of the leaf */
+    uint32_t spare;
 };
 
 struct snap_tls_server {
-    uint64_t id;                 /* hash of all it says and of its certificates' ids: contexts are kept by it */
+    uint64_t id;                 /* of SHA-256 of all it says and its certificates' ids: contexts are kept by it */
     struct snap_range certs;     /* INDEXES, of CERTS */
     uint8_t client_auth, min_version, max_version, alpn;
     uint32_t origin;
@@ -257,7 +260,7 @@ struct snap_rule {
     uint32_t redirect, direct, retry; /* REDIRECTS, DIRECTS, RETRIES, or none */
     uint32_t request_timeout_ms, backend_timeout_ms; /* SNAP_NONE = instance default; 0 = none */
     uint32_t idle_timeout_ms;    /* layer 4; 0 = instance default */
-    uint32_t flags;              /* SNAP_RULE_ */
+    uint32_t flags, spare;       /* SNAP_RULE_ */
 };
 #define SNAP_RULE_GRPC 1u        /* answers made here are gRPC statuses */
 

@@ -26,6 +26,8 @@
  * rank reaches the best found, so the order of searching matters for speed only: exact first, because
  * that is where both APIs' precedence puts the winner most often. A regex is run last of all conditions.
  *
+ * Chains (server names of TLS) are found as hosts are, in CHAIN_SLOTS.
+ *
  * No entry: the host's fallback (Gateway API section 6: a more specific host name whose rules don't match
  * leaves the request to less specific ones of the same listener).
  *
@@ -34,6 +36,8 @@
  */
 #include "shared/snap/route.h"
 #include "shared/snap/slot.h"
+
+#include <stddef.h>
 
 /* Query values compared decoded, other than by equality, are decoded here; longer ones don't match. */
 #define DECODE_MAX 16384
@@ -274,24 +278,38 @@ static const struct snap_entry *host_search(struct search *x, uint64_t path_hash
     return x->hit;
 }
 
-/* --- hosts --------------------------------------------------------------------------------------- */
+/* --- hosts and chains ---------------------------------------------------------------------------- */
 
-static const struct snap_host *host_probe(const struct snap *s, const struct snap_bind *b, struct str name,
-                                          bool wildcard)
+/* What is found by name: the hosts of a bind, or its chains. A row begins with its name. */
+struct names {
+    const struct snap_slot *slots;
+    uint32_t n_slots, bind;
+    struct snap_range rows;       /* of the bind, in the section `base` */
+    uint32_t wildcards, by_default;
+    const char *base;
+    size_t elem;
+};
+
+_Static_assert(offsetof(struct snap_host, name) == 0 && offsetof(struct snap_chain, name) == 0, "row_name");
+
+static inline struct str row_name(const struct snap *s, const struct names *t, uint32_t i)
 {
-    uint64_t hash = slot_host((uint32_t)(b - s->BINDS), name, wildcard);
-    uint32_t tag = slot_tag(hash), mask = s->n[SNAP_HOST_SLOTS] - 1;
-    for (uint32_t i = (uint32_t)hash & mask; s->HOST_SLOTS[i].value != SNAP_NONE; i = (i + 1) & mask) {
-        if (s->HOST_SLOTS[i].tag != tag)
+    return snap_text(s, *(const struct snap_str *)(const void *)(t->base + (size_t)i * t->elem));
+}
+
+static inline uint32_t name_probe(const struct snap *s, const struct names *t, struct str name, bool wildcard)
+{
+    uint64_t hash = slot_host(t->bind, name, wildcard);
+    uint32_t tag = slot_tag(hash), mask = t->n_slots - 1;
+    for (uint32_t i = (uint32_t)hash & mask, at; (at = t->slots[i].value) != SNAP_NONE; i = (i + 1) & mask) {
+        if (t->slots[i].tag != tag)
             continue;
-        const struct snap_host *h = &s->HOSTS[s->HOST_SLOTS[i].value];
-        struct str found = snap_text(s, h->name);
+        struct str found = row_name(s, t, at);
         bool star = str_starts(found, STR("*."));
-        if (star == wildcard && str_eq(star ? str_skip(found, 2) : found, name) &&
-            s->HOST_SLOTS[i].value - b->hosts.first < b->hosts.n)
-            return h;
+        if (star == wildcard && str_eq(star ? str_skip(found, 2) : found, name) && at - t->rows.first < t->rows.n)
+            return at;
     }
-    return NULL;
+    return SNAP_NONE;
 }
 
 static uint32_t count_labels(struct str host)
@@ -302,20 +320,39 @@ static uint32_t count_labels(struct str host)
     return n;
 }
 
-const struct snap_host *route_host(const struct snap *s, const struct snap_bind *b, struct str host)
+/* Exact, else the longest wildcard suffix, else "*", else none. */
+static inline uint32_t name_find(const struct snap *s, const struct names *t, struct str name)
 {
-    const struct snap_host *h = NULL;
-    if (host.n && s->n[SNAP_HOST_SLOTS]) {
-        h = host_probe(s, b, host, false);
-        uint32_t labels = !h && b->wildcards ? count_labels(host) : 0;
-        struct str rest = host;
-        for (ptrdiff_t dot; !h && labels > 1 && (dot = str_chr(rest, '.')) >= 0; ) {
+    uint32_t at = SNAP_NONE;
+    if (name.n && t->n_slots) {
+        at = name_probe(s, t, name, false);
+        uint32_t labels = at == SNAP_NONE && t->wildcards ? count_labels(name) : 0;
+        struct str rest = name;
+        for (ptrdiff_t dot; at == SNAP_NONE && labels > 1 && (dot = str_chr(rest, '.')) >= 0;) {
             rest = str_skip(rest, (size_t)dot + 1);
-            if (b->wildcards & slot_labels_bit(--labels))
-                h = host_probe(s, b, rest, true);
+            if (t->wildcards & slot_labels_bit(--labels))
+                at = name_probe(s, t, rest, true);
         }
     }
-    return h ? h : SNAP_AT(s, HOSTS, b->default_host);
+    return at == SNAP_NONE ? t->by_default : at;
+}
+
+const struct snap_host *route_host(const struct snap *s, const struct snap_bind *b, struct str host)
+{
+    struct names t = {.slots = s->HOST_SLOTS, .n_slots = s->n[SNAP_HOST_SLOTS], .bind = (uint32_t)(b - s->BINDS),
+                      .rows = b->hosts, .wildcards = b->wildcards, .by_default = b->default_host,
+                      .base = (const char *)s->HOSTS, .elem = sizeof(*s->HOSTS)};
+    uint32_t at = name_find(s, &t, host);
+    return SNAP_AT(s, HOSTS, at);
+}
+
+const struct snap_chain *route_chain(const struct snap *s, const struct snap_bind *b, struct str server_name)
+{
+    struct names t = {.slots = s->CHAIN_SLOTS, .n_slots = s->n[SNAP_CHAIN_SLOTS], .bind = (uint32_t)(b - s->BINDS),
+                      .rows = b->chains, .wildcards = b->chain_wildcards, .by_default = b->default_chain,
+                      .base = (const char *)s->CHAINS, .elem = sizeof(*s->CHAINS)};
+    uint32_t at = name_find(s, &t, server_name);
+    return SNAP_AT(s, CHAINS, at);
 }
 
 enum uri_fault route_path(const struct snap *s, struct str raw, char *out, struct str *path)

@@ -11,7 +11,8 @@
 
 #include "shared/base/hash.h"
 
-/* Exact host name, or the part behind "*." of a wildcard, of bind number `bind`. */
+/* Exact name of a host or a chain (which have a table each), or the part behind "*." of a wildcard, of bind number
+ * `bind`. */
 static inline uint64_t slot_host(uint32_t bind, struct str name, bool wildcard)
 {
     return hash_str(name, (uint64_t)bind << 1 | wildcard);

@@ -156,7 +156,8 @@ static bool rule(struct verify *v, const struct snap_rule *r)
                                                                                SNAP_REDIRECTS) &&
            (r->action == ACTION_DIRECT ? verify_index : verify_index_or_none)(v, "direct", r->direct,
                                                                              SNAP_DIRECTS) &&
-           verify_index_or_none(v, "retry", r->retry, SNAP_RETRIES);
+           verify_index_or_none(v, "retry", r->retry, SNAP_RETRIES) &&
+           verify_bits(v, "flags", r->flags, SNAP_RULE_GRPC);
 }
 
 static bool filter(struct verify *v, const struct snap_filter *f)
@@ -211,7 +212,9 @@ static bool cluster(struct verify *v, const struct snap_cluster *c)
 {
     return verify_text(v, "key", c->key) && verify_text(v, "name", c->name) &&
            verify_index(v, "origin", c->origin, SNAP_ORIGINS) && verify_enum(v, "lb", c->lb, LB_RANDOM + 1) &&
-           verify_enum(v, "protocol", c->protocol, UPSTREAM_H2 + 1) &&
+           verify_enum(v, "protocol", c->protocol, UPSTREAM_AUTO + 1) &&
+           verify_index_or_none(v, "tls", c->tls, SNAP_TLS_CLIENTS) &&
+           verify_enum(v, "proxy_header", c->proxy_header, PROXY_HEADER_V2 + 1) &&
            verify_range(v, "endpoints", c->endpoints, SNAP_ENDPOINTS);
 }
 
@@ -255,8 +258,14 @@ int snap_verify(const struct snap *s, struct buf *why)
     ROWS(LISTS, verify_list)
     ROWS(NODES, verify_node)
     ROWS(HOSTS, verify_host)
+    ROWS(CERTS, verify_cert)
+    ROWS(TLS_SERVERS, verify_tls_server)
+    ROWS(TLS_CLIENTS, verify_tls_client)
+    ROWS(CIDRS, verify_cidr)
+    ROWS(CHAINS, verify_chain)
     ROWS(BINDS, verify_bind)
     WHOLE(HOST_SLOTS, verify_host_slots)
+    WHOLE(CHAIN_SLOTS, verify_chain_slots)
     WHOLE(EXACT_SLOTS, verify_exact_slots)
     ROWS(HEADER_OPS, header_op)
     ROWS(REWRITES, rewrite)

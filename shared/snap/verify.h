@@ -2,7 +2,8 @@
  * verify.h - inside this room: the invariants of format.h that concern the contents of sections.
  *
  * One function per section judges one row; the helpers below say what is wrong with it in a sentence and
- * give false. verify.c has them all but the matcher's, which are in verify_match.c.
+ * give false. verify.c has them all but the matcher's, which are in verify_match.c, and those of TLS and layer 4 in
+ * verify_tls.c.
  */
 #ifndef GH_SNAP_VERIFY_H
 #define GH_SNAP_VERIFY_H
@@ -38,7 +39,16 @@ bool verify_bits(struct verify *v, const char *member, uint32_t value, uint32_t 
 /* `regex` is given if and only if it is needed, and is one for searching or is not. */
 bool verify_regex(struct verify *v, uint32_t regex, bool needed, bool search);
 
+/* Of verify_tls.c. */
+bool verify_chain(struct verify *v, const struct snap_chain *c);
+bool verify_cert(struct verify *v, const struct snap_cert *c);
+bool verify_tls_server(struct verify *v, const struct snap_tls_server *t);
+bool verify_tls_client(struct verify *v, const struct snap_tls_client *t);
+bool verify_cidr(struct verify *v, const struct snap_cidr *c);
+bool verify_bind_streams(struct verify *v, const struct snap_bind *b);
+
 /* Of verify_match.c. */
+bool verify_chain_slots(struct verify *v);
 bool verify_host_slots(struct verify *v);
 bool verify_exact_slots(struct verify *v);
 bool verify_bind(struct verify *v, const struct snap_bind *b);

@@ -39,6 +39,15 @@ bool verify_host_slots(struct verify *v)
     return table(v, s->HOST_SLOTS, s->n[SNAP_HOST_SLOTS]);
 }
 
+bool verify_chain_slots(struct verify *v)
+{
+    const struct snap *s = v->s;
+    for (v->row = 0; v->row < s->n[SNAP_CHAIN_SLOTS]; v->row++)
+        if (!verify_index_or_none(v, "value", s->CHAIN_SLOTS[v->row].value, SNAP_CHAINS))
+            return false;
+    return table(v, s->CHAIN_SLOTS, s->n[SNAP_CHAIN_SLOTS]);
+}
+
 bool verify_exact_slots(struct verify *v)
 {
     const struct snap *s = v->s;
@@ -63,8 +72,9 @@ bool verify_bind(struct verify *v, const struct snap_bind *b)
     SNAP_EACH(i, b->hosts)
         if (s->LISTENERS[s->HOSTS[i].listener].bind != v->row)
             return verify_fault(v, "host %u belongs to another bind", i);
-    return b->default_host == SNAP_NONE || b->default_host - b->hosts.first < b->hosts.n ||
-           verify_fault(v, "default_host is %u, which is none of its hosts", b->default_host);
+    if (b->default_host != SNAP_NONE && b->default_host - b->hosts.first >= b->hosts.n)
+        return verify_fault(v, "default_host is %u, which is none of its hosts", b->default_host);
+    return verify_bind_streams(v, b);
 }
 
 /* Invariant 7: runs end, and are ordered; RANKED is the order. */

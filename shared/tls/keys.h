@@ -26,19 +26,30 @@ struct keys_header {
 };
 struct keys_row { uint64_t id; uint32_t off, len; };
 
+#define KEYS_IMAGE_MAX ((size_t)256 << 20)
+
 struct keys;             /* a mapping */
 
-/* Maps and verifies: seals, magic, version, size, checksum, order of ids, ranges, NULs. Negative gh_err and a sentence. */
+/* Maps and verifies: seals, magic, version, size, checksum, order of ids, ranges, NULs. Negative gh_err and a sentence
+ * in `why` (may be NULL). The descriptor stays the caller's. */
 int keys_open(struct keys **out, int fd, struct buf *why);
-int keys_open_bytes(struct keys **out, struct str image, struct buf *why); /* the bytes stay the caller's */
-void keys_close(struct keys *k);                                           /* wipes nothing: it is shared; NULL-safe */
+/* As keys_open, of bytes aligned to 8 that stay the caller's; seals and memory are not looked at. */
+int keys_open_bytes(struct keys **out, struct str image, struct buf *why);
+void keys_close(struct keys *k);                /* wipes nothing: it is shared; NULL-safe */
 uint64_t keys_generation(const struct keys *k);
-/* PEM; p is NULL when there is none of that id. */
+uint32_t keys_count(const struct keys *k);
+/* 0, or the errno of mlock: the keys could be written to swap. No reason not to serve, but one to say so. */
+int keys_lock_error(const struct keys *k);
+/* PEM, with a NUL behind it; p is NULL when there is none of that id. Valid until keys_close. */
 struct str keys_find(const struct keys *k, uint64_t id);
 
-/* Writer. Rows may come in any order; equal ids once. The caller wipes `out` (keys_wipe) before buf_fini. */
+/*
+ * Writer. Rows may come in any order; of equal ids the first one counts. `out` must be empty and never have held
+ * anything: its memory is taken in one piece, so that no copy is left in freed memory. The caller wipes it (keys_wipe)
+ * before buf_fini. 0, GH_E_NOMEM, GH_E_LIMIT.
+ */
 struct keys_entry { uint64_t id; struct str pem; };
 int keys_bytes(const struct keys_entry *v, size_t n, uint64_t generation, struct buf *out);
-void keys_wipe(struct buf *b);
+void keys_wipe(struct buf *b);                  /* overwrites all it has; it is empty then */
 
 #endif

@@ -1,5 +1,6 @@
 include tests/fuzz/watch.mk
 include tests/fuzz/ipc.mk
+include tests/fuzz/keys.mk
 include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
 include tests/fuzz/h1.mk

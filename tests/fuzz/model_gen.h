@@ -149,6 +149,82 @@ static inline GH_UNUSED struct model_rule *gen_rule(struct dice *d, struct sampl
     return r;
 }
 
+/* The order in which names lie in the image: exact ones, many labels, few, "*". */
+static const int GEN_ORDER[] = {4, 5, 6, 7, 3, 2, 1, 0};
+
+static inline GH_UNUSED struct model_rule *gen_stream_rule(struct dice *d, struct sample *s)
+{
+    struct model_rule *r = sample_rule(s);
+    r->idle_timeout_ms = roll(d, 3) * 1000;
+    r->grpc = roll(d, 4) == 1;
+    return r;
+}
+
+static inline GH_UNUSED struct model_tls_server *gen_server(struct dice *d, struct sample *s)
+{
+    struct model_tls_server *t = sample_server(s, sample_cert(s, PICK(d, GEN_HOSTS)));
+    if (roll(d, 2))
+        *ARENA_PUSH(&s->arena, &t->certs) = sample_cert(s, PICK(d, GEN_HOSTS));
+    t->client_auth = (enum client_auth)roll(d, 4);
+    if (t->client_auth)
+        t->ca = STR("ca");
+    if (roll(d, 3) == 1)
+        t->crl = str_c(PICK(d, GEN_VALUES));
+    for (uint32_t n = roll(d, 3); n > 0; n--)
+        *ARENA_PUSH(&s->arena, &t->sans) = str_c(PICK(d, GEN_HOSTS));
+    for (uint32_t n = roll(d, 2); n > 0; n--)
+        *ARENA_PUSH(&s->arena, &t->spki) = str_c(PICK(d, GEN_VALUES));
+    t->min = (enum tls_version)roll(d, 3);
+    t->max = (enum tls_version)roll(d, 3);
+    t->ciphers = str_c(PICK(d, GEN_VALUES));
+    t->alpn = (uint8_t)roll(d, 4);
+    return t;
+}
+
+static inline GH_UNUSED struct model_tls_client *gen_client(struct dice *d, struct sample *s)
+{
+    struct model_tls_client *t = model_tls_client_add(&s->m);
+    uint32_t more = roll(d, 64);
+    t->sni = str_c(PICK(d, GEN_HOSTS));
+    t->identity = more & 1 ? t->sni : STR_NONE;
+    t->ca = more & 2 ? STR("ca") : STR_NONE;
+    t->system_ca = more & 4;
+    t->insecure = more & 8;
+    t->broken = !(more & 14);
+    t->cert = more & 16 && s->m.certs.n ? s->m.certs.v[0] : NULL;
+    if (more & 32)
+        *ARENA_PUSH(&s->arena, &t->sans) = str_c(PICK(d, GEN_HOSTS));
+    return t;
+}
+
+/* A TLS bind whose chains have names of GEN_HOSTS, a TCP and a UDP bind, and a cluster spoken to in TLS. */
+static inline GH_UNUSED void gen_streams(struct dice *d, struct sample *s)
+{
+    uint32_t chains = roll(d, 256);
+    struct model_listener *l = sample_listener(s, LISTENER_TLS, 443);
+    struct model_tls_server *t = gen_server(d, s);
+    for (size_t i = 0; i < ARRAY_LEN(GEN_ORDER); i++) {
+        if (!(chains & 1u << GEN_ORDER[i]))
+            continue;
+        enum chain_mode mode = (enum chain_mode)roll(d, 4);
+        bool carried = mode == CHAIN_TCP || mode == CHAIN_PASSTHROUGH;
+        struct model_chain *c = sample_chain(s, l, GEN_HOSTS[GEN_ORDER[i]], mode, mode < CHAIN_PASSTHROUGH ? t : NULL,
+                                             carried ? gen_stream_rule(d, s) : NULL);
+        c->istio_alpn = roll(d, 3) == 1;
+        c->why = mode == CHAIN_REFUSE ? str_c(PICK(d, GEN_VALUES)) : STR_NONE;
+        t = roll(d, 4) ? t : gen_server(d, s);
+    }
+    if (roll(d, 2))
+        sample_listener(s, LISTENER_UDP, 53)->bind->stream_rule = gen_stream_rule(d, s);
+    struct model_bind *tcp = sample_listener(s, LISTENER_TCP, 5432)->bind;
+    tcp->stream_rule = roll(d, 2) ? gen_stream_rule(d, s) : NULL;
+    for (uint32_t n = roll(d, 3); n > 0; n--)
+        *ARENA_PUSH(&s->arena, &tcp->proxy_trusted) = (struct model_cidr){.family = n & 1 ? 4 : 6, .bits = 8, .ip = {(uint8_t)n}};
+    s->cluster->tls = roll(d, 2) ? gen_client(d, s) : NULL;
+    s->cluster->proxy_header = (enum proxy_header)roll(d, 3);
+    s->cluster->protocol = (enum upstream_protocol)roll(d, 3);
+}
+
 /* Is wildcard or "*" `wide` less specific than `name`? */
 static inline GH_UNUSED bool gen_covers(struct str wide, struct str name)
 {
@@ -157,21 +233,26 @@ static inline GH_UNUSED bool gen_covers(struct str wide, struct str name)
     return wide.n == 1 || (str_ends(name, str_skip(wide, 1)) && name.n + (name.p[0] != '*') > wide.n);
 }
 
-/* Hosts in the order of the image: exact ones, many labels, few, "*". */
+/* Port 8080 has hosts in the order of the image. Of every model some have TLS and streams too. */
 static inline GH_UNUSED void gen_model(struct dice *d, struct sample *s)
 {
-    static const int ORDER[] = {4, 5, 6, 7, 3, 2, 1, 0};
     uint32_t hosts = roll(d, 256);
     sample_init(s);
-    for (size_t i = 0; i < ARRAY_LEN(ORDER); i++)
-        if (hosts & 1u << ORDER[i])
-            sample_host(s, GEN_HOSTS[ORDER[i]]);
+    for (size_t i = 0; i < ARRAY_LEN(GEN_ORDER); i++)
+        if (hosts & 1u << GEN_ORDER[i])
+            sample_host(s, GEN_HOSTS[GEN_ORDER[i]]);
     for (size_t i = 0; i < s->bind->hosts.n; i++) {
         struct model_host *h = s->bind->hosts.v[i];
         h->https_redirect = roll(d, 20) == 1;
         for (size_t k = i + 1; k < s->bind->hosts.n && !h->fallback; k++)
             if (gen_covers(s->bind->hosts.v[k]->name, h->name) && roll(d, 2))
                 h->fallback = s->bind->hosts.v[k];
+    }
+    /* From the end of the input, so that the models of older inputs stay what they were. */
+    if (d->n > 0 && d->p[--d->n] & 1) {
+        struct dice end = {d->p + d->n - GH_MIN(d->n, (size_t)24), GH_MIN(d->n, (size_t)24)};
+        d->n -= end.n;
+        gen_streams(&end, s);
     }
     while (s->bind->hosts.n && d->n > 40 && s->m.rules.n < 300) {
         struct model_host *h = s->bind->hosts.v[roll(d, (uint32_t)s->bind->hosts.n)];

@@ -134,6 +134,28 @@ static void compare(const struct sample *s, const struct snap *snap, struct samp
     abort();
 }
 
+static const struct model_chain *naive_chain(const struct model_bind *b, struct str name)
+{
+    const struct model_chain *best = NULL;
+    for (size_t i = 0; i < b->chains.n; i++) {
+        struct model_chain *c = b->chains.v[i];
+        bool star = str_eqc(c->name, "*"), wild = !star && c->name.p[0] == '*';
+        bool fits = star || (wild ? name.n > c->name.n - 1 && str_ends(name, str_skip(c->name, 1)) : str_eq(name, c->name));
+        if (fits && (!best || str_eq(name, c->name) || (best->name.p[0] == '*' && c->name.n > best->name.n)))
+            best = c;
+    }
+    return best;
+}
+
+static void compare_chains(const struct sample *s, const struct snap *snap, struct str name)
+{
+    for (uint32_t i = 0; i < s->m.binds.n; i++) {
+        const struct model_chain *want = naive_chain(s->m.binds.v[i], name);
+        const struct snap_chain *got = route_chain(snap, &snap->BINDS[i], name);
+        must((want == NULL) == (got == NULL) && (!want || str_eq(want->name, snap_text(snap, got->name))));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -155,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r.q.regex = snap_regexes_match;
         r.q.regex_ctx = snap->user;
         compare(&s, snap, &r);
+        compare_chains(&s, snap, r.q.host);
     }
     snap_drop(snap);
     sample_fini(&s);

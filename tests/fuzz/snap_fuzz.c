@@ -17,6 +17,8 @@ static void ask_everything(const struct snap *s, struct dice *d)
             gen_request(&q, &a, &r);
             r.q.header_ctx = &r;
             route_find(s, &s->BINDS[b], &r.q, &hit);
+            const struct snap_chain *c = route_chain(s, &s->BINDS[b], r.q.host);
+            must(!c || c->mode == CHAIN_REFUSE || c->mode == CHAIN_PASSTHROUGH || s->TLS_SERVERS[c->tls].certs.n > 0);
         }
     }
     arena_fini(&a);

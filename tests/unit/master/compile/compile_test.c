@@ -1,4 +1,5 @@
 #include "shared/base/err.h"
+#include "shared/tls/keys.h"
 #include "tests/unit/master/compile/sample.h"
 
 #include <setjmp.h>
@@ -58,6 +59,8 @@ static void everything(struct sample *s)
     s->cluster->lb = LB_LEAST_REQUEST;
     s->cluster->max_requests = 9;
     s->m.settings.via = 1;
+    s->m.rules.v[0]->grpc = true;
+    sample_streams(s);
 }
 
 static void the_image_says_what_the_model_says(void **state)
@@ -138,13 +141,15 @@ static void a_bind_that_failed_is_left_out(void **state)
     l->name = STR("default/edge/other");
     model_host(&s.m, b, STR("*"), l);
     struct snap *snap = sample_open(&s);
-    assert_int_equal(snap->n[SNAP_BINDS], 2);
-    assert_int_equal(snap->BINDS[1].id, snap_bind_id(STR(""), 81, false));
+    assert_int_equal(snap->n[SNAP_BINDS], 5);
+    assert_int_equal(snap->BINDS[4].id, snap_bind_id(STR(""), 81, false));
     snap_drop(snap);
     b->bind_error = 98;
+    model_bind(&s.m, STR(""), 443)->bind_error = 98;
     snap = sample_open(&s);
-    assert_int_equal(snap->n[SNAP_BINDS], 1);
-    assert_int_equal(snap->n[SNAP_LISTENERS], 1);
+    assert_int_equal(snap->n[SNAP_BINDS], 3);
+    assert_int_equal(snap->n[SNAP_LISTENERS], 3);
+    assert_int_equal(snap->n[SNAP_CHAINS], 0);
     snap_drop(snap);
     sample_fini(&s);
 }
@@ -176,6 +181,148 @@ static void without_places_on_the_board_there_are_no_series(void **state)
     sample_fini(&s);
 }
 
+static void chains_and_streams_are_there_as_the_worker_needs_them(void **state)
+{
+    struct sample s;
+    (void)state;
+    sample_init(&s);
+    sample_streams(&s);
+    struct snap *snap = sample_open(&s);
+    const struct snap_bind *tls = &snap->BINDS[1], *tcp = &snap->BINDS[2], *udp = &snap->BINDS[3];
+    assert_int_equal(tls->chains.n, 4);
+    assert_int_equal(tls->default_chain, tls->chains.first + 3);
+    assert_int_equal(tls->protocol, LISTENER_HTTPS);
+    assert_int_equal(tcp->chains.n, 0);
+    assert_int_equal(tcp->default_chain, SNAP_NONE);
+    assert_int_equal(snap->RULES[tcp->stream_rule].idle_timeout_ms, 600000);
+    assert_int_equal(tcp->proxy_trusted.n, 2);
+    assert_int_equal(snap->CIDRS[tcp->proxy_trusted.first].ip[0], 10);
+    assert_int_equal(udp->flags, SNAP_BIND_DATAGRAM);
+    assert_true(udp->id == snap_bind_id(STR(""), 53, true) && udp->id != snap_bind_id(STR(""), 53, false));
+    const struct snap_cluster *c = &snap->CLUSTERS[1];
+    assert_int_equal(c->proxy_header, PROXY_HEADER_V2);
+    assert_int_equal(snap->TLS_CLIENTS[c->tls].cert, 0);
+    assert_int_equal(snap->CERTS[0].ocsp.len, 9);
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
+/* The id of TLS_SERVERS[1] after one change. */
+static uint64_t server_id(void (*change)(struct sample *s, struct model_tls_server *t))
+{
+    struct sample s;
+    sample_init(&s);
+    sample_streams(&s);
+    struct model_tls_server *t = s.m.tls_servers.v[1];
+    if (change)
+        change(&s, t);
+    struct snap *snap = sample_open(&s);
+    uint64_t id = snap->TLS_SERVERS[1].id;
+    snap_drop(snap);
+    sample_fini(&s);
+    return id;
+}
+
+static void other_origin(struct sample *s, struct model_tls_server *t) { t->origin = sample_origin(s, 99, "x"); }
+static void other_auth(struct sample *s, struct model_tls_server *t) { (void)s; t->client_auth = CLIENT_AUTH_OPTIONAL; }
+static void other_ca(struct sample *s, struct model_tls_server *t) { (void)s; t->ca = STR("ca"); }
+static void no_crl(struct sample *s, struct model_tls_server *t) { (void)s; t->crl = STR_NONE; }
+static void other_cipher(struct sample *s, struct model_tls_server *t) { (void)s; t->ciphers = STR_NONE; }
+static void other_min(struct sample *s, struct model_tls_server *t) { (void)s; t->min = TLS_VERSION_AUTO; }
+static void other_alpn(struct sample *s, struct model_tls_server *t) { (void)s; t->alpn = TLS_ALPN_H2; }
+static void other_cert(struct sample *s, struct model_tls_server *t) { t->certs.v[1] = sample_cert(s, "c"); }
+static void other_staple(struct sample *s, struct model_tls_server *t) { (void)s; t->certs.v[1]->ocsp = STR("x"); }
+static void other_list(struct sample *s, struct model_tls_server *t)
+{
+    (void)s;
+    t->hashes.v[t->hashes.n++] = t->spki.v[--t->spki.n]; /* the same texts, other lists */
+}
+
+static void a_context_is_known_by_all_it_says_and_nothing_else(void **state)
+{
+    static void (*const CHANGES[])(struct sample *, struct model_tls_server *) = {
+        other_auth, other_ca, no_crl, other_cipher, other_min, other_alpn, other_cert, other_staple, other_list};
+    (void)state;
+    uint64_t id = server_id(NULL);
+    assert_true(id == server_id(NULL));
+    assert_true(id == server_id(other_origin));
+    for (size_t i = 0; i < ARRAY_LEN(CHANGES); i++)
+        if (server_id(CHANGES[i]) == id)
+            fail_msg("change %zu makes no other id", i);
+}
+
+static void a_key_is_in_no_image_but_its_own(void **state)
+{
+    struct sample s;
+    (void)state;
+    sample_init(&s);
+    sample_streams(&s);
+    /* people put the key beside the certificate */
+    struct cert_info info = {.subject = STR("CN=c")};
+    struct model_cert *c = model_cert(&s.m, STR("-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
+                                                "-----BEGIN EC PRIVATE KEY-----\nsecret-c\n-----END EC PRIVATE KEY-----\n"
+                                                "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nsecret-d\n"
+                                                "-----END CERTIFICATE-----\n"
+                                                "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----"),
+                                      STR("secret-c"), &info);
+    assert_string_equal(c->chain.p, "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
+                                    "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----");
+    s.m.tls_servers.v[1]->ca = STR("-----BEGIN PRIVATE KEY-----\nsecret-e\n-----END PRIVATE KEY-----\n");
+    struct snap *snap = sample_open(&s);
+    assert_int_equal(str_find(buf_str(&s.image), STR("secret-")), -1);
+    assert_int_equal(str_find(buf_str(&s.image), STR("PRIVATE KEY")), -1);
+    struct buf dump = {0};
+    model_dump(&s.m, &dump);
+    assert_int_equal(str_find(buf_str(&dump), STR("secret-")), -1);
+    buf_fini(&dump);
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
+static void the_image_of_keys_has_those_that_are_used(void **state)
+{
+    struct sample s;
+    struct keys *k;
+    struct buf image = {0};
+    (void)state;
+    sample_init(&s);
+    sample_streams(&s);
+    struct model_cert *unused = sample_cert(&s, "unused"), *out = sample_cert(&s, "client");
+    s.m.clusters.v[0]->tls = model_tls_client_add(&s.m);
+    s.m.clusters.v[0]->tls->cert = out;
+    assert_int_equal(compile_keys(&s.m, 9, &image), 0);
+    assert_int_equal(keys_open_bytes(&k, buf_str(&image), NULL), 0);
+    assert_int_equal(keys_generation(k), 9);
+    assert_int_equal(keys_count(k), 3);
+    assert_true(str_eq(keys_find(k, s.m.certs.v[0]->id), s.m.certs.v[0]->private_key));
+    assert_true(str_eq(keys_find(k, out->id), out->private_key));
+    assert_null(keys_find(k, unused->id).p);
+    keys_close(k);
+    keys_wipe(&image);
+    buf_fini(&image);
+    s.m.binds.v[1]->bind_error = 98; /* nobody can reach it */
+    assert_int_equal(compile_keys(&s.m, 9, &image), 0);
+    assert_int_equal(keys_open_bytes(&k, buf_str(&image), NULL), 0);
+    assert_int_equal(keys_count(k), 2); /* of the clusters */
+    keys_close(k);
+    buf_fini(&image);
+    sample_fini(&s);
+}
+
+static void equal_certificates_are_one(void **state)
+{
+    struct sample s;
+    (void)state;
+    sample_init(&s);
+    struct model_cert *a = sample_cert(&s, "a");
+    assert_ptr_equal(sample_cert(&s, "a"), a);
+    struct model_cert *other_key = model_cert(&s.m, a->chain, STR("another key"), a->info);
+    assert_ptr_not_equal(other_key, a);
+    assert_true(other_key->id != a->id);
+    assert_int_equal(s.m.certs.n, 2);
+    sample_fini(&s);
+}
+
 static void an_empty_model_is_an_image_too(void **state)
 {
     struct arena a;
@@ -203,6 +350,11 @@ int main(void)
         cmocka_unit_test(the_content_hash_knows_the_configuration_only),
         cmocka_unit_test(a_bind_that_failed_is_left_out),
         cmocka_unit_test(without_places_on_the_board_there_are_no_series),
+        cmocka_unit_test(chains_and_streams_are_there_as_the_worker_needs_them),
+        cmocka_unit_test(a_context_is_known_by_all_it_says_and_nothing_else),
+        cmocka_unit_test(a_key_is_in_no_image_but_its_own),
+        cmocka_unit_test(the_image_of_keys_has_those_that_are_used),
+        cmocka_unit_test(equal_certificates_are_one),
         cmocka_unit_test(an_empty_model_is_an_image_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,7 @@ static void fill(struct sample *s)
         sample_header(s, sample_entry(s, h, PATH_ANY, ""), "x", STRMATCH_EXACT, text);
     }
     sample_entry(s, h, PATH_REGEX, "/r/[0-9]+");
+    sample_streams(s);
 }
 
 static void every_failed_allocation_of_the_compiler_is_told(void **state)

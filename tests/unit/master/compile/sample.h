@@ -104,6 +104,104 @@ static inline GH_UNUSED struct model_strmatch *sample_query(struct sample *s, st
     return &kv->m;
 }
 
+/* A bind of its own with one listener: `protocol` on `port`. */
+static inline GH_UNUSED struct model_listener *sample_listener(struct sample *s, enum listener_protocol protocol,
+                                                               uint16_t port)
+{
+    struct model_bind *b = protocol == LISTENER_UDP ? model_bind_udp(&s->m, STR(""), port) : model_bind(&s->m, STR(""), port);
+    struct model_listener *l = model_listener_add(b, &s->arena, arena_strf(&s->arena, "Gateway/default/edge/%u", port), STR("*"));
+    l->name = arena_strf(&s->arena, "default/edge/%u", port);
+    l->protocol = protocol;
+    l->origin = sample_origin(s, 3, "listeners");
+    return l;
+}
+
+/* A certificate for `name`; nobody reads the PEM here, so it is none. */
+static inline GH_UNUSED struct model_cert *sample_cert(struct sample *s, const char *name)
+{
+    struct cert_info info = {.subject = arena_strf(&s->arena, "CN=%s", name), .issuer = STR("CN=Test CA"),
+                             .serial = STR("01af"), .names = arena_new_n(&s->arena, struct str, 2), .n_names = 2,
+                             .not_before_s = 1700000000, .not_after_s = 1800000000, .key_type = KEY_ECDSA, .key_bits = 256};
+    info.names[0] = arena_str(&s->arena, str_c(name));
+    info.names[1] = STR("10.0.0.1");
+    memset(info.sha256, (int)info.names[0].n, sizeof(info.sha256));
+    struct model_cert *c = model_cert(
+        &s->m, arena_strf(&s->arena, "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n", name),
+        arena_strf(&s->arena, "-----BEGIN PRIVATE KEY-----\nsecret-%s\n-----END PRIVATE KEY-----\n", name), &info);
+    c->origin = sample_origin(s, 30, "tls");
+    return c;
+}
+
+static inline GH_UNUSED struct model_tls_server *sample_server(struct sample *s, struct model_cert *c)
+{
+    struct model_tls_server *t = model_tls_server_add(&s->m);
+    *ARENA_PUSH(&s->arena, &t->certs) = c;
+    t->alpn = TLS_ALPN_H2 | TLS_ALPN_HTTP1;
+    t->origin = sample_origin(s, 31, "tls");
+    return t;
+}
+
+/* A chain of `l`'s bind; `t` and `r` as the mode needs them. */
+static inline GH_UNUSED struct model_chain *sample_chain(struct sample *s, struct model_listener *l, const char *name,
+                                                         enum chain_mode mode, struct model_tls_server *t,
+                                                         struct model_rule *r)
+{
+    struct model_chain *c = model_chain_add(&s->m, l->bind, arena_str(&s->arena, str_c(name)), l, mode);
+    c->tls = t;
+    c->rule = r;
+    c->origin = sample_origin(s, 32, "chains");
+    return c;
+}
+
+/* One of everything about TLS and layer 4: ports 443 (chains), 5432 (TCP), 53 (UDP), and a cluster spoken to in TLS. */
+static inline GH_UNUSED struct model_listener *sample_streams(struct sample *s)
+{
+    struct model_listener *tls = sample_listener(s, LISTENER_HTTPS, 443), *tcp = sample_listener(s, LISTENER_TCP, 5432);
+    struct model_listener *udp = sample_listener(s, LISTENER_UDP, 53);
+    struct model_tls_server *one = sample_server(s, sample_cert(s, "a.example.com"));
+    struct model_tls_server *two = sample_server(s, sample_cert(s, "b.example.com"));
+    *ARENA_PUSH(&s->arena, &two->certs) = one->certs.v[0];
+    one->certs.v[0]->ocsp = STR("\x30\x00\x01staple");
+    two->client_auth = CLIENT_AUTH_REQUIRED;
+    two->ca = STR("-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n");
+    two->crl = STR("-----BEGIN X509 CRL-----\ncrl\n-----END X509 CRL-----\n");
+    *ARENA_PUSH(&s->arena, &two->sans) = STR("spiffe://cluster.local/ns/default/sa/web");
+    *ARENA_PUSH(&s->arena, &two->spki) = STR("fD8gjQ1PWRnj4qz3u0GnBQ==");
+    *ARENA_PUSH(&s->arena, &two->hashes) = STR("00ff");
+    two->min = TLS_VERSION_1_2;
+    two->max = TLS_VERSION_1_3;
+    two->ciphers = STR("ECDHE-RSA-AES128-GCM-SHA256");
+    two->alpn = 0;
+    sample_chain(s, tls, "a.example.com", CHAIN_HTTP, one, NULL);
+    sample_chain(s, tls, "db.example.com", CHAIN_TCP, two, sample_rule(s));
+    sample_chain(s, tls, "*.example.com", CHAIN_PASSTHROUGH, NULL, sample_rule(s))->istio_alpn = true;
+    sample_chain(s, tls, "*", CHAIN_REFUSE, NULL, NULL)->why = STR("Secret default/gone does not exist");
+    struct model_host *h = model_host(&s->m, tls->bind, STR("a.example.com"), tls);
+    *ARENA_PUSH(&s->arena, &h->entries) = (struct model_entry){arena_new(&s->arena, struct model_match), sample_rule(s), 0};
+    h->entries.v[0].match->origin = sample_origin(s, 33, "matches");
+    tcp->bind->stream_rule = sample_rule(s);
+    tcp->bind->stream_rule->idle_timeout_ms = 600000;
+    *ARENA_PUSH(&s->arena, &tcp->bind->proxy_trusted) = (struct model_cidr){.family = 4, .bits = 8, .ip = {10}};
+    *ARENA_PUSH(&s->arena, &tcp->bind->proxy_trusted) = (struct model_cidr){.family = 6, .bits = 16, .ip = {0xfd}};
+    udp->bind->stream_rule = sample_rule(s);
+    struct model_cluster *c = model_cluster(&s->m, STR("Service/default/secure:443#tls"), NULL);
+    c->name = STR("default/secure:443");
+    c->origin = sample_origin(s, 34, "");
+    c->protocol = UPSTREAM_AUTO;
+    c->proxy_header = PROXY_HEADER_V2;
+    c->tls = model_tls_client_add(&s->m);
+    c->tls->sni = STR("secure.internal");
+    c->tls->identity = STR("secure.internal");
+    *ARENA_PUSH(&s->arena, &c->tls->sans) = STR("secure.internal");
+    c->tls->ca = two->ca;
+    c->tls->cert = one->certs.v[0];
+    c->tls->origin = c->origin;
+    struct model_tls_client *bad = model_tls_client_add(&s->m);
+    bad->system_ca = bad->broken = true;
+    bad->origin = c->origin;
+    return tls;
+}
+
 static inline GH_UNUSED uint32_t sample_slot(void *ctx, const char *table, struct str key)
 {
     struct sample *s = ctx;

@@ -23,6 +23,7 @@ static struct sample full(void)
     sample_entry(&s, h, PATH_EXACT, "/e");
     sample_entry(&s, h, PATH_REGEX, "/r[0-9]");
     sample_entry(&s, h, PATH_EXACT, "/F")->path_ignore_case = true;
+    sample_streams(&s);
     snap_drop(sample_open(&s));
     return s;
 }
@@ -39,6 +40,8 @@ static int reopen(struct sample *s, struct buf *why)
 }
 
 #define ROW_OF(s, NAME, type, i) ((type *)(void *)((s)->image.p + ((struct snap_header *)(void *)(s)->image.p)->sections[SNAP_##NAME].off) + (i))
+
+struct number { uint32_t v; };
 
 /* Changes one member, expects the refusal to say `word`, puts it back. */
 #define REFUSED(s, NAME, type, i, member, bad, word)                                               \
@@ -63,6 +66,40 @@ static void every_invariant_has_a_check(void **state)
     REFUSED(&s, BINDS, struct snap_bind, 0, hosts.n, 99, "hosts");
     REFUSED(&s, BINDS, struct snap_bind, 0, default_host, 7, "default_host");
     REFUSED(&s, BINDS, struct snap_bind, 0, protocol, 77, "protocol");
+    REFUSED(&s, BINDS, struct snap_bind, 0, flags, SNAP_BIND_DATAGRAM, "stream");
+    REFUSED(&s, BINDS, struct snap_bind, 1, flags, 2, "flags");
+    REFUSED(&s, BINDS, struct snap_bind, 1, stream_rule, 9999, "stream_rule");
+    REFUSED(&s, BINDS, struct snap_bind, 1, stream_rule, 0, "stream");
+    REFUSED(&s, BINDS, struct snap_bind, 1, chains.n, 99, "chains");
+    REFUSED(&s, BINDS, struct snap_bind, 2, chains.n, 1, "chains");
+    REFUSED(&s, BINDS, struct snap_bind, 1, default_chain, 9, "default_chain");
+    REFUSED(&s, BINDS, struct snap_bind, 2, proxy_trusted.n, 9, "proxy_trusted");
+    REFUSED(&s, CHAINS, struct snap_chain, 0, tls, SNAP_NONE, "tls");
+    REFUSED(&s, CHAINS, struct snap_chain, 0, tls, 9, "tls");
+    REFUSED(&s, CHAINS, struct snap_chain, 0, listener, 0, "chain");
+    REFUSED(&s, CHAINS, struct snap_chain, 0, mode, 9, "mode");
+    REFUSED(&s, CHAINS, struct snap_chain, 0, flags, 2, "flags");
+    REFUSED(&s, CHAINS, struct snap_chain, 1, rule, SNAP_NONE, "rule");
+    REFUSED(&s, CHAINS, struct snap_chain, 2, rule, SNAP_NONE, "rule");
+    REFUSED(&s, CHAINS, struct snap_chain, 3, why.off, 0x7fffffff, "why");
+    REFUSED(&s, CHAIN_SLOTS, struct snap_slot, 0, value, 12345, "value");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, certs.n, 0, "no certificate");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, certs.n, 99, "certs");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, client_auth, 9, "client_auth");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, min_version, 9, "min_version");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, max_version, 9, "max_version");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, alpn, 4, "alpn");
+    REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 1, sans.n, 99, "sans");
+    REFUSED(&s, TLS_CLIENTS, struct snap_tls_client, 0, cert, 9, "cert");
+    REFUSED(&s, TLS_CLIENTS, struct snap_tls_client, 0, flags, 8, "flags");
+    REFUSED(&s, CERTS, struct snap_cert, 0, key_type, 9, "key_type");
+    REFUSED(&s, CERTS, struct snap_cert, 0, names.n, 99, "names");
+    REFUSED(&s, CERTS, struct snap_cert, 0, chain.len, 3, "NUL");
+    REFUSED(&s, NAMES, struct snap_str, 0, len, 1, "NUL");
+    REFUSED(&s, INDEXES, struct number, 0, v, 9, "certificate");
+    REFUSED(&s, CIDRS, struct snap_cidr, 0, family, 5, "family");
+    REFUSED(&s, CIDRS, struct snap_cidr, 0, bits, 33, "bits");
+    REFUSED(&s, CIDRS, struct snap_cidr, 0, ip[1], 1, "bit 15");
     REFUSED(&s, LISTENERS, struct snap_listener, 0, bind, 5, "bind");
     REFUSED(&s, LISTENERS, struct snap_listener, 0, key.len, 3, "NUL");
     REFUSED(&s, HOSTS, struct snap_host, 0, fallback, 0, "fallback");
@@ -93,7 +130,11 @@ static void every_invariant_has_a_check(void **state)
     REFUSED(&s, RULES, struct snap_rule, 0, action, ACTION_REDIRECT, "redirect");
     REFUSED(&s, RULES, struct snap_rule, 1, splits.first, 0, "splits");
     REFUSED(&s, SPLITS, struct snap_split, 0, cluster, 9, "cluster");
+    REFUSED(&s, RULES, struct snap_rule, 0, flags, 2, "flags");
     REFUSED(&s, CLUSTERS, struct snap_cluster, 0, endpoints.n, 9, "endpoints");
+    REFUSED(&s, CLUSTERS, struct snap_cluster, 0, tls, 9, "tls");
+    REFUSED(&s, CLUSTERS, struct snap_cluster, 0, protocol, 9, "protocol");
+    REFUSED(&s, CLUSTERS, struct snap_cluster, 0, proxy_header, 9, "proxy_header");
     REFUSED(&s, ENDPOINTS, struct snap_endpoint, 0, family, 9, "family");
     REFUSED(&s, SERIES, struct snap_series, 0, index, 999, "index");
     assert_int_equal(reopen(&s, NULL), 0);
@@ -178,7 +219,7 @@ static void only_a_sealed_descriptor_is_taken(void **state)
     close(fd);
     struct snap *again = snap_hold(snap);
     snap_drop(snap);
-    assert_int_equal(again->n[SNAP_HOSTS], 2); /* still mapped */
+    assert_int_equal(again->n[SNAP_HOSTS], 3); /* still mapped */
     snap_drop(again);
     FILE *f = tmpfile();
     assert_non_null(f);

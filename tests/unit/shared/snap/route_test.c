@@ -84,6 +84,38 @@ static void a_host_is_exact_or_the_longest_wildcard_or_the_default(void **state)
     closed(&f);
 }
 
+static const char *chain_of(struct fixture *f, uint32_t bind, const char *name)
+{
+    const struct snap_chain *c = route_chain(f->snap, &f->snap->BINDS[bind], str_c(name));
+    return c ? snap_text(f->snap, c->name).p : "none";
+}
+
+static void a_chain_is_exact_or_the_longest_wildcard_or_the_default(void **state)
+{
+    struct fixture f;
+    (void)state;
+    sample_init(&f.s);
+    struct model_listener *l = sample_listener(&f.s, LISTENER_TLS, 443), *other = sample_listener(&f.s, LISTENER_TLS, 444);
+    static const char *const names[] = {"*", "*.com", "*.example.com", "a.example.com"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        sample_chain(&f.s, l, names[i], CHAIN_REFUSE, NULL, NULL);
+    sample_chain(&f.s, other, "b.example.com", CHAIN_REFUSE, NULL, NULL);
+    sample_host(&f.s, "host.example.com"); /* hosts are not chains */
+    opened(&f);
+    assert_string_equal(chain_of(&f, 1, "a.example.com"), "a.example.com");
+    assert_string_equal(chain_of(&f, 1, "b.example.com"), "*.example.com");
+    assert_string_equal(chain_of(&f, 1, "x.b.example.com"), "*.example.com");
+    assert_string_equal(chain_of(&f, 1, "example.com"), "*.com");
+    assert_string_equal(chain_of(&f, 1, "example.org"), "*");
+    assert_string_equal(chain_of(&f, 1, ""), "*");
+    assert_string_equal(chain_of(&f, 2, "b.example.com"), "b.example.com");
+    assert_string_equal(chain_of(&f, 2, "a.example.com"), "none");
+    assert_string_equal(chain_of(&f, 2, ""), "none");
+    assert_string_equal(chain_of(&f, 0, "host.example.com"), "none");
+    assert_string_equal(host_of(&f, "a.example.com"), "none");
+    closed(&f);
+}
+
 static void without_a_default_unknown_hosts_have_none(void **state)
 {
     struct fixture f;
@@ -404,6 +436,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_is_exact_or_the_longest_wildcard_or_the_default),
+        cmocka_unit_test(a_chain_is_exact_or_the_longest_wildcard_or_the_default),
         cmocka_unit_test(without_a_default_unknown_hosts_have_none),
         cmocka_unit_test(names_with_more_labels_than_bits_are_found),
         cmocka_unit_test(the_lowest_rank_that_matches_wins),

@@ -10,4 +10,9 @@ TESTS += tests/unit/shared/tls/hello_test
 tests_unit_shared_tls_hello_test_SOURCES = %D%/hello_test.c
 tests_unit_shared_tls_hello_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_shared_tls_hello_test_LDADD = libtls.a libhttp.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/shared/tls/keys_test
+TESTS += tests/unit/shared/tls/keys_test
+tests_unit_shared_tls_keys_test_SOURCES = %D%/keys_test.c
+tests_unit_shared_tls_keys_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_shared_tls_keys_test_LDADD = libtls.a libbase.a $(CMOCKA_LIBS)
 endif
