@@ -32,6 +32,7 @@ struct build {
     struct store store;
     struct state state;
     struct model model;
+    struct credentials *credentials; /* what load and lower read of certificates */
     struct load_stats stats;
     struct buf snapshot;           /* bytes, unsealed */
     struct buf status;             /* STATUS image, see status_image.h */
