@@ -11,6 +11,7 @@
  * sentence, and is never seen by a worker.
  */
 #include "master/build.h"
+#include "master/lower/credential.h"
 #include "master/status_image.h"
 #include "shared/base/clock.h"
 #include "shared/base/err.h"
@@ -140,7 +141,8 @@ static void load(struct build *b, const struct build_input *in, const char *inst
 {
     const char *conf_dir = arena_str(&b->arena, b->instance.conf_dir).p;
     struct load_input li = {.paths = in->n_paths ? in->paths : &conf_dir, .n_paths = in->n_paths ? in->n_paths : 1,
-                            .prev = &b->state, .lenient_paths = in->lenient_paths};
+                            .prev = &b->state, .lenient_paths = in->lenient_paths, .vet = credentials_vet,
+                            .vet_ctx = b->credentials};
     load_all(&b->store, &b->arena, &b->diags, &li, &b->stats);
     if (instance_text.n)
         keep_instance(b, instance_file, instance_text);
@@ -149,8 +151,8 @@ static void load(struct build *b, const struct build_input *in, const char *inst
 static int lower(struct build *b, const struct build_input *in)
 {
     struct lower l = {.arena = &b->arena, .store = &b->store, .model = &b->model, .diags = &b->diags,
-                      .instance = &b->instance, .now_wall_us = clock_wall_us(), .bind = in->bind, .bind_ctx = in->bind_ctx,
-                      .outside = &b->outside};
+                      .instance = &b->instance, .credentials = b->credentials, .now_wall_us = clock_wall_us(),
+                      .bind = in->bind, .bind_ctx = in->bind_ctx, .outside = &b->outside};
     outside_init(&b->outside, &b->arena, in->outside_root);
     model_init(&b->model, &b->arena);
     b->model.settings = b->instance.settings;
@@ -215,6 +217,7 @@ int build_run(struct build *b, const struct build_input *in)
     read_state(b, in);
     int rc = read_instance(b, in->instance_file, &text);
     if (rc == 0) {
+        b->credentials = credentials_new(&b->arena, clock_wall_us());
         load(b, in, in->instance_file, text);
         rc = lower(b, in);
     }

@@ -34,6 +34,7 @@ struct build {
     struct outside outside;        /* the files outside that were asked for */
     struct state state;
     struct model model;
+    struct credentials *credentials; /* what load and lower read of certificates */
     struct load_stats stats;
     struct buf snapshot;           /* bytes, unsealed */
     struct buf status;             /* STATUS image, see status_image.h */

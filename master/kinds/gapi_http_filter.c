@@ -427,6 +427,31 @@ const struct schema SCHEMA_HTTP_FILTER =
     SCHEMA(struct gapi_http_filter, FILTER_FIELDS, check_filter,
            "Something that happens to a request or its answer");
 
+/* GRPCRoute: the same struct, fewer types. */
+static const struct enum_row GRPC_FILTER_TYPES[] = {
+    {"RequestHeaderModifier", GAPI_FILTER_REQUEST_HEADERS},
+    {"ResponseHeaderModifier", GAPI_FILTER_RESPONSE_HEADERS},
+    {"RequestMirror", GAPI_FILTER_MIRROR},
+    {"ExtensionRef", GAPI_FILTER_EXTENSION},
+    {NULL}};
+
+#define T struct gapi_http_filter
+static const struct field GRPC_FILTER_FIELDS[] = {
+    FIELD_ENUM_REQ(T, type, "type", FIELD_REQUIRED, GRPC_FILTER_TYPES,
+                   "What the filter does; the body of the same name must be there"),
+    FIELD_OBJ(T, request_headers, "requestHeaderModifier", 0, &SCHEMA_HEADER_FILTER,
+              "Changes headers of the call"),
+    FIELD_OBJ(T, response_headers, "responseHeaderModifier", 0, &SCHEMA_HEADER_FILTER,
+              "Changes headers of the answer"),
+    FIELD_OBJ(T, mirror, "requestMirror", 0, &SCHEMA_MIRROR, "Sends a copy of the call elsewhere"),
+    FIELD_OBJ(T, extension, "extensionRef", 0, &SCHEMA_GAPI_LOCAL_REF,
+              "A filter of the implementation's own"),
+};
+#undef T
+const struct schema SCHEMA_GRPC_FILTER =
+    SCHEMA(struct gapi_http_filter, GRPC_FILTER_FIELDS, check_filter,
+           "Something that happens to a call or its answer");
+
 void gapi_check_filters(struct decoder *d, const struct gapi_http_filters *fs)
 {
     size_t seen[GAPI_FILTER_TYPES] = {0}; /* index + 1 of the first of each type */

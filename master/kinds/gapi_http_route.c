@@ -1,6 +1,7 @@
-/* gapi_http_route.c - tables and checks of HTTPRoute; filters are in gapi_http_filter.c. */
-#include "master/kinds/gapi_http_filter.h"
-#include "master/kinds/format.h"
+/* gapi_http_route.c - tables and checks of HTTPRoute; what routes share is in gapi_route.c, filters are in
+ * gapi_http_filter.c. */
+#include "master/kinds/gapi_http_route.h"
+#include "shared/base/arena.h"
 
 /* ---- matches --------------------------------------------------------------------------------- */
 
@@ -8,39 +9,18 @@ static const struct enum_row PATH_TYPES[] = {{"PathPrefix", GAPI_PATH_PREFIX},
                                              {"Exact", GAPI_PATH_EXACT},
                                              {"RegularExpression", GAPI_PATH_REGEX},
                                              {NULL}};
-static const struct enum_row VALUE_TYPES[] = {
-    {"Exact", GAPI_VALUE_EXACT}, {"RegularExpression", GAPI_VALUE_REGEX}, {NULL}};
 static const struct enum_row METHODS[] = {{"GET"},    {"HEAD"},    {"POST"},    {"PUT"},
                                           {"DELETE"}, {"CONNECT"}, {"OPTIONS"}, {"TRACE"},
                                           {"PATCH"},  {NULL}};
-
-/* The format of `value` depends on `type`, which a table can't say. */
-static void check_value(struct decoder *d, const struct node *node, struct str value,
-                        enum field_format format, const char *hint)
-{
-    struct buf why = {0};
-    if (node_get(node, "value") && !format_check(format, value, &why))
-        diag_at_key(d->diags, DIAG_BadValue, node, "value", hint, "\"" STR_FMT "\" %s",
-                    STR_ARG(value), buf_cstr(&why));
-    buf_fini(&why);
-}
 
 static void check_path_match(struct decoder *d, void *obj)
 {
     struct gapi_path_match *p = obj;
     if (p->type == GAPI_PATH_REGEX)
-        check_value(d, p->node, p->value, FMT_REGEX,
+        gapi_check_value(d, p->node, "value", p->value, FMT_REGEX,
                     "RE2 syntax; the expression matches the whole path");
     else
-        check_value(d, p->node, p->value, FMT_PATH, NULL);
-}
-
-static void check_kv_match(struct decoder *d, void *obj)
-{
-    struct gapi_kv_match *m = obj;
-    if (m->type == GAPI_VALUE_REGEX)
-        check_value(d, m->node, m->value, FMT_REGEX,
-                    "RE2 syntax; the expression matches the whole value");
+        gapi_check_value(d, p->node, "value", p->value, FMT_PATH, NULL);
 }
 
 #define T struct gapi_path_match
@@ -57,17 +37,8 @@ static const struct schema SCHEMA_PATH_MATCH =
            "Condition on the path, without the query");
 
 #define T struct gapi_kv_match
-static const struct field HEADER_MATCH_FIELDS[] = {
-    FIELD_ENUM(T, type, "type", VALUE_TYPES, GAPI_VALUE_EXACT,
-               "Exact, or RegularExpression over the whole value"),
-    FIELD_STR(T, name, "name", FIELD_REQUIRED,
-              "Name of the header, in any case; of two equal names the first counts", .min = 1,
-              .max = 256, .format = FMT_HEADER_NAME),
-    FIELD_STR(T, value, "value", FIELD_REQUIRED, "Value to compare with, case-sensitive", .min = 1,
-              .max = 4096),
-};
 static const struct field QUERY_MATCH_FIELDS[] = {
-    FIELD_ENUM(T, type, "type", VALUE_TYPES, GAPI_VALUE_EXACT,
+    FIELD_ENUM(T, type, "type", GAPI_VALUE_TYPES, GAPI_VALUE_EXACT,
                "Exact, or RegularExpression over the whole value"),
     FIELD_STR(T, name, "name", FIELD_REQUIRED, "Name of the query parameter, case-sensitive",
               .min = 1, .max = 256, .format = FMT_HEADER_NAME),
@@ -75,23 +46,13 @@ static const struct field QUERY_MATCH_FIELDS[] = {
               .max = 1024),
 };
 #undef T
-static const struct schema SCHEMA_HEADER_MATCH = SCHEMA(
-    struct gapi_kv_match, HEADER_MATCH_FIELDS, check_kv_match, "Condition on a request header");
 static const struct schema SCHEMA_QUERY_MATCH = SCHEMA(
-    struct gapi_kv_match, QUERY_MATCH_FIELDS, check_kv_match, "Condition on a query parameter");
+    struct gapi_kv_match, QUERY_MATCH_FIELDS, gapi_check_kv_match, "Condition on a query parameter");
 
 static void check_http_match(struct decoder *d, void *obj)
 {
     struct gapi_http_match *m = obj;
-    for (size_t i = 1; i < m->headers.n; i++)
-        for (size_t j = 0; j < i; j++) /* at most 16 */
-            if (m->headers.v[i].name.n && str_ieq(m->headers.v[i].name, m->headers.v[j].name)) {
-                diag_at_key(d->diags, DIAG_Ignored, m->headers.v[i].node, "name",
-                            "of equal names only the first is compared",
-                            "header " STR_FMT " already stands in headers[%zu]",
-                            STR_ARG(m->headers.v[i].name), j);
-                break;
-            }
+    gapi_check_header_matches(d, m->headers.v, m->headers.n);
     for (size_t i = 1; i < m->query.n; i++)
         for (size_t j = 0; j < i; j++)
             if (m->query.v[i].name.n && str_eq(m->query.v[i].name, m->query.v[j].name)) {
@@ -107,7 +68,7 @@ static void check_http_match(struct decoder *d, void *obj)
 static const struct field HTTP_MATCH_FIELDS[] = {
     FIELD_OBJ(T, path, "path", 0, &SCHEMA_PATH_MATCH,
               "Condition on the path; PathPrefix / when absent"),
-    FIELD_LIST(T, headers, "headers", 0, &SCHEMA_HEADER_MATCH,
+    FIELD_LIST(T, headers, "headers", 0, &SCHEMA_GAPI_HEADER_MATCH,
                "Conditions on headers; all must hold", .max = 16),
     FIELD_LIST(T, query, "queryParams", 0, &SCHEMA_QUERY_MATCH,
                "Conditions on query parameters; all must hold", .max = 16),
@@ -122,35 +83,23 @@ static const struct schema SCHEMA_HTTP_MATCH =
 
 static void check_backend_ref(struct decoder *d, void *obj)
 {
-    struct gapi_http_backend_ref *b = obj;
+    struct gapi_backend_ref *b = obj;
     gapi_check_service_port(d, b->node, b->group, b->kind, b->port.set);
     gapi_check_filters(d, &b->filters);
 }
 
-#define T struct gapi_http_backend_ref
+#define T struct gapi_backend_ref
 static const struct field BACKEND_REF_FIELDS[] = {
-    FIELD_STR(T, group, "group", 0, "API group of the backend, empty for the core group",
-              .max = 253, .def_str = ""),
-    FIELD_STR(T, kind, "kind", 0, "Kind of the backend: Service", .min = 1, .max = 63,
-              .def_str = "Service"),
-    FIELD_STR(T, ns, "namespace", 0,
-              "Namespace of the backend; another one needs a ReferenceGrant there",
-              .format = FMT_DNS_LABEL),
-    FIELD_STR(T, name, "name", FIELD_REQUIRED, "Name of the backend", .min = 1, .max = 253),
-    FIELD_INT(T, port, "port", 0, 1, 65535,
-              "Port of the Service (spec.ports[].port), not of its pods"),
-    FIELD_INT(T, weight, "weight", 0, 0, 1000000,
-              "Share of the requests, relative to the sum of all weights; 0 gets none", .def = 1,
-              .has_def = true),
+    GAPI_BACKEND_FIELDS(T),
     FIELD_LIST(T, filters, "filters", 0, &SCHEMA_HTTP_FILTER,
                "Filters for requests that go to this backend", .max = 16),
 };
 #undef T
 static const struct schema SCHEMA_BACKEND_REF =
-    SCHEMA(struct gapi_http_backend_ref, BACKEND_REF_FIELDS, check_backend_ref,
+    SCHEMA(struct gapi_backend_ref, BACKEND_REF_FIELDS, check_backend_ref,
            "A backend and its share of the requests");
 
-/* ---- time-outs, retries, sessions ------------------------------------------------------------ */
+/* ---- time-outs, retries ---------------------------------------------------------------------- */
 
 static void check_timeouts(struct decoder *d, void *obj)
 {
@@ -198,49 +147,6 @@ static const struct field RETRY_FIELDS[] = {
 #undef T
 static const struct schema SCHEMA_RETRY =
     SCHEMA(struct gapi_retry, RETRY_FIELDS, check_retry, "When a failed request is tried again");
-
-static const struct enum_row SESSION_TYPES[] = {
-    {"Cookie", GAPI_SESSION_COOKIE}, {"Header", GAPI_SESSION_HEADER}, {NULL}};
-static const struct enum_row COOKIE_LIFETIMES[] = {
-    {"Session", GAPI_COOKIE_SESSION}, {"Permanent", GAPI_COOKIE_PERMANENT}, {NULL}};
-
-#define T struct gapi_cookie_config
-static const struct field COOKIE_CONFIG_FIELDS[] = {
-    FIELD_ENUM(T, lifetime, "lifetimeType", COOKIE_LIFETIMES, GAPI_COOKIE_SESSION,
-               "Session ends with the browser; Permanent lasts for absoluteTimeout"),
-    FIELD_STR(T, path, "path", 0, "Path of the cookie", .def_str = "/"),
-};
-#undef T
-static const struct schema SCHEMA_COOKIE_CONFIG =
-    SCHEMA(struct gapi_cookie_config, COOKIE_CONFIG_FIELDS, NULL, "The cookie of a session");
-
-static void check_session(struct decoder *d, void *obj)
-{
-    struct gapi_session *s = obj;
-    if (s->cookie && s->cookie->lifetime == GAPI_COOKIE_PERMANENT && !s->absolute_timeout.set)
-        diag_at(d->diags, DIAG_Required, s->node, "write absoluteTimeout",
-                "a Permanent cookie needs absoluteTimeout");
-    if (s->cookie && s->type == GAPI_SESSION_HEADER)
-        diag_at_key(d->diags, DIAG_Exclusive, s->node, "cookieConfig",
-                    "remove it, or write type: Cookie", "cookieConfig is only for type Cookie");
-}
-
-#define T struct gapi_session
-static const struct field SESSION_FIELDS[] = {
-    FIELD_STR(T, name, "sessionName", 0, "Name of the cookie or header; made up when absent",
-              .max = 128),
-    FIELD_DURATION(T, absolute_timeout, "absoluteTimeout", 0, FMT_GEP_DURATION,
-                   "A session ends after this time"),
-    FIELD_DURATION(T, idle_timeout, "idleTimeout", 0, FMT_GEP_DURATION,
-                   "A session ends after this time without a request"),
-    FIELD_ENUM(T, type, "type", SESSION_TYPES, GAPI_SESSION_COOKIE,
-               "Where the session is kept: Cookie or Header"),
-    FIELD_OBJ(T, cookie, "cookieConfig", 0, &SCHEMA_COOKIE_CONFIG, "Settings of the cookie"),
-};
-#undef T
-static const struct schema SCHEMA_SESSION =
-    SCHEMA(struct gapi_session, SESSION_FIELDS, check_session,
-           "Requests of one client go to one endpoint (experimental)");
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
@@ -301,7 +207,7 @@ static const struct field HTTP_RULE_FIELDS[] = {
     FIELD_OBJ(T, timeouts, "timeouts", 0, &SCHEMA_TIMEOUTS, "Time limits"),
     FIELD_OBJ(T, retry, "retry", 0, &SCHEMA_RETRY,
               "When a failed request is tried again (experimental)"),
-    FIELD_OBJ(T, session, "sessionPersistence", FIELD_NOT_SERVED, &SCHEMA_SESSION,
+    FIELD_OBJ(T, session, "sessionPersistence", FIELD_NOT_SERVED, &SCHEMA_GAPI_SESSION,
               "Requests of one client go to one endpoint (experimental)"),
 };
 #undef T
@@ -312,31 +218,18 @@ static const struct schema SCHEMA_HTTP_RULE =
 static void check_http_route_spec(struct decoder *d, void *obj)
 {
     struct gapi_http_route_spec *s = obj;
-    size_t matches = 0;
-    gapi_check_parent_refs(d, s->parents.v, s->parents.n);
-    for (size_t i = 0; i < s->rules.n; i++) {
-        matches += s->rules.v[i].matches.n;
-        for (size_t j = 0; j < i; j++) /* at most 16 */
-            if (s->rules.v[i].name.n && str_eq(s->rules.v[i].name, s->rules.v[j].name)) {
-                diag_at_key(d->diags, DIAG_Exclusive, s->rules.v[i].node, "name",
-                            "give every rule its own name", "rules[%zu] has the same name", j);
-                break;
-            }
-    }
-    if (matches > 128)
-        diag_at_key(d->diags, DIAG_OutOfRange, s->node, "rules", "split the route",
-                    "%zu matches; at most 128 are allowed in all rules", matches);
+    struct gapi_rule_view *views = arena_new_n(d->arena, struct gapi_rule_view, s->rules.n);
+    for (size_t i = 0; i < s->rules.n; i++)
+        views[i] = (struct gapi_rule_view){s->rules.v[i].name, s->rules.v[i].node, s->rules.v[i].matches.n};
+    gapi_check_parent_refs(d, s->common.parents.v, s->common.parents.n);
+    gapi_check_rules(d, s->common.node, views, s->rules.n);
 }
 
 #define T struct gapi_http_route_spec
 static const struct field HTTP_ROUTE_SPEC_FIELDS[] = {
-    FIELD_LIST(T, parents, "parentRefs", 0, &SCHEMA_GAPI_PARENT_REF,
-               "Gateways, or single listeners, that serve this route", .max = 32),
-    FIELD_STR(T, use_default_gateways, "useDefaultGateways", FIELD_NOT_SERVED,
-              "All attaches the route to every Gateway with defaultScope All (experimental)",
-              .max = 63),
+    GAPI_ROUTE_FIELDS(T),
     FIELD_STR_LIST(
-        T, hostnames, "hostnames", 0,
+        T, common.hostnames, "hostnames", 0,
         "Host names the route is for, exact or *.suffix; those of its listeners when absent",
         .max = 16, .format = FMT_HOSTNAME),
     FIELD_LIST(T, rules, "rules", 0, &SCHEMA_HTTP_RULE,

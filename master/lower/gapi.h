@@ -154,16 +154,16 @@ struct model_match *gapi_make_match(struct lower *l, const struct object *o,
 
 /* Where a backendRef leads. `why` is BACKEND_OK, or the cluster can't be used. */
 enum backend_problem gapi_backend_problem(struct lower *l, const struct object *o,
-                                          const struct gapi_http_backend_ref *b);
+                                          const struct gapi_backend_ref *b);
 struct model_cluster *gapi_backend_cluster(struct lower *l, const struct object *o,
-                                           const struct gapi_http_backend_ref *b);
+                                           const struct gapi_backend_ref *b);
 /* The condition for a problem, and the finding that tells the user; `effect` is what comes of it.
  */
 struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o,
-                                     const struct gapi_http_backend_ref *b,
+                                     const struct gapi_backend_ref *b,
                                      enum backend_problem why, const char *effect);
 /* "ns/name:port" */
 struct str gapi_backend_name(struct lower *l, const struct object *o,
-                             const struct gapi_http_backend_ref *b);
+                             const struct gapi_backend_ref *b);
 
 #endif

@@ -93,12 +93,12 @@ static void intersect(struct lower *l, const struct gapi_http_route_spec *spec,
 {
     struct str own = gl->spec->hostname.n ? gl->spec->hostname : STR("*"), both;
     hs->n = 0;
-    if (spec->hostnames.n == 0)
+    if (spec->common.hostnames.n == 0)
         add_host(hs, own, STR(""));
-    for (size_t i = 0; i < spec->hostnames.n; i++) {
-        if (!http_host_intersect(own, spec->hostnames.v[i], &both))
+    for (size_t i = 0; i < spec->common.hostnames.n; i++) {
+        if (!http_host_intersect(own, spec->common.hostnames.v[i], &both))
             continue;
-        add_host(hs, both, spec->hostnames.v[i]);
+        add_host(hs, both, spec->common.hostnames.v[i]);
         l->gapi->fitting |= UINT64_C(1) << GH_MIN(i, (size_t)63);
     }
 }

@@ -9,24 +9,24 @@
 
 #define HINTS_MAX 64 /* costly ones; a file with more broken references has one cause */
 
-static bool is_service(const struct gapi_http_backend_ref *b)
+static bool is_service(const struct gapi_backend_ref *b)
 {
     return b->group.n == 0 && str_eqc(b->kind, "Service");
 }
 
 /* Istio's way to send a route to a host of the registry by its name. */
-static bool is_istio_hostname(const struct gapi_http_backend_ref *b)
+static bool is_istio_hostname(const struct gapi_backend_ref *b)
 {
     return str_eqc(b->group, "networking.istio.io") && str_eqc(b->kind, "Hostname");
 }
 
-static struct str namespace_of(const struct object *o, const struct gapi_http_backend_ref *b)
+static struct str namespace_of(const struct object *o, const struct gapi_backend_ref *b)
 {
     return b->ns.n ? b->ns : o->ns;
 }
 
 enum backend_problem gapi_backend_problem(struct lower *l, const struct object *o,
-                                          const struct gapi_http_backend_ref *b)
+                                          const struct gapi_backend_ref *b)
 {
     struct str ns = namespace_of(o, b);
     enum backend_problem why = BACKEND_OK;
@@ -45,7 +45,7 @@ enum backend_problem gapi_backend_problem(struct lower *l, const struct object *
 }
 
 struct model_cluster *gapi_backend_cluster(struct lower *l, const struct object *o,
-                                           const struct gapi_http_backend_ref *b)
+                                           const struct gapi_backend_ref *b)
 {
     enum backend_problem why = gapi_backend_problem(l, o, b);
     if (why != BACKEND_OK)
@@ -56,7 +56,7 @@ struct model_cluster *gapi_backend_cluster(struct lower *l, const struct object 
 }
 
 struct str gapi_backend_name(struct lower *l, const struct object *o,
-                             const struct gapi_http_backend_ref *b)
+                             const struct gapi_backend_ref *b)
 {
     struct str ns = namespace_of(o, b);
     if (!b->port.set)
@@ -124,7 +124,7 @@ static const struct {
                               "speaks a protocol that is not served on port"},
 };
 
-static struct str problem_text(struct lower *l, const struct gapi_http_backend_ref *b,
+static struct str problem_text(struct lower *l, const struct gapi_backend_ref *b,
                                struct str ns, enum backend_problem why)
 {
     if (why == BACKEND_BAD_KIND && is_service(b))
@@ -140,7 +140,7 @@ static struct str problem_text(struct lower *l, const struct gapi_http_backend_r
 }
 
 struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o,
-                                     const struct gapi_http_backend_ref *b,
+                                     const struct gapi_backend_ref *b,
                                      enum backend_problem why, const char *effect)
 {
     struct str ns = namespace_of(o, b), text = problem_text(l, b, ns, why);

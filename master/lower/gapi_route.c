@@ -27,15 +27,15 @@ struct route {
 
 static void find_parents(struct lower *l, struct route *r)
 {
-    for (size_t i = 0; i < r->spec->parents.n && r->n_parents < PARENTS_MAX; i++) {
-        struct gapi_gw *gw = gapi_parent(l, r->object, &r->spec->parents.v[i]);
+    for (size_t i = 0; i < r->spec->common.parents.n && r->n_parents < PARENTS_MAX; i++) {
+        struct gapi_gw *gw = gapi_parent(l, r->object, &r->spec->common.parents.v[i]);
         if (!gw)
             continue;
-        r->parents[r->n_parents].ref = &r->spec->parents.v[i];
+        r->parents[r->n_parents].ref = &r->spec->common.parents.v[i];
         r->parents[r->n_parents++].gw = gw;
     }
-    if (r->spec->parents.n == 0)
-        diag_at(l->diags, DIAG_NotAttached, r->spec->node,
+    if (r->spec->common.parents.n == 0)
+        diag_at(l->diags, DIAG_NotAttached, r->spec->common.node,
                 "add parentRefs: [{name: the Gateway's}]", "the route names no Gateway");
 }
 
@@ -59,7 +59,7 @@ static void attach(struct lower *l, struct route *r)
 /* Section 5: hostnames that miss every listener are left out, which is seldom what was meant. */
 static void tell_unfitting(struct lower *l, const struct route *r)
 {
-    const struct node *list = node_get(r->spec->node, "hostnames");
+    const struct node *list = node_get(r->spec->common.node, "hostnames");
     for (size_t i = 0; list && i < list->n_kids && i < 64 && r->n_accepted; i++)
         if (!(l->gapi->fitting >> i & 1))
             diag_at(l->diags, DIAG_NotAttached, list->kids[i], NULL,
@@ -72,7 +72,7 @@ static void tell_unfitting(struct lower *l, const struct route *r)
 static void tell_isolated(struct lower *l, const struct route *r, const struct gapi_place *p,
                           const struct model_listener *owner)
 {
-    const struct node *list = node_get(r->spec->node, "hostnames"), *at = r->spec->node;
+    const struct node *list = node_get(r->spec->common.node, "hostnames"), *at = r->spec->common.node;
     if (l->gapi->placed[owner->index] == l->gapi->serial)
         return;
     for (size_t i = 0; list && i < list->n_kids; i++)

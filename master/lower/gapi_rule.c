@@ -283,7 +283,7 @@ static void make_retry(struct lower *l, const struct gapi_retry *g, struct model
 /* ---- backends (8) ---------------------------------------------------------------------------- */
 
 static void make_split(struct lower *l, const struct object *o,
-                       const struct gapi_http_backend_ref *b, struct model_split *s)
+                       const struct gapi_backend_ref *b, struct model_split *s)
 {
     s->weight = (uint32_t)b->weight.v;
     s->origin = lower_origin(o, b->node, STR_NONE);
@@ -366,7 +366,7 @@ static void judge_filter_refs(struct lower *l, const struct object *o,
                            STR_ARG(f->extension->kind), STR_ARG(f->extension->group))};
         if (!ref)
             continue;
-        struct gapi_http_backend_ref b = {.node = ref->node,
+        struct gapi_backend_ref b = {.node = ref->node,
                                           .group = ref->group,
                                           .kind = ref->kind,
                                           .ns = ref->ns,
@@ -383,7 +383,7 @@ static void judge_filter_refs(struct lower *l, const struct object *o,
 }
 
 static void judge_backend(struct lower *l, const struct object *o,
-                          const struct gapi_http_backend_ref *b, struct gapi_findings *found)
+                          const struct gapi_backend_ref *b, struct gapi_findings *found)
 {
     enum backend_problem why = gapi_backend_problem(l, o, b);
     if (why != BACKEND_OK) {
@@ -435,6 +435,6 @@ void gapi_judge_rules(struct lower *l, const struct object *o,
     for (size_t i = 0; i < spec->rules.n; i++)
         judge_rule(l, o, &spec->rules.v[i], i, found);
     if (spec->rules.n == 0)
-        diag_at(l->diags, DIAG_NoEndpoints, spec->node, "add rules with backendRefs",
+        diag_at(l->diags, DIAG_NoEndpoints, spec->common.node, "add rules with backendRefs",
                 "the route has no rules: every request is answered with 500");
 }

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += liblower.a
 liblower_a_SOURCES = \
 	%D%/backend.c \
+	%D%/credential.c %D%/credential.h \
 	%D%/istio.h %D%/istio_state.def \
 	%D%/istio_backend.c %D%/istio_delegate.c %D%/istio_gateway.c %D%/istio_match.c \
 	%D%/istio_rule.c %D%/istio_status.c %D%/istio_vs.c \
@@ -17,5 +18,6 @@ liblower_a_SOURCES = \
 	%D%/merge.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/precedence.c \
-	%D%/status.c %D%/status.h
+	%D%/status.c %D%/status.h \
+	%D%/tls_words.c %D%/tls_words.h
 EXTRA_DIST += %D%/README.md

@@ -29,6 +29,7 @@ struct gapi_work;
 struct lower_candidate;
 struct lower_names;
 struct backend_index;
+struct credentials;
 
 struct lower {
     struct arena *arena;
@@ -46,6 +47,7 @@ struct lower {
     struct istio_work *istio;       /* istio.h */
     struct gapi_work *gapi;         /* gapi.h */
     struct backend_index *backends; /* backend.c */
+    struct credentials *credentials; /* credential.h; given when objects were vetted with it, else made at need */
     struct { struct lower_candidate *v; size_t n, cap; } candidates; /* precedence.c */
     struct { struct lower_names *v; size_t n, cap; } names; /* merge.c; by place of the bind in model->binds */
 };

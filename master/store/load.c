@@ -82,7 +82,6 @@ static struct state_object *earlier(const struct loader *l, const struct object 
 static void identify(struct loader *l, struct object *o, const struct object_meta *meta)
 {
     const struct state_object *was = earlier(l, o);
-    o->spec_hash = hash_of_spec(o->root);
     o->uid = meta->uid.n > 0 ? meta->uid : was ? was->uid : new_uid(l);
     if (meta->generation.set)
         o->generation = (uint64_t)meta->generation.v;
@@ -90,6 +89,15 @@ static void identify(struct loader *l, struct object *o, const struct object_met
         o->generation = !was ? 1 : was->generation + (was->spec_hash != o->spec_hash);
     o->created_us = whole_seconds(meta->created.set ? meta->created.us : was ? was->created_us : l->now_us);
     o->prev_status_json = was ? was->status_json : STR_NONE;
+}
+
+/* What stands here as it stood when it was good is not asked about again. */
+static bool passes_vetting(struct loader *l, const struct object *o)
+{
+    const struct state_object *was = l->in->vet ? earlier(l, o) : NULL;
+    if (!l->in->vet || (was && was->spec_hash == o->spec_hash))
+        return true;
+    return l->in->vet(l->in->vet_ctx, o, l->diags);
 }
 
 /* ---- documents that are no objects ---- */
@@ -263,15 +271,17 @@ static void judge_object(struct loader *l, struct conf_file *f, const struct nod
     bool ok = kind_decode(&d, o->kind, root, &meta, &spec) && !faulty;
     store_list(l->store, o);
     struct known *k = o->name.n > 0 ? known_of(l, o) : NULL;
-    if (!ok || !k) {
+    o->spec = ok ? spec : NULL;
+    o->spec_hash = ok ? hash_of_spec(o->root) : 0;
+    if (!ok || !k || !passes_vetting(l, o)) {
         o->verdict = VERDICT_REJECTED;
+        o->spec = NULL;
         if (k && !k->broken)
             k->broken = o;
         return;
     }
     o->labels = meta.labels;
     o->annotations = meta.annotations;
-    o->spec = spec;
     o->verdict = spec ? VERDICT_ACCEPTED : VERDICT_UNSERVED;
     identify(l, o, &meta);
     warn_world_readable(l, f, o);
@@ -468,8 +478,11 @@ void load_all(struct store *st, struct arena *a, struct diags *ds, const struct 
         revive(&l, &files, in->prev->objects.v[i].key, in->prev->objects.v[i].val);
     for (size_t i = 0; i < l.known.n; i++) {
         struct object *o = ((struct known *)l.known.v[i].val)->good;
+        const struct object *broken = ((struct known *)l.known.v[i].val)->broken;
         if (o && o->verdict == VERDICT_ACCEPTED)
             store_put(st, o);
+        else if (!o && broken)
+            store_put_broken(st, broken);
     }
     store_finish(st);
     if (in->prev)

@@ -24,6 +24,13 @@ struct load_input {
     const struct yaml_limits *limits; /* NULL = default */
     struct state *prev;               /* NULL = none: nothing is kept from earlier, identities are fresh */
     bool lenient_paths;               /* a missing directory is an empty one (serve), not an error (check) */
+    /*
+     * Judges what a field table can't: is the certificate of a Secret usable? Called for decoded objects, but not for
+     * those that stand in `prev` with the same content: they were good. False with an error in `ds` rejects the object,
+     * as any other error would. NULL = everything is fine.
+     */
+    bool (*vet)(void *ctx, const struct object *o, struct diags *ds);
+    void *vet_ctx;
 };
 
 struct load_stats { size_t files, documents; };

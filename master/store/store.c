@@ -15,6 +15,7 @@ void store_init(struct store *s, struct arena *a, struct diags *ds)
 {
     *s = (struct store){.arena = a, .diags = ds};
     map_init(&s->by_id, a);
+    map_init(&s->broken_by_id, a);
     map_init(&s->grants_by_ns, a);
 }
 
@@ -59,6 +60,11 @@ struct object *store_put(struct store *s, struct object *o)
     if (!old)
         map_put(&s->by_id, store_key(s->arena, o->kind->id, o->ns, o->name), o);
     return old;
+}
+
+void store_put_broken(struct store *s, const struct object *o)
+{
+    map_put(&s->broken_by_id, store_key(s->arena, o->kind->id, o->ns, o->name), (void *)(uintptr_t)o);
 }
 
 int object_cmp_istio(const struct object *a, const struct object *b)
@@ -153,6 +159,15 @@ struct object *store_get(const struct store *s, enum kind_id kind, struct str ns
     char small[512];
     struct buf b = {0};
     struct object *o = map_get(&s->by_id, key_text(small, sizeof(small), &b, kind, ns, name));
+    buf_fini(&b);
+    return o;
+}
+
+const struct object *store_get_broken(const struct store *s, enum kind_id kind, struct str ns, struct str name)
+{
+    char small[512];
+    struct buf b = {0};
+    const struct object *o = map_get(&s->broken_by_id, key_text(small, sizeof(small), &b, kind, ns, name));
     buf_fini(&b);
     return o;
 }

@@ -47,6 +47,7 @@ struct store {
     size_t n_all, cap_all;
     struct object **by_kind[KIND_COUNT]; /* accepted ones, object order (rule below) */
     size_t n_by_kind[KIND_COUNT];
+    struct map broken_by_id;       /* as by_id: rejected ones that have no good version */
     struct map grants_by_ns;       /* namespace -> struct object_list of its ReferenceGrants */
 };
 struct object_list { struct object **v; size_t n, cap; };
@@ -56,6 +57,7 @@ struct object_list { struct object **v; size_t n, cap; };
 void store_init(struct store *s, struct arena *a, struct diags *ds);
 void store_list(struct store *s, struct object *o); /* into `all` */
 struct object *store_put(struct store *s, struct object *o);
+void store_put_broken(struct store *s, const struct object *o);
 void store_finish(struct store *s);
 /* The key of by_id. */
 struct str store_key(struct arena *a, enum kind_id kind, struct str ns, struct str name);
@@ -65,6 +67,9 @@ struct str store_key(struct arena *a, enum kind_id kind, struct str ns, struct s
 int object_cmp_istio(const struct object *a, const struct object *b);
 int object_cmp_gapi(const struct object *a, const struct object *b);
 
+/* The object of this identity was rejected, and no good version of it is known: it is missing, but not forgotten. NULL
+ * when there is none. */
+const struct object *store_get_broken(const struct store *s, enum kind_id kind, struct str ns, struct str name);
 /* The accepted object, or NULL. */
 struct object *store_get(const struct store *s, enum kind_id kind, struct str ns, struct str name);
 /* Iterates accepted objects of a kind: for (i = 0; i < s->n_by_kind[k]; i++) s->by_kind[k][i]. */

@@ -19,6 +19,7 @@
  */
 #include "master/compile/compile.h"
 #include "master/ctl/explain.h"
+#include "master/lower/credential.h"
 #include "master/lower/lower.h"
 #include "master/store/load.h"
 #include "shared/base/clock.h"
@@ -232,10 +233,12 @@ int main(int argc, char **argv)
     arena_init(&g.arena, 0, NULL);
     read_options(&g);
     diags_init(&ds, &g.arena);
-    load_all(&st, &g.arena, &ds, &(struct load_input){.paths = paths, .n_paths = 1}, &stats);
+    struct credentials *credentials = credentials_new(&g.arena, now);
+    struct load_input in = {.paths = paths, .n_paths = 1, .vet = credentials_vet, .vet_ctx = credentials};
+    load_all(&st, &g.arena, &ds, &in, &stats);
     set_previous(&g, &st);
     model_init(&m, &g.arena);
-    struct lower l = {.arena = &g.arena, .store = &st, .model = &m, .diags = &ds, .instance = &g.instance,
+    struct lower l = {.arena = &g.arena, .store = &st, .model = &m, .diags = &ds, .instance = &g.instance, .credentials = credentials,
                       .now_wall_us = now, .bind = refuse, .bind_ctx = &g};
     lower_all(&l);
     print(&g, &m, &st, &ds);
