@@ -22,11 +22,12 @@ struct command {
 
 static int usage(FILE *f, int rc)
 {
-    fputs("usage: gatehouse explain METHOD URL [-H 'NAME: VALUE']... [--from IP] [--port N] [--address IP]\n"
+    fputs("usage: gatehouse explain METHOD URL [-H 'NAME: VALUE']... [--sni NAME] [--from IP] [--port N] [--address IP]\n"
           "                         [--conf-dir DIR [--config FILE] | --run-dir DIR] [-o text|json]\n\n"
           "Says what the gateway does with a request: listener, host, rule, filters and backends, the file and line of\n"
           "each, and why other rules were not taken. URL is http://host[:port]/path, or a path with -H 'Host: name'.\n\n"
           "  -H, --header 'NAME: VALUE'  a header field of the request; may repeat\n"
+          "  --sni NAME                  server name in the TLS handshake, if not the host of the URL; '' = none\n"
           "  --from IP                   the client's address\n"
           "  --port N, --address IP      where the client connects, if not to the port of the URL\n"
           SOURCE_HELP
@@ -52,6 +53,19 @@ static bool add_header(struct explain *x, const char *arg)
     if (!http_field_value_valid(value))
         return false;
     *ARENA_PUSH(&x->arena, &x->headers) = (struct explain_header){str_head(line, (size_t)colon), value};
+    return true;
+}
+
+/* In lower case, without a trailing dot; addresses are no server names (RFC 6066 3). */
+static bool take_sni(struct explain *x, const char *arg)
+{
+    struct http_host host;
+    x->has_sni = true;
+    if (!*arg)
+        return true;
+    if (!http_host_parse(str_c(arg), &host) || host.kind != HOST_NAME || host.port)
+        return false;
+    x->sni = http_host_canonical(&host, arena_alloc(&x->arena, HTTP_HOST_MAX));
     return true;
 }
 
@@ -99,6 +113,7 @@ static int options(struct command *c, int argc, char **argv, bool *done)
 {
     static const struct option known[] = {
         {"header", required_argument, NULL, 'H'},   {"from", required_argument, NULL, 'f'},
+        {"sni", required_argument, NULL, 's'},
         {"port", required_argument, NULL, 'p'},     {"address", required_argument, NULL, 'a'},
         {"conf-dir", required_argument, NULL, 'd'}, {"run-dir", required_argument, NULL, 'r'},
         {"config", required_argument, NULL, 'c'},   {"output", required_argument, NULL, 'o'},
@@ -112,6 +127,10 @@ static int options(struct command *c, int argc, char **argv, bool *done)
                 return complain("no header field: ", str_c(optarg));
             break;
         case 'f': c->x.from = str_c(optarg); break;
+        case 's':
+            if (!take_sni(&c->x, optarg))
+                return complain("no server name: ", str_c(optarg));
+            break;
         case 'p':
             if (!str_u64(str_c(optarg), &port) || port == 0 || port > 65535)
                 return complain("no port: ", str_c(optarg));

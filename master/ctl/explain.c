@@ -127,7 +127,7 @@ static bool choose_bind(struct explain *x)
     for (uint32_t i = 0; i < s->n[SNAP_BINDS]; i++) {
         const struct snap_bind *b = &s->BINDS[i];
         struct str address = snap_text(s, b->address);
-        if (b->port != port || (x->address.n && !str_eq(address, x->address)))
+        if (b->flags & SNAP_BIND_DATAGRAM || b->port != port || (x->address.n && !str_eq(address, x->address)))
             continue;
         if (!x->bind || (address.n == 0 && !x->address.n))
             x->bind = b;
@@ -227,7 +227,13 @@ static void judge_split(struct explain *x, const struct snap_rule *r)
 static void judge(struct explain *x, enum reason why)
 {
     const struct snap_rule *r = x->hit.rule;
-    if (x->hit.host && x->hit.host->flags & SNAP_HOST_HTTPS_REDIRECT && !str_eqc(x->scheme, "https")) {
+    if (route_is_misdirected(x->chain, &x->hit)) {
+        x->fault = arena_strf(&x->arena, "the TLS connection is listener " STR_FMT "'s",
+                              STR_ARG(snap_text(x->snap, x->snap->LISTENERS[x->chain->listener].name)));
+        answer(x, "421", 421, REASON_MISDIRECTED);
+        x->hit.rule = NULL;
+        x->hit.entry = NULL;
+    } else if (x->hit.host && x->hit.host->flags & SNAP_HOST_HTTPS_REDIRECT && !str_eqc(x->scheme, "https")) {
         x->https_redirect = true;
         answer(x, "redirect", 301, REASON_REDIRECT);
     } else if (!r) {
@@ -241,9 +247,71 @@ static void judge(struct explain *x, enum reason why)
     }
 }
 
+/* --- connections: TLS and bytes -------------------------------------------------------------------- */
+
+static void closed(struct explain *x, enum reason why, struct str sentence)
+{
+    answer(x, "closed", 0, why);
+    x->fault = sentence;
+}
+
+/* A rule of layer 4: no host, no path; what would be a status closes the connection. */
+static void judge_stream(struct explain *x, const struct snap_listener *l, const struct snap_rule *r)
+{
+    x->stream = true;
+    x->hit.listener = l;
+    x->hit.rule = r;
+    if (r)
+        judge_split(x, r);
+    else
+        closed(x, REASON_NO_ROUTE, STR("no route is attached to this listener"));
+    if (r && strcmp(x->outcome, "route") != 0)
+        closed(x, x->reason, STR_NONE);
+}
+
+/* What the ClientHello decides. False: it decides all. */
+static bool read_chain(struct explain *x)
+{
+    const struct snap *s = x->snap;
+    const struct snap_bind *b = x->bind;
+    bool named = x->has_sni || (x->host.kind == HOST_NAME && x->host_name.n);
+    x->server_name = x->has_sni ? x->sni : named ? x->host_name : STR("");
+    x->chain = route_chain(s, b, x->server_name);
+    if (!x->chain) {
+        closed(x, REASON_NO_LISTENER_HOST,
+               x->server_name.n ? arena_strf(&x->arena, "no listener of port %u has the server name " STR_FMT, b->port,
+                                             STR_ARG(x->server_name))
+                                : arena_strf(&x->arena, "no listener of port %u serves clients that send no server name",
+                                             b->port));
+        return false;
+    }
+    const struct snap_listener *l = &s->LISTENERS[x->chain->listener];
+    x->hit.listener = l;
+    if (x->chain->mode == CHAIN_REFUSE)
+        closed(x, REASON_NO_LISTENER_HOST, snap_name(s, x->chain->why));
+    else if (x->chain->mode != CHAIN_HTTP)
+        judge_stream(x, l, SNAP_AT(s, RULES, x->chain->rule));
+    else
+        x->scheme = STR("https");
+    return x->chain->mode == CHAIN_HTTP;
+}
+
+/* Is the request read at all, or is the connection only bytes to the gateway? */
+static bool is_http(struct explain *x)
+{
+    const struct snap_bind *b = x->bind;
+    if (b->chains.n)
+        return read_chain(x);
+    if (b->stream_rule == SNAP_NONE && b->protocol != LISTENER_TCP)
+        return true;
+    judge_stream(x, SNAP_AT(x->snap, LISTENERS, b->listeners.n ? b->listeners.first : SNAP_NONE),
+                 SNAP_AT(x->snap, RULES, b->stream_rule));
+    return false;
+}
+
 void explain_run(struct explain *x)
 {
-    if (!read_target(x) || !read_host(x) || !read_path(x) || !choose_bind(x))
+    if (!read_target(x) || !read_host(x) || !read_path(x) || !choose_bind(x) || !is_http(x))
         return;
     const struct snap_settings *settings = x->snap->SETTINGS;
     struct str proto;

@@ -32,6 +32,8 @@ struct explain {
     struct str method, url;
     struct { struct explain_header *v; size_t n, cap; } headers; /* Host among them wins over the URL's */
     struct str from;     /* client address; may be empty */
+    struct str sni;      /* server name of the ClientHello, with has_sni; empty = the client sends none */
+    bool has_sni;        /* false: the name in the URL */
     uint16_t port;       /* of the listener; 0 = the URL's, or the scheme's */
     struct str address;  /* of the listener where several have the port; may be empty */
     struct arena arena;
@@ -43,12 +45,16 @@ struct explain {
     uint16_t asked_port;
 
     /* the answer */
-    const char *outcome; /* "route", "redirect", "direct", a status, "no_listener" */
+    /* "route", "redirect", "direct", a status, "no_listener", or "closed": the connection ends without an answer */
+    const char *outcome;
     unsigned status;     /* that the gateway answers by itself; 0 = the upstream's */
     enum reason reason;
     struct str fault;    /* a sentence, when there is more to say than the reason does */
     struct str note;     /* what was assumed */
     const struct snap_bind *bind;
+    struct str server_name;         /* on TLS binds: what `chain` was found by */
+    const struct snap_chain *chain; /* NULL: plain text, or nobody serves the name */
+    bool stream;                    /* bytes: hit has a listener and a rule, no host and no entry */
     struct route_hit hit;
     bool https_redirect; /* the host answers before any rule */
 
@@ -76,6 +82,8 @@ void explain_add_cond(const struct snap *s, const struct snap_cond *c, struct bu
 void explain_add_lost(const struct explain *x, const struct explain_candidate *c, struct buf *out);
 /* "rewrite the path: prefix /api becomes /"; one filter may have several phrases: `i` counts them, false at the end. */
 bool explain_add_filter(const struct snap *s, const struct snap_filter *f, uint32_t i, struct buf *out);
+/* "terminated, TLS 1.2 to 1.3, client certificate required", "passed through" */
+void explain_add_chain(const struct snap *s, const struct snap_chain *c, struct buf *out);
 void explain_add_redirect(const struct snap *s, const struct snap_redirect *r, struct buf *out);
 /* "2 retries on reset, connect-failure" */
 void explain_add_retry(const struct snap *s, const struct snap_retry *r, struct buf *out);

@@ -20,12 +20,12 @@ static void place(const struct page *p, uint32_t origin)
     buf_addf(p->out, ",\"line\":%u", o->line);
 }
 
-static void rule(const struct page *p, const struct snap_entry *e)
+/* `e` NULL: a rule of layer 4. */
+static void rule(const struct page *p, const struct snap_rule *r, const struct snap_entry *e)
 {
-    const struct snap_rule *r = &p->s->RULES[e->rule];
     const struct snap_origin *o = &p->s->ORIGINS[r->origin];
     const struct snap_object *object = &p->s->OBJECTS[o->object];
-    bool own = snap_name(p->s, p->s->OBJECTS[p->s->ORIGINS[e->origin].object].file).n > 0;
+    bool own = e && snap_name(p->s, p->s->OBJECTS[p->s->ORIGINS[e->origin].object].file).n > 0;
     buf_addch(p->out, '{');
     text(p, "apiVersion", snap_name(p->s, object->api_version));
     buf_addch(p->out, ',');
@@ -36,9 +36,9 @@ static void rule(const struct page *p, const struct snap_entry *e)
     text(p, "name", snap_name(p->s, object->name));
     buf_addch(p->out, ',');
     text(p, "rule", snap_name(p->s, o->section));
-    buf_addf(p->out, ",\"match\":%u,", e->match_index);
+    buf_addf(p->out, ",\"match\":%u,", e ? e->match_index : 0);
     text(p, "key", snap_text(p->s, r->key));
-    buf_addf(p->out, ",\"rank\":%u,", e->rank);
+    buf_addf(p->out, ",\"rank\":%u,", e ? e->rank : 0);
     place(p, own ? e->origin : r->origin);
     buf_addch(p->out, '}');
 }
@@ -171,12 +171,41 @@ static void socket_and_host(const struct page *p)
         buf_addc(p->out, "null");
 }
 
+static void server_name(const struct page *p)
+{
+    const struct explain *x = p->x;
+    struct buf words = {0};
+    const char *comma = "";
+    if (!x->bind || x->bind->chains.n == 0)
+        return;
+    buf_addc(p->out, ",\"tls\":{");
+    text(p, "serverName", x->server_name);
+    if (x->chain) {
+        struct snap_range certs = x->chain->tls == SNAP_NONE ? (struct snap_range){0, 0} : p->s->TLS_SERVERS[x->chain->tls].certs;
+        explain_add_chain(p->s, x->chain, &words);
+        buf_addch(p->out, ',');
+        text(p, "name", snap_text(p->s, x->chain->name));
+        buf_addch(p->out, ',');
+        text(p, "text", buf_str(&words));
+        buf_addc(p->out, ",\"certificates\":[");
+        SNAP_EACH(i, certs) {
+            buf_addc(p->out, comma);
+            buf_json(p->out, snap_name(p->s, p->s->CERTS[p->s->INDEXES[i]].subject));
+            comma = ",";
+        }
+        buf_addc(p->out, "],");
+        place(p, x->chain->origin);
+    }
+    buf_addch(p->out, '}');
+    buf_fini(&words);
+}
+
 static void candidate(const struct page *p, const struct explain_candidate *c)
 {
     struct buf why = {0};
     explain_add_lost(p->x, c, &why);
     buf_addc(p->out, "{\"rule\":");
-    rule(p, c->entry);
+    rule(p, &p->s->RULES[c->entry->rule], c->entry);
     buf_addch(p->out, ',');
     text(p, "host", snap_text(p->s, c->host->name));
     buf_addch(p->out, ',');
@@ -217,9 +246,10 @@ void explain_json(const struct explain *x, struct buf *out)
     buf_addf(out, ",\"generation\":%llu", (unsigned long long)x->snap->head->generation);
     request(&p);
     socket_and_host(&p);
+    server_name(&p);
     buf_addc(out, ",\"rule\":");
     if (r)
-        rule(&p, x->hit.entry);
+        rule(&p, r, x->hit.entry);
     else
         buf_addc(out, "null");
     buf_addch(out, ',');

@@ -118,6 +118,9 @@ static void headline(const struct page *p)
         buf_addf(p->out, " with %u", x->status);
     } else if (!strcmp(x->outcome, "no_listener")) {
         bold(p, "not heard");
+    } else if (!strcmp(x->outcome, "closed")) {
+        bold(p, "the connection is closed");
+        buf_addf(p->out, " (%s)", explain_reason_word(x->reason));
     } else {
         bold(p, "answered with ");
         bold(p, x->outcome);
@@ -182,10 +185,38 @@ static void names(const struct page *p)
     buf_addc(p->out, shown ? "\n" : "none\n");
 }
 
+/* The server name of a TLS connection, and what it led to. */
+static void server_name(const struct page *p)
+{
+    const struct explain *x = p->x;
+    if (!x->bind || x->bind->chains.n == 0)
+        return;
+    size_t from = p->out->n;
+    label(p, "TLS");
+    buf_addf(p->out, STR_FMT, STR_ARG(x->server_name.n ? x->server_name : STR("no server name")));
+    if (!x->chain) {
+        buf_addch(p->out, '\n');
+        return;
+    }
+    struct str name = snap_text(p->s, x->chain->name);
+    if (!str_eq(name, x->server_name))
+        buf_addf(p->out, " by " STR_FMT, STR_ARG(name));
+    buf_addc(p->out, ": ");
+    explain_add_chain(p->s, x->chain, p->out);
+    end_with_place(p, from, x->chain->origin);
+    struct snap_range certs = x->chain->tls == SNAP_NONE ? (struct snap_range){0, 0} : p->s->TLS_SERVERS[x->chain->tls].certs;
+    SNAP_EACH(i, certs) {
+        const struct snap_cert *c = &p->s->CERTS[p->s->INDEXES[i]];
+        from = p->out->n;
+        buf_addf(p->out, "%*scertificate " STR_FMT, LABEL + 2, "", STR_ARG(snap_name(p->s, c->subject)));
+        end_with_place(p, from, c->origin);
+    }
+}
+
 static void host(const struct page *p)
 {
     const struct explain *x = p->x;
-    if (!x->bind)
+    if (!x->bind || x->stream || (x->bind->chains.n && (!x->chain || x->chain->mode != CHAIN_HTTP)))
         return;
     if (!x->hit.host) {
         names(p);
@@ -208,10 +239,16 @@ static void host(const struct page *p)
 static void rule(const struct page *p)
 {
     const struct snap_entry *e = p->x->hit.entry;
+    const struct snap_rule *r = p->x->hit.rule;
     size_t from = p->out->n;
-    if (!e)
+    if (!e && !r)
         return;
     label(p, "rule");
+    if (!e) {
+        add_object(p, r->origin);
+        end_with_place(p, from, r->origin);
+        return;
+    }
     add_rule(p, e);
     end_with_place(p, from, place_of(p, e));
     buf_addf(p->out, "%*s", LABEL + 2, "");
@@ -301,10 +338,14 @@ static void backends(const struct page *p)
         label(p, first ? "backends" : "");
         first = false;
         buf_addf(p->out, "%3.0f %%  " STR_FMT, explain_share(r, v), STR_ARG(snap_text(p->s, v->name)));
-        if (!c)
+        if (!c && p->x->stream)
+            buf_addf(p->out, ": closed (%s)", explain_reason_word((enum reason)v->reason));
+        else if (!c)
             buf_addf(p->out, ": answers %u (%s)", v->status, explain_reason_word((enum reason)v->reason));
         else if (c->endpoints.n == 0)
-            buf_addc(p->out, ": no endpoints, answers 503");
+            buf_addc(p->out, p->x->stream ? ": no endpoints, closed" : ": no endpoints, answers 503");
+        if (c && c->tls != SNAP_NONE)
+            buf_addc(p->out, ", over TLS");
         end_with_place(p, from, v->origin);
         if (c)
             endpoints(p, c);
@@ -330,7 +371,8 @@ static void action(const struct page *p)
         label(p, "answer");
         buf_addf(p->out, "%u, %u bytes\n", p->s->DIRECTS[r->direct].status, p->s->DIRECTS[r->direct].body.len);
     } else {
-        limits(p);
+        if (!p->x->stream)
+            limits(p);
         backends(p);
     }
 }
@@ -373,6 +415,7 @@ void explain_text(const struct explain *x, bool color, struct buf *out)
     if (x->bind)
         buf_addch(out, '\n');
     listener(&p);
+    server_name(&p);
     host(&p);
     if (!x->https_redirect) {
         rule(&p);

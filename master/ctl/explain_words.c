@@ -16,6 +16,27 @@ void explain_add_reason(const struct explain *x, struct buf *out)
     buf_addc(out, REASONS[x->reason].text);
 }
 
+/* --- TLS ------------------------------------------------------------------------------------------- */
+
+void explain_add_chain(const struct snap *s, const struct snap_chain *c, struct buf *out)
+{
+    static const char *const MODE[] = {"terminated", "terminated, then bytes", "passed through", "refused"};
+    static const char *const CLIENT[] = {"", ", client certificate verified if there is one", ", client certificate required",
+                                         ", any client certificate or none"};
+    buf_addc(out, MODE[c->mode]);
+    if (c->flags & SNAP_CHAIN_ISTIO_ALPN)
+        buf_addc(out, ", only for clients of the mesh");
+    if (c->tls == SNAP_NONE)
+        return;
+    const struct snap_tls_server *t = &s->TLS_SERVERS[c->tls];
+    unsigned min = t->min_version == TLS_VERSION_1_3 ? 3 : 2, max = t->max_version == TLS_VERSION_1_2 ? 2 : 3;
+    if (min == max)
+        buf_addf(out, ", TLS 1.%u", min);
+    else
+        buf_addf(out, ", TLS 1.%u to 1.%u", min, max);
+    buf_addc(out, CLIENT[t->client_auth]);
+}
+
 /* --- conditions ---------------------------------------------------------------------------------- */
 
 void explain_add_path(const struct snap *s, const struct snap_entry *e, struct buf *out)

@@ -38,6 +38,12 @@ struct route_hit {
     uint32_t prefix_len;                  /* bytes of path covered by a matching prefix; 0 else */
 };
 
+/* On a TLS connection of this chain (NULL: plain text): does the host belong to another listener (421, rule 5.2)? */
+static inline bool route_is_misdirected(const struct snap_chain *c, const struct route_hit *h)
+{
+    return c && h->host && h->host->listener != c->listener;
+}
+
 /* REASON_OK, REASON_NO_LISTENER_HOST or REASON_NO_ROUTE. */
 enum reason route_find(const struct snap *s, const struct snap_bind *b, const struct route_request *q,
                        struct route_hit *hit);
