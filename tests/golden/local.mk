@@ -2,8 +2,8 @@
 check_PROGRAMS += tests/golden/golden_model
 tests_golden_golden_model_SOURCES = %D%/golden_model.c
 tests_golden_golden_model_LDADD = libctl.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libsnap.a libregex.a libhttp.a \
-	libbase.a \
-	$(YAML_LIBS) $(PCRE2_LIBS)
+	libtls.a libbase.a \
+	$(YAML_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS)
 check_PROGRAMS += tests/golden/golden_snap
 tests_golden_golden_snap_SOURCES = %D%/golden_snap.c
 tests_golden_golden_snap_LDADD = $(GATEHOUSE_LIBS)

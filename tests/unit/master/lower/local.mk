@@ -1,6 +1,6 @@
 if HAVE_CMOCKA
-LOWER_TEST_LIBS = liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libbase.a \
-	$(YAML_LIBS) $(PCRE2_LIBS) $(CMOCKA_LIBS)
+LOWER_TEST_LIBS = liblower.a libmodel.a libstore.a libkinds.a libyamltree.a libregex.a libhttp.a libtls.a libbase.a \
+	$(YAML_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/master/lower/istio_lower_test tests/unit/master/lower/precedence_test \
 	tests/unit/master/lower/status_test
 TESTS += tests/unit/master/lower/istio_lower_test tests/unit/master/lower/precedence_test tests/unit/master/lower/status_test
