@@ -5,4 +5,4 @@ libtls_a_SOURCES = \
 	%D%/keys.c %D%/keys.h \
 	%D%/tls_build.c %D%/tls_build.h \
 	%D%/x509.c %D%/x509.h
-EXTRA_DIST += %D%/README.md %D%/wolfssl-build
+EXTRA_DIST += %D%/README.md %D%/wolfssl-build %D%/wolfssl.patch
