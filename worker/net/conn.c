@@ -180,11 +180,20 @@ static void flush_one(struct conn *c, struct outq *o)
     o->bytes = 0;
 }
 
+static size_t full_at(const struct conn *c)
+{
+    return c->full_at ? c->full_at : c->net->high_water;
+}
+
+/* Is on_writable due? */
+static bool has_room_again(const struct conn *c)
+{
+    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < full_at(c) / 2;
+}
+
 static bool must_tell(const struct conn *c)
 {
-    if (c->flags & CONN_F_DEAD)
-        return !(c->flags & CONN_F_TOLD);
-    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2;
+    return c->flags & CONN_F_DEAD ? !(c->flags & CONN_F_TOLD) : has_room_again(c);
 }
 
 void net_flush(struct net *n)
@@ -223,7 +232,7 @@ void conn_tell(struct net *n)
             }
             continue;
         }
-        if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < n->high_water / 2) {
+        if (has_room_again(c)) {
             c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
             if (c->ev->on_writable)
                 c->ev->on_writable(c);
@@ -326,7 +335,7 @@ bool conn_heard(const struct conn *c, bool ask)
 
 bool conn_full(struct conn *c)
 {
-    if (conn_queued(c) < c->net->high_water || (c->flags & CONN_F_DEAD))
+    if (conn_queued(c) < full_at(c) || (c->flags & CONN_F_DEAD))
         return false;
     c->flags |= CONN_F_WANT_ROOM;
     return true;
@@ -366,7 +375,7 @@ static void pump_write(struct conn *c)
         tell_error(c);
         return;
     }
-    if ((c->flags & CONN_F_WANT_ROOM) && c->queue.n < c->net->high_water / 2) {
+    if (has_room_again(c)) {
         c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
         if (c->ev->on_writable)
             c->ev->on_writable(c);
