@@ -23,7 +23,7 @@ struct instance_timeouts {
 struct instance_limits {
     const struct node *node;
     struct opt_int max_header_bytes, max_uri_bytes, max_fields, max_body_bytes, buffer_bytes, replay_bytes, body_min_rate,
-        send_min_rate, max_requests_per_connection, max_connections, upstream_pool_idle;
+        send_min_rate, max_requests_per_connection, max_streams, max_connections, upstream_pool_idle;
 };
 
 enum refuse_keep { REFUSE, KEEP };
@@ -103,6 +103,7 @@ static const struct field LIMIT_FIELDS[] = {
     FIELD_INT(T, body_min_rate, "bodyMinRate", 0, 0, 1 << 30, "Bytes per second a request body must arrive with after timeouts.bodyGrace; 0 = any. Default 240"),
     FIELD_INT(T, send_min_rate, "sendMinRate", 0, 0, 1 << 30, "Bytes per second a client must take an answer with after timeouts.sendGrace; 0 = any. Default 240"),
     FIELD_INT(T, max_requests_per_connection, "maxRequestsPerConnection", 0, 0, INT32_MAX, "Keep-alive requests of a client connection; 0 = unlimited, the default"),
+    FIELD_INT(T, max_streams, "maxStreams", 0, 1, 10000, "Requests that a client may have at a time on one HTTP/2 connection. Default 128"),
     FIELD_INT(T, max_connections, "maxConnections", 0, 0, MAX_COUNT, "Client connections of a worker; 0 = from the descriptor limit, the default"),
     FIELD_INT(T, upstream_pool_idle, "upstreamPoolIdle", 0, 0, MAX_COUNT, "Idle connections kept per endpoint and worker. Default 256"),
 };
@@ -330,6 +331,7 @@ static void take_limits(struct model_settings *s, const struct instance_limits *
     TAKE(body_min_rate);
     TAKE(send_min_rate);
     TAKE(max_requests_per_connection);
+    TAKE(max_streams);
     TAKE(max_connections);
     TAKE(upstream_pool_idle);
 #undef TAKE

@@ -1,5 +1,6 @@
 #include "shared/base/err.h"
 #include "worker/codec/h1_server_internal.h"
+#include "worker/codec/h2_frames.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static void count(struct h1_servers *all, int by)
     all->n += (uint32_t)by;
     board_add(&all->net->count->client_active, (uint64_t)(int64_t)by);
     if (all->shown)
-        atomic_store_explicit(all->shown, all->n, memory_order_relaxed);
+        atomic_fetch_add_explicit(all->shown, (uint32_t)by, memory_order_relaxed);
 }
 
 static void leave_idle(struct h1_server *s)
@@ -262,9 +263,52 @@ static void feed_ahead(struct h1_server *s)
         conn_resume(&s->c, CONN_PAUSE_CODEC);
 }
 
+/* The preface is there, `seen` bytes of it from earlier reads. False: nobody takes it. */
+static bool hand_over(struct h1_server *s, size_t seen, const char *data, size_t n)
+{
+    char *all = NULL;
+    if (seen) {
+        all = conn_room(&s->c, seen + n);
+        if (!all)
+            return false;
+        memcpy(all, H2_PREFACE, seen);
+        memcpy(all + seen, data, n);
+    }
+    if (!s->all->take_h2(s->all, &s->c, &s->link, all ? all : data, seen + n))
+        return false;
+    leave_idle(s);
+    s->rx = RX_CLOSING;
+    timer_stop(&s->timer);
+    return true;
+}
+
+/* The first bytes of the connection. True: they are, so far or altogether, the preface of HTTP/2. */
+static bool take_preface(struct h1_server *s, const char *data, size_t n)
+{
+    size_t seen = s->preface, k = GH_MIN(n, H2_PREFACE_LEN - seen);
+    if (!s->all->take_h2 || s->requests || s->rx != RX_IDLE || s->ahead.n)
+        return false;
+    if (memcmp(data, &H2_PREFACE[seen], k) == 0) {
+        s->preface += (uint8_t)k;
+        if (s->preface == H2_PREFACE_LEN)
+            return hand_over(s, seen, data, n);
+        if (!seen) {
+            s->since_ms = s->c.net->now_ms;
+            timer_set(&s->c.net->timers, &s->timer, s->since_ms + s->all->settings.header_timeout_ms);
+        }
+        return true;
+    }
+    s->preface = 0;
+    if (seen)
+        feed(s, H2_PREFACE, seen);
+    return conn_is_closed(&s->c);
+}
+
 static void on_read(struct conn *c, char *data, size_t n)
 {
     struct h1_server *s = CONTAINER_OF(c, struct h1_server, c);
+    if (take_preface(s, data, n))
+        return;
     size_t used = s->ahead.n ? 0 : feed(s, data, n);
     if (used < n && !conn_is_closed(c))
         keep_ahead(s, data + used, n - used);
@@ -396,15 +440,17 @@ static void on_timer(struct timer *t)
     uint64_t now = n->now_ms, dt = now - s->mark_ms, next = now + CHECK_MS;
     s->mark_ms = now;
     switch ((enum rx)s->rx) {
-    case RX_IDLE:
-        if (!conn_queued(&s->c) && now - s->since_ms >= s->all->settings.idle_timeout_ms) {
-            board_add(&n->count->closed_idle, 1);
+    case RX_IDLE: {
+        uint64_t end = s->since_ms + (s->preface ? s->all->settings.header_timeout_ms : s->all->settings.idle_timeout_ms);
+        if (!conn_queued(&s->c) && now >= end) {
+            board_add(s->preface ? &n->count->timeouts_header : &n->count->closed_idle, 1);
             close_now(s);
             return;
         }
         if (!conn_queued(&s->c))
-            next = s->since_ms + s->all->settings.idle_timeout_ms;
+            next = end;
         break;
+    }
     case RX_HEAD: {
         uint64_t end = s->since_ms + s->all->settings.header_timeout_ms;
         if (now >= end) {

@@ -17,6 +17,9 @@
  * H1_HALF_CLOSE_MS; else the exchange ends as aborted. (nginx ends it at the FIN, HAProxy waits for the
  * backend's timeouts.) Time in which the client has bytes to take is the send rate's.
  *
+ * The first bytes of a connection may be the preface of HTTP/2 (prior knowledge): then the connection goes to
+ * whoever serves that. Nothing is kept of a preface that is not all there: its bytes are known.
+ *
  * Slow clients, all absolute: the head must be complete header_timeout after its first byte. A body, and
  * the taking of an answer, has a credit of its grace time; time costs it, bytes earn it back at the minimum
  * rate, never above the grace time. Time in which *we* do not read costs nothing.
@@ -56,9 +59,12 @@ struct h1_servers {
     struct h1_settings settings;
     struct list idle, busy;     /* struct h1_server.node; idle: longest idle first */
     uint32_t n, n_idle;
-    _Atomic uint32_t *shown;    /* where others see n; NULL = nowhere */
+    _Atomic uint32_t *shown;    /* where others see how many connections there are, ours added to it; NULL = nowhere */
     struct slab conns, works;
     struct http_field *fields;  /* lines of the head being parsed: settings.limits.max_fields */
+    /* Takes over a connection that began with the preface of HTTP/2, and what was read of it (conn_move). NULL:
+     * nobody does. False: it can't. */
+    bool (*take_h2)(struct h1_servers *all, struct conn *from, const struct stream_link *l, const char *data, size_t n);
 };
 
 /* One connection. Private but for reading. */
@@ -76,6 +82,7 @@ struct h1_server {
     int32_t body_credit_ms, send_credit_ms;
     uint32_t requests;
     uint8_t rx, tx;             /* phases, see h1_server.c */
+    uint8_t preface;            /* bytes of HTTP/2's that were read, and nothing else yet */
     bool keep;                  /* the connection lives on after this answer */
     bool feeding;               /* in feed(): release leaves the next request to it */
     bool bad;                   /* the input can't be read any further */

@@ -110,6 +110,11 @@ static bool put_forwarded(struct filter_ctx *ctx)
     return v.p && append_list(ctx, FIELD_FORWARDED, v);
 }
 
+static struct str via_of(const struct http_head *h)
+{
+    return h->major == 2 ? STR("2 gatehouse") : h->minor ? STR("1.1 gatehouse") : STR("1.0 gatehouse");
+}
+
 bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *request_id)
 {
     const struct snap_settings *s = ctx->snap->SETTINGS;
@@ -127,7 +132,7 @@ bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *reques
         return false;
     if (s->forwarded && !put_forwarded(ctx))
         return false;
-    if (s->via && !append_list(ctx, FIELD_VIA, h->minor ? STR("1.1 gatehouse") : STR("1.0 gatehouse")))
+    if (s->via && !append_list(ctx, FIELD_VIA, via_of(h)))
         return false;
     return put_request_id(ctx, rng, request_id);
 }
@@ -135,7 +140,7 @@ bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *reques
 bool forward_response(struct filter_ctx *ctx, bool local)
 {
     const struct snap_settings *s = ctx->snap->SETTINGS;
-    if (s->via && !local && !append_list(ctx, FIELD_VIA, STR("1.1 gatehouse")))
+    if (s->via && !local && !append_list(ctx, FIELD_VIA, via_of(ctx->response)))
         return false;
     return !local || !s->server_header || head_set_id(ctx->response, ctx->arena, FIELD_SERVER, STR("gatehouse"));
 }

@@ -65,6 +65,7 @@ enum {
     STREAM_F_REFUSED = 1 << 3, /* upstream: the peer said that it did not process it (GOAWAY, REFUSED_STREAM) */
     STREAM_F_TUNNEL = 1 << 4,  /* raw bytes now */
     STREAM_F_HALF = 1 << 5,    /* client: it has closed its side and may be gone */
+    STREAM_F_H2 = 1 << 6,      /* client: its connection speaks HTTP/2 */
 };
 
 /* Where a client stream comes from; part of its connection. */

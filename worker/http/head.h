@@ -18,6 +18,7 @@
 enum {
     HEAD_F_REMOVED = 1 << 8, /* by a filter or replaced: not sent */
     HEAD_F_ADDED = 1 << 9,   /* not in the message as received */
+    HEAD_F_SECRET = 1 << 10, /* must never be put into a compression table (RFC 7541 6.2.3) */
 };
 #define HEAD_F_SKIP (FIELD_F_NEVER | HEAD_F_REMOVED)
 

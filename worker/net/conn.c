@@ -180,22 +180,20 @@ static void flush_one(struct conn *c, struct outq *o)
     o->bytes = 0;
 }
 
-static size_t high_water(const struct conn *c)
+static size_t full_at(const struct conn *c)
 {
-    return c->high ? (size_t)1 << c->high : c->net->high_water;
+    return c->full_at ? c->full_at : c->net->high_water;
 }
 
-/* Somebody waits for room, and there is some. */
-static bool has_room(const struct conn *c)
+/* Is on_writable due? */
+static bool has_room_again(const struct conn *c)
 {
-    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < high_water(c) / 2;
+    return (c->flags & CONN_F_WANT_ROOM) && c->queue.n < full_at(c) / 2;
 }
 
 static bool must_tell(const struct conn *c)
 {
-    if (c->flags & CONN_F_DEAD)
-        return !(c->flags & CONN_F_TOLD);
-    return has_room(c);
+    return c->flags & CONN_F_DEAD ? !(c->flags & CONN_F_TOLD) : has_room_again(c);
 }
 
 void net_flush(struct net *n)
@@ -234,7 +232,7 @@ void conn_tell(struct net *n)
             }
             continue;
         }
-        if (has_room(c)) {
+        if (has_room_again(c)) {
             c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
             if (c->ev->on_writable)
                 c->ev->on_writable(c);
@@ -337,7 +335,7 @@ bool conn_heard(const struct conn *c, bool ask)
 
 bool conn_full(struct conn *c)
 {
-    if (conn_queued(c) < high_water(c) || (c->flags & CONN_F_DEAD))
+    if (conn_queued(c) < full_at(c) || (c->flags & CONN_F_DEAD))
         return false;
     c->flags |= CONN_F_WANT_ROOM;
     return true;
@@ -377,7 +375,7 @@ static void pump_write(struct conn *c)
         tell_error(c);
         return;
     }
-    if (has_room(c)) {
+    if (has_room_again(c)) {
         c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
         if (c->ev->on_writable)
             c->ev->on_writable(c);

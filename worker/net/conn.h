@@ -77,7 +77,7 @@ enum {
 struct outq; /* gathered output of one connection, private */
 
 /* Embedded in its owner. Members are private to the room but `net`, `sent`, `paused` and `flags`, which
- * may be read, and `read_max` and `high`, which the owner may set. */
+ * may be read, and `read_max` and `full_at`, which the owner may set. */
 struct conn {
     struct watch watch;
     struct list node;     /* in net.again, net.closed or none */
@@ -88,9 +88,9 @@ struct conn {
     uint64_t sent;        /* bytes that the kernel has taken */
     int fd;
     uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
+    uint32_t full_at;     /* bytes queued from which on it is full; 0 = net.high_water */
     uint16_t flags;       /* CONN_F_ */
     uint8_t paused;       /* CONN_PAUSE_ */
-    uint8_t high;         /* log2 of the bytes queued from which on it is full; 0 = net->high_water */
     int16_t error;        /* errno of CONN_F_DEAD, CONN_F_MUTE */
 };
 

@@ -113,7 +113,7 @@ static void log_it(struct request *r, uint64_t us)
         .upstream_us = x->head_ns ? (x->head_ns - x->sent_ns) / 1000 : 0,
         .method = x->req.method,
         .path = raw_target(x),
-        .protocol = x->req.minor || !r->has_head ? STR("HTTP/1.1") : STR("HTTP/1.0"),
+        .protocol = r->facts.protocol,
         .host = x->authority,
         .request_id = x->request_id,
         .client_address = x->client_address,

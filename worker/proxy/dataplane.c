@@ -1,5 +1,6 @@
 #include "worker/proxy/dataplane.h"
 #include "shared/base/err.h"
+#include "worker/codec/h2_server.h"
 #include "worker/net/listener.h"
 #include "worker/http/live.h"
 #include "worker/proxy/http.h"
@@ -17,6 +18,7 @@ struct dataplane {
     struct dataplane_config c;
     struct net net;
     struct h1_servers servers;
+    struct h2_servers servers2;
     struct upstream upstream;
     struct http_proxy http;
     struct listeners listeners;
@@ -38,6 +40,12 @@ static struct dataplane *of_listeners(struct listeners *l)
     return CONTAINER_OF(l, struct dataplane, listeners);
 }
 
+/* Connections of clients. */
+static uint32_t n_clients(const struct dataplane *d)
+{
+    return d->servers.n + d->servers2.n;
+}
+
 static void accepted(struct listeners *l, const struct accepted *a)
 {
     struct dataplane *d = of_listeners(l);
@@ -52,14 +60,14 @@ static void accepted(struct listeners *l, const struct accepted *a)
     memcpy(link.local, a->local, sizeof(link.local));
     if (h1_server_accept(&d->servers, a->fd, &link))
         board_add(&d->net.count->refused_full, 1);
-    d->most = GH_MAX(d->most, d->servers.n + d->upstream.n_conns);
+    d->most = GH_MAX(d->most, n_clients(d) + d->upstream.n_conns);
 }
 
 static bool has_room(const struct dataplane *d)
 {
     uint32_t max = d->live.current ? d->live.current->SETTINGS->max_connections : 0;
-    size_t fds = (size_t)d->servers.n + d->upstream.n_conns + FD_OWN;
-    return (!max || d->servers.n < max) && (!d->c.fd_limit || fds + FD_RESERVE < d->c.fd_limit);
+    size_t fds = (size_t)n_clients(d) + d->upstream.n_conns + FD_OWN;
+    return (!max || n_clients(d) < max) && (!d->c.fd_limit || fds + FD_RESERVE < d->c.fd_limit);
 }
 
 /* Closing is at the end of the turn; the count of idle ones falls at once, so that is what is asked. */
@@ -68,7 +76,8 @@ static bool room(struct listeners *l, bool kernel_is_out)
     struct dataplane *d = of_listeners(l);
     if (!kernel_is_out && has_room(d))
         return true;
-    uint32_t n = h1_servers_close_idle(&d->servers, kernel_is_out ? 8 : 1, NULL, NULL);
+    uint32_t want = kernel_is_out ? 8 : 1, n = h1_servers_close_idle(&d->servers, want, NULL, NULL);
+    n += h2_servers_close_idle(&d->servers2, want - n);
     if (!n || kernel_is_out)
         n += upstream_close_idle(&d->upstream, 8);
     board_add(&d->net.count->closed_idle, n);
@@ -79,6 +88,12 @@ static bool wanted(struct listeners *l, uint64_t bind_id)
 {
     const struct snap *s = of_listeners(l)->live.current;
     return s && generation_bind(generation_of(s), bind_id);
+}
+
+static bool take_h2(struct h1_servers *all, struct conn *from, const struct stream_link *l, const char *data, size_t n)
+{
+    struct dataplane *d = CONTAINER_OF(all, struct dataplane, servers);
+    return h2_server_take(&d->servers2, from, l, data, n) == 0;
 }
 
 static const struct listeners_owner LISTENERS = {.accepted = accepted, .room = room, .wanted = wanted};
@@ -105,10 +120,11 @@ static void on_drain_timer(struct timer *t);
 static void on_trim_timer(struct timer *t)
 {
     struct dataplane *d = CONTAINER_OF(t, struct dataplane, trim_timer);
-    uint32_t now = d->servers.n + d->upstream.n_conns;
+    uint32_t now = n_clients(d) + d->upstream.n_conns;
     if (d->most > now + TRIM_LEAST && now < d->most / 2) {
         slab_trim(&d->servers.conns, 32);
         slab_trim(&d->servers.works, 32);
+        h2_servers_trim(&d->servers2);
         slab_trim(&d->upstream.conns, 32);
         http_trim(&d->http);
         net_trim(&d->net);
@@ -145,11 +161,13 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
     timer_init(&d->trim_timer, on_trim_timer);
     timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
     if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
-        h1_servers_init(&d->servers, &d->net, &d->http.host)) {
+        h1_servers_init(&d->servers, &d->net, &d->http.host) || h2_servers_init(&d->servers2, &d->net, &d->http.host)) {
         dataplane_free(d);
         return NULL;
     }
-    d->servers.shown = &d->me->connections;
+    atomic_store_explicit(&d->me->connections, 0, memory_order_relaxed);
+    d->servers.shown = d->servers2.shown = &d->me->connections;
+    d->servers.take_h2 = take_h2;
     return d;
 }
 
@@ -161,6 +179,7 @@ void dataplane_free(struct dataplane *d)
     listeners_fini(&d->listeners);
     http_cut(&d->http);
     h1_servers_close_all(&d->servers);
+    h2_servers_close_all(&d->servers2);
     upstream_close(&d->upstream);
     net_leave(&d->net);
     conn_bury(&d->net);
@@ -169,6 +188,7 @@ void dataplane_free(struct dataplane *d)
     live_fini(&d->live);
     http_fini(&d->http);
     h1_servers_fini(&d->servers);
+    h2_servers_fini(&d->servers2);
     upstream_fini(&d->upstream);
     net_fini(&d->net);
     free(d);
@@ -203,6 +223,7 @@ static void close_strays(struct dataplane *d)
         return;
     net_enter(&d->net);
     h1_servers_close_idle(&d->servers, UINT32_MAX, bind_is_gone, d);
+    h2_servers_drain(&d->servers2, bind_is_gone, d);
     net_leave(&d->net);
 }
 
@@ -256,6 +277,22 @@ static void apply(struct dataplane *d, const struct snap_settings *s)
         .send_grace_ms = s->send_grace_ms,
         .send_min_rate = s->send_min_rate,
     };
+    const struct h2_settings h2 = {
+        .limits =
+            {
+                .max_bytes = s->max_header_bytes,
+                .max_uri = GH_MIN(s->max_uri_bytes, s->max_header_bytes),
+                .max_fields = h1.limits.max_fields,
+            },
+        .max_streams = GH_MAX(s->max_streams, 1),
+        .header_timeout_ms = s->header_timeout_ms,
+        .idle_timeout_ms = s->idle_timeout_ms,
+        .body_grace_ms = s->body_grace_ms,
+        .body_min_rate = s->body_min_rate,
+        .send_grace_ms = s->send_grace_ms,
+        .send_min_rate = s->send_min_rate,
+    };
+    h2_servers_set(&d->servers2, &h2);
     /* Without memory for longer arrays the old limits stay; the rest of the generation serves. */
     if (!h1_servers_set(&d->servers, &h1) || !upstream_set(&d->upstream, s))
         log_warn(d->c.log, "limits of the new generation not applied: out of memory");
@@ -290,12 +327,14 @@ static void on_drain_timer(struct timer *t)
     struct dataplane *d = CONTAINER_OF(t, struct dataplane, drain_timer);
     uint64_t now = d->net.now_ms;
     h1_servers_close_idle(&d->servers, UINT32_MAX, NULL, NULL);
-    if (d->servers.n && now >= d->drain_end_ms) {
-        log_info(d->c.log, "drain: %u connections cut at the deadline", d->servers.n);
+    h2_servers_drain(&d->servers2, NULL, NULL);
+    if (n_clients(d) && now >= d->drain_end_ms) {
+        log_info(d->c.log, "drain: %u connections cut at the deadline", n_clients(d));
         http_cut(&d->http);
         h1_servers_close_all(&d->servers);
+        h2_servers_close_all(&d->servers2);
     }
-    if (d->servers.n) {
+    if (n_clients(d)) {
         timer_set(&d->net.timers, t, now + DRAIN_LOOK_MS);
         return;
     }

@@ -228,7 +228,7 @@ static enum step sender(struct request *r)
         .peer_address = x->peer,
         .local_address = x->local,
         .local_port = l->local_port,
-        .protocol = x->req.minor ? STR("HTTP/1.1") : STR("HTTP/1.0"),
+        .protocol = r->has_head && x->req.major == 1 && !x->req.minor ? STR("HTTP/1.0") : r->facts.protocol,
         .hostname = str_c(r->p->hostname),
         .https = x->https,
     };
@@ -403,6 +403,7 @@ static bool open_request(struct server_host *h, struct stream *s)
     r->x.client = s;
     r->x.bind = generation_bind(r->gen, s->link->bind_id);
     r->x.start_ns = p->net->now_ns;
+    r->facts.protocol = s->flags & STREAM_F_H2 ? STR("HTTP/2") : STR("HTTP/1.1");
     s->ev = &CLIENT_EVENTS;
     s->user = r;
     s->arena = &r->x.arena;

@@ -1,0 +1,288 @@
+/*
+ * h2_send.c - what goes out: heads at once, content as windows and room allow, streams in turn.
+ *
+ * A stream with something to send is either in h->ready, or in h->starved (the connection's window is used up),
+ * or in neither because its own window is. h2_pump serves h->ready, one frame for each in turn, until the
+ * connection is full; conn_full then sees to it that h2_session_writable comes.
+ */
+#include "worker/codec/h2_session.h"
+
+#define TINY       256u /* bytes: a smaller frame, with more behind it, is not worth sending */
+
+void h2_write_rst(struct h2_session *h, uint32_t id, enum h2_code code)
+{
+    char *p = h2_room(h, H2_RST_SIZE);
+    if (!p)
+        return;
+    conn_write(&h->c, p, h2_put_rst(p, id, code));
+    board_add(&h->all->net->count->h2_resets_sent, 1);
+}
+
+/* --- heads ------------------------------------------------------------------------------------------------- */
+
+/* A block as frames; [p - H2_HEAD, p) is free for the first head. */
+static bool write_block(struct h2_session *h, uint32_t id, char *p, size_t n, bool end)
+{
+    size_t k = GH_MIN(n, (size_t)H2_MAX_FRAME);
+    uint8_t flags = (uint8_t)((end ? H2_F_END_STREAM : 0) | (k == n ? H2_F_END_HEADERS : 0));
+    h2_put_head(p - H2_HEAD, (uint32_t)k, H2_HEADERS, flags, id);
+    conn_write(&h->c, p - H2_HEAD, H2_HEAD + k);
+    while (k < n) {
+        size_t more = GH_MIN(n - k, (size_t)H2_MAX_FRAME);
+        char *head = h2_room(h, H2_HEAD);
+        if (!head)
+            return false;
+        h2_put_head(head, (uint32_t)more, H2_CONTINUATION, k + more == n ? H2_F_END_HEADERS : 0, id);
+        conn_write(&h->c, head, H2_HEAD);
+        conn_write(&h->c, p + k, more);
+        k += more;
+    }
+    return true;
+}
+
+bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end)
+{
+    struct h2_session *h = st->h;
+    size_t size = H2_HEAD + 1 + h2_head_bound(head);
+    char *p = h2_room(h, size);
+    if (!p)
+        return false;
+    struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
+    if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
+        *b.at++ = 0x20;
+    if (h->role->server)
+        h2_write_answer(&h->all->encoder, &b, head);
+    else
+        h2_write_request(&h->all->encoder, &b, head, h->https);
+    size_t n = (size_t)(b.at - b.start);
+    if (!h2_block_ok(&b)) {
+        conn_room_back(&h->c, size);
+        return false;
+    }
+    conn_room_back(&h->c, size - H2_HEAD - n);
+    h->table_said = false;
+    h->budget.ping_free = true;
+    return write_block(h, st->id, p + H2_HEAD, n, end);
+}
+
+/* --- content --------------------------------------------------------------------------------------------- */
+
+/* Bytes that may go in one frame now: 0 when a window is used up. */
+static size_t frame_size(struct h2_stream *st, size_t n)
+{
+    struct h2_session *h = st->h;
+    int32_t window = GH_MIN(st->send_window, h->send_window);
+    if (window <= 0)
+        return 0;
+    size_t k = GH_MIN(n, (size_t)GH_MIN((uint32_t)window, H2_MAX_FRAME));
+    if (k < n && k < TINY && !h2_budget_spend(&h->budget, H2_GLITCH_dribble, 1, h->all->net->now_ms)) {
+        h->doom = H2_GLITCH_dribble + 1; /* not here: an exchange is calling */
+        conn_kick(&h->c);
+        return 0;
+    }
+    return k;
+}
+
+static bool write_data_head(struct h2_stream *st, size_t n, bool end)
+{
+    struct h2_session *h = st->h;
+    char *p = h2_room(h, H2_HEAD);
+    if (!p)
+        return false;
+    conn_write(&h->c, p, h2_put_head(p, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id));
+    st->send_window -= (int32_t)n;
+    h->send_window -= (int32_t)n;
+    st->took += (uint32_t)n;
+    h2_budget_sent(&h->budget, 1);
+    return true;
+}
+
+/* Straight from the exchange's slice; how much of it went. `end` with the last of it. */
+static size_t send_now(struct h2_stream *st, const char *data, size_t n, bool end)
+{
+    size_t done = 0;
+    while (done < n && !conn_full(&st->h->c)) {
+        size_t k = frame_size(st, n - done);
+        if (!k || !write_data_head(st, k, end && done + k == n))
+            break;
+        conn_write(&st->h->c, data + done, k);
+        done += k;
+    }
+    return done;
+}
+
+/* Behind all content: trailers, or an empty frame. */
+static void send_end(struct h2_stream *st)
+{
+    struct h2_session *h = st->h;
+    size_t n = st->tail.n;
+    if (!n) {
+        if (write_data_head(st, 0, true))
+            h2_stream_sent(st);
+        return;
+    }
+    char *p = h2_room(h, H2_HEAD + n), *at = p + H2_HEAD;
+    if (!p)
+        return;
+    for (struct str s; (s = chunkq_front(&st->tail)).n; chunkq_drop(&st->tail, &h->all->net->chunks, s.n)) {
+        memcpy(at, s.p, s.n);
+        at += s.n;
+    }
+    if (write_block(h, st->id, p + H2_HEAD, n, true))
+        h2_stream_sent(st);
+}
+
+void h2_stream_ready(struct h2_stream *st)
+{
+    struct h2_session *h = st->h;
+    size_t waits = st->queue.n - st->written;
+    if (st->closed || !st->id || (!waits && st->tx != H2_TX_END))
+        return;
+    if (!list_empty(&st->turn))
+        return;
+    if (waits && st->send_window <= 0)
+        return;
+    list_push(waits && h->send_window <= 0 ? &h->starved : &h->ready, &st->turn);
+}
+
+void h2_unstarve(struct h2_session *h)
+{
+    while (!list_empty(&h->starved) && h->send_window > 0) {
+        struct h2_stream *st = LIST_ITEM(h->starved.next, struct h2_stream, turn);
+        list_del(&st->turn);
+        list_push(&h->ready, &st->turn);
+    }
+    h2_pump(h);
+}
+
+/* --- the exchange's ops ------------------------------------------------------------------------------------ */
+
+/* Keeps what can't go now. */
+static void keep(struct h2_stream *st, const char *data, size_t n)
+{
+    if (!n || chunkq_add(&st->queue, &st->h->all->net->chunks, data, n))
+        return;
+    st->failed = true;
+    h2_do_later(st);
+}
+
+static bool is_full(struct h2_stream *st)
+{
+    st->full = st->queue.n >= H2_STREAM_HIGH;
+    return st->full;
+}
+
+bool h2_op_body(struct stream *s, const char *data, size_t n, bool end)
+{
+    struct h2_stream *st = CONTAINER_OF(s, struct h2_stream, s);
+    struct h2_session *h = st->h;
+    size_t done = 0;
+    if (st->closed || st->tx != H2_TX_BODY || h->dead)
+        return false;
+    if (n && !st->queue.n && list_empty(&h->ready))
+        done = send_now(st, data, n, end);
+    if (end)
+        st->tx = H2_TX_END;
+    if (end && n && done == n) {
+        h2_stream_sent(st);
+        return false;
+    }
+    keep(st, data + done, n - done);
+    if (end && !st->queue.n && !st->failed)
+        send_end(st);
+    else
+        h2_stream_ready(st);
+    return is_full(st);
+}
+
+void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n)
+{
+    struct h2_stream *st = CONTAINER_OF(s, struct h2_stream, s);
+    struct h2_session *h = st->h;
+    struct http_head bound = {.fields = (struct http_field *)(uintptr_t)f, .n_fields = (uint16_t)n};
+    if (st->closed || st->tx != H2_TX_BODY || h->dead)
+        return;
+    size_t size = h2_head_bound(&bound);
+    char *p = h2_room(h, size);
+    if (!p)
+        return;
+    struct h2_block b = h2_block_on(p, size);
+    h2_write_trailers(&h->all->encoder, &b, f, n);
+    /* What can't be written is left out; the content was complete without it. */
+    if (h2_block_ok(&b) && b.at > p && !chunkq_add(&st->tail, &h->all->net->chunks, p, (size_t)(b.at - p)))
+        st->failed = true;
+    conn_room_back(&h->c, size);
+    st->tx = H2_TX_END;
+    if (st->failed)
+        h2_do_later(st);
+    else if (!st->queue.n)
+        send_end(st);
+    else
+        h2_stream_ready(st);
+}
+
+/* --- in turn ------------------------------------------------------------------------------------------------- */
+
+/* One frame of queued content, or the end. Where the stream waits next is known afterwards. */
+static void send_turn(struct h2_stream *st)
+{
+    size_t waits = st->queue.n - st->written, skip = st->written;
+    size_t k = waits ? frame_size(st, waits) : 0;
+    if (!waits) {
+        send_end(st);
+        return;
+    }
+    bool end = k == waits && st->tx == H2_TX_END && !st->tail.n;
+    if (!k || !write_data_head(st, k, end))
+        return;
+    st->written += k;
+    for (struct chunk *c = st->queue.first; c && k; c = c->next) {
+        size_t n = c->to - c->from;
+        if (skip >= n) {
+            skip -= n;
+            continue;
+        }
+        size_t some = GH_MIN(n - skip, k);
+        conn_write(&st->h->c, c->data + c->from + skip, some);
+        k -= some;
+        skip = 0;
+    }
+    if (end)
+        st->tx = H2_TX_SENT;
+}
+
+/* What was written goes; who waited for room hears of it. */
+static void settle(struct h2_session *h, struct list *touched)
+{
+    net_flush(h->all->net);
+    while (!list_empty(touched)) {
+        struct h2_stream *st = LIST_ITEM(touched->next, struct h2_stream, touched);
+        list_del(&st->touched);
+        chunkq_drop(&st->queue, &h->all->net->chunks, st->written);
+        st->written = 0;
+        if (st->tx == H2_TX_SENT) {
+            h2_stream_sent(st);
+        } else if (st->full && st->queue.n < H2_STREAM_LOW) {
+            st->full = false;
+            if (st->s.user)
+                st->s.ev->on_writable(&st->s);
+        }
+    }
+}
+
+void h2_pump(struct h2_session *h)
+{
+    struct list touched;
+    list_init(&touched);
+    while (!h->dead && !h->doom && !list_empty(&h->ready) && !conn_full(&h->c)) {
+        struct h2_stream *st = LIST_ITEM(h->ready.next, struct h2_stream, turn);
+        list_del(&st->turn);
+        if (st->queue.n && list_empty(&st->touched))
+            list_push(&touched, &st->touched);
+        bool last = !(st->queue.n - st->written);
+        send_turn(st);
+        if (!last && st->tx != H2_TX_SENT)
+            h2_stream_ready(st);
+    }
+    settle(h, &touched);
+}
