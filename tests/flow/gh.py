@@ -6,7 +6,7 @@ RawServer  a backend that shows the bytes it got and answers bytes that the test
 Client     a raw client connection with deadlines.
 
 Nothing here sleeps to synchronise: waiting is for a notification, a long poll, or a byte on a socket, each
-with a deadline. Ports are chosen by the kernel.
+with a deadline. Ports are chosen by the kernel, or by lot and claimed.
 """
 import base64
 import contextlib
@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import select
 import shutil
@@ -30,18 +31,31 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GATEHOUSE_BUILD", TOP / "build"))
 DEADLINE = float(os.environ.get("GATEHOUSE_TEST_DEADLINE", "20"))
 
-_given_ports = set()
+_claims = {}
+_ports = (10000, max(20000, int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])))
 
 
 def free_port(host="127.0.0.1"):
-    """A port that was free a moment ago and that no other test of this run was given."""
-    while True:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-            s.bind((host, 0))
-            port = s.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+    """A port for a server that is started later. It is free, below those that the kernel gives to whoever asks for any, and
+    claimed by a name that only one process of the machine can have: other runs of these tests don't get it either."""
+    for _ in range(10000):
+        port = random.randrange(*_ports)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0gatehouse-test-port-{port}")
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+                s.bind((host, port))
+        except OSError:
+            claim.close()
+            continue
+        _claims[port] = claim
+        return port
+    raise AssertionError("no port is free")
+
+
+def release_port(port):
+    if claim := _claims.pop(port, None):
+        claim.close()
 
 
 class Unix(http.client.HTTPConnection):
@@ -69,7 +83,8 @@ class Gateway:
         self.conf.mkdir()
         self.state.mkdir(mode=0o777)
         self.run.mkdir(mode=0o777)
-        self.port, self.port2, self.admin_port = free_port(), free_port(), free_port()
+        self.ports = [free_port() for _ in range(3)]
+        self.port, self.port2, self.admin_port = self.ports
         self.words = {"port": self.port, "port2": self.port2, **(words or {})}
         self.log_path = self.root / "log"
         self.config = self.root / "gatehouse.yaml"
@@ -182,6 +197,8 @@ class Gateway:
                         os.kill(pid, signal.SIGKILL)
                 self.notify.close()
                 self.log_file.close()
+            for port in self.ports:
+                release_port(port)
             shutil.rmtree(self.root, ignore_errors=True)
         return code
 
