@@ -2,6 +2,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/err.h"
 #include "shared/snap/snap.h"
+#include "shared/tls/keys.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,7 +52,7 @@ static void store_images(struct master *m)
 {
     const struct images *im = &m->reload.current;
     const struct { const char *word; int fd; } parts[] = {
-        {"snapshot", im->snapshot}, {"status", im->status}, {"state", im->state}};
+        {"snapshot", im->snapshot}, {"status", im->status}, {"state", im->state}, {"keys", im->keys}};
     char name[LISTEN_NAME_MAX];
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         image_name(name, parts[i].word, im->generation);
@@ -116,6 +117,7 @@ static int *image_place(struct images *im, struct str name, uint64_t *generation
     return str_eqc(word, "snapshot") ? &im->snapshot
            : str_eqc(word, "status") ? &im->status
            : str_eqc(word, "state")  ? &im->state
+           : str_eqc(word, "keys")   ? &im->keys
                                      : NULL;
 }
 
@@ -146,7 +148,7 @@ static void take_given(struct master *m, struct images *im, struct str name, int
     else if (take_image(im, name, fd))
         return;
     else if (listen_give(&m->listeners, fd, !str_starts(name, STR("bind"))) == GH_E_FORMAT)
-        log_warn(&m->log, "descriptor '" STR_FMT "' is no listening TCP socket; it was closed", STR_ARG(name));
+        log_warn(&m->log, "descriptor '" STR_FMT "' is no listening TCP socket and no bound UDP one; it was closed", STR_ARG(name));
 }
 
 /* The sockets of an inherited generation, so that new workers have them before the first load. */
@@ -161,17 +163,20 @@ static void want_binds(struct master *m, const struct snap *s)
             continue;
         memcpy(address, text.p, text.n);
         address[text.n] = '\0';
-        int err = listen_want(&m->listeners, b->id, address, b->port);
+        int err = listen_want(&m->listeners, b->id, address, b->port, b->flags & SNAP_BIND_DATAGRAM);
         if (err)
             log_warn(&m->log, "%s:%u: %s", address[0] ? address : "*", b->port, strerror(err));
     }
     listen_commit(&m->listeners, NULL, NULL);
 }
 
-/* All three images, or nothing: of our format, and of the generation that their names say. */
+/* All four images, or nothing: of our format, and of the generation that their names say. Without its keys a
+ * generation can't be served, so that a new one has to be made before workers begin. */
 static bool judge_images(const struct images *im, struct snap **s)
 {
-    if (im->snapshot < 0 || im->status < 0 || im->state < 0 || snap_open(s, im->snapshot, NULL) != 0)
+    uint64_t keys = 0;
+    if (im->snapshot < 0 || im->status < 0 || im->state < 0 || im->keys < 0 || keys_peek(im->keys, &keys) != 0 ||
+        keys != im->generation || snap_open(s, im->snapshot, NULL) != 0)
         return false;
     if ((*s)->head->generation == im->generation)
         return true;

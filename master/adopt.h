@@ -11,8 +11,8 @@
  * RESCUE) and hand over the board and their listening sockets, so that not even the first of these is needed. When the
  * new master's own workers serve a generation, the orphans are told to drain.
  *
- * Names in the store: "board", "bind-ID" (listening sockets), "snapshot-G" "status-G" "state-G" (images of generation G),
- * "admin-tcp". A name without one of these forms is of a socket unit.
+ * Names in the store: "board", "bind-ID" (listening sockets), "snapshot-G" "status-G" "state-G" "keys-G" (images of
+ * generation G), "admin-tcp". A name without one of these forms is of a socket unit.
  *
  * An orphan is input, as every child: who it is says SO_PEERCRED, not its words; its sockets are looked at, its board is
  * checked (sealed, of our layout) or not used.

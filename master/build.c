@@ -18,6 +18,7 @@
 #include "shared/base/log.h"
 #include "shared/board/board.h"
 #include "shared/snap/snap.h"
+#include "shared/tls/keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -199,8 +200,12 @@ static int compile(struct build *b, const struct build_input *in, struct snap **
     return rc;
 }
 
-static int write_images(struct build *b, const struct snap *s)
+static int write_images(struct build *b, const struct build_input *in, const struct snap *s)
 {
+    int rc = in->want_keys ? compile_keys(&b->model, in->generation, &b->keys) : 0;
+    if (rc != 0)
+        return fail(b, rc, rc == GH_E_LIMIT ? "there are too many private keys" : "no memory for the image of keys");
+
     status_image_write(s, &b->store, &b->model, &b->diags, &b->stats, &b->status);
     load_keep_status(&b->store, &b->state);
     state_write(&b->state, &b->state_out);
@@ -225,12 +230,13 @@ int build_run(struct build *b, const struct build_input *in)
     if (rc == 0)
         rc = compile(b, in, &s);
     if (rc == 0)
-        rc = write_images(b, s);
+        rc = write_images(b, in, s);
     snap_drop(s);
     if (rc != 0) {
         buf_clear(&b->snapshot);
         buf_clear(&b->status);
         buf_clear(&b->state_out);
+        keys_wipe(&b->keys);
     }
     return rc;
 }
@@ -240,6 +246,8 @@ void build_free(struct build *b)
     buf_fini(&b->snapshot);
     buf_fini(&b->status);
     buf_fini(&b->state_out);
+    keys_wipe(&b->keys);
+    buf_fini(&b->keys);
     buf_fini(&b->why);
     arena_fini(&b->arena);
 }

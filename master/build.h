@@ -21,6 +21,7 @@ struct build_input {
     bool lenient_paths;            /* a missing directory is an empty one */
     int (*bind)(void *ctx, struct str address, uint16_t port, bool datagram);
     void *bind_ctx;
+    bool want_keys;                /* make the KEYS image too */
     struct str outside_root;       /* put before paths of files outside; for tests */
 };
 
@@ -39,6 +40,7 @@ struct build {
     struct buf snapshot;           /* bytes, unsealed */
     struct buf status;             /* STATUS image, see status_image.h */
     struct buf state_out;          /* STATE image for the next load */
+    struct buf keys;               /* KEYS image, when wanted; wiped by build_free */
     struct buf why;                /* when build_run fails: one sentence */
 };
 

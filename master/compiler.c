@@ -2,6 +2,7 @@
 #include "shared/base/clock.h"
 #include "shared/base/err.h"
 #include "shared/ipc/text.h"
+#include "shared/tls/keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,12 +31,12 @@ struct compiler {
 
 void images_init(struct images *im)
 {
-    *im = (struct images){.snapshot = -1, .status = -1, .state = -1};
+    *im = (struct images){.snapshot = -1, .status = -1, .state = -1, .keys = -1};
 }
 
 void images_close(struct images *im)
 {
-    int fds[] = {im->snapshot, im->status, im->state};
+    int fds[] = {im->snapshot, im->status, im->state, im->keys};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -113,7 +114,7 @@ static bool take_bind(struct compiler *c, const struct ipc_msg *msg)
     if (++c->n_binds > LISTEN_MAX)
         return false;
     const struct ipc_bind *b = &msg->u.as_BIND;
-    int err = c->cancelled ? ECANCELED : listen_want(&c->m->listeners, b->bind_id, msg->text, b->port);
+    int err = c->cancelled ? ECANCELED : listen_want(&c->m->listeners, b->bind_id, msg->text, b->port, b->datagram != 0);
     struct ipc_msg answer = {.type = IPC_BOUND, .u.as_BOUND = {.bind_id = b->bind_id, .error = err}};
     link_send(&c->link, &answer);
     return true;
@@ -129,8 +130,8 @@ static bool take_settings(struct compiler *c, const struct ipc_msg *msg)
 /* Rule 2. The snapshot is what workers verify; here it is only measured. */
 static bool take_images(struct images *im, struct ipc_msg *msg)
 {
-    int *places[] = {&im->snapshot, &im->status, &im->state};
-    static const size_t max[] = {SNAPSHOT_MAX, SNAPSHOT_MAX, STATE_IMAGE_MAX};
+    int *places[] = {&im->snapshot, &im->status, &im->state, &im->keys};
+    static const size_t max[] = {SNAPSHOT_MAX, SNAPSHOT_MAX, STATE_IMAGE_MAX, KEYS_IMAGE_MAX};
     if (msg->n_fds != ARRAY_LEN(places))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(places); i++)

@@ -6,12 +6,13 @@
  *          ◄───────────── BIND ────────────────   an address that the configuration needs
  *            ───────────── BOUND ─────────────►   it is bound, or errno: part of the status
  *          ◄─────────── SETTINGS ──────────────   what the instance file says
- *          ◄──────────── RESULT ───────────────   SNAPSHOT, STATUS, STATE as sealed memory, or a sentence
+ *          ◄──────────── RESULT ───────────────   SNAPSHOT, STATUS, STATE, KEYS as sealed memory, or a sentence
  *     reap                                        exit
  *
  * Rules
  *  1. The child is forked and not exec'd: it inherits what it needs to know by memory, and begins afresh each time. The
- *     master holds no threads and no secrets, so there is nothing it could find.
+ *     master holds no threads, and of secrets only descriptors, which the child closes first, and the keys of session
+ *     tickets, whose pages are not inherited (board.h, rule 7): so there is nothing it could find.
  *  2. Its words are input. Images must be sealed and of sane size; more addresses than LISTEN_MAX end it.
  *  3. Whatever becomes of it (crash, time-out, rubbish) costs this attempt and nothing else.
  *  4. At most one at a time; when it has answered, its death is nobody's concern any more.
@@ -30,7 +31,7 @@
 struct images {
     uint64_t generation;
     uint64_t content_hash, findings_hash;
-    int snapshot, status, state;
+    int snapshot, status, state, keys; /* keys: private keys; passed on to traffic workers, never mapped here */
     uint32_t errors, warnings, objects;
 };
 void images_init(struct images *im);

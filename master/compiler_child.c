@@ -10,6 +10,7 @@
 #include "shared/base/err.h"
 #include "shared/base/hash.h"
 #include "shared/snap/snap.h"
+#include "shared/tls/keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,7 +252,9 @@ static void say_result(struct box *x, struct build *b, int rc)
         msg.fds[0] = seal(x, "gatehouse-snapshot", &b->snapshot);
         msg.fds[1] = seal(x, "gatehouse-status", &b->status);
         msg.fds[2] = seal(x, "gatehouse-state", &b->state_out);
-        msg.n_fds = 3;
+        msg.fds[3] = seal(x, "gatehouse-keys", &b->keys);
+        msg.n_fds = 4;
+        keys_wipe(&b->keys);
         buf_addf(&text, "%zu files, %u objects, %u errors, %u warnings", b->stats.files, r->objects, r->errors, r->warnings);
     } else {
         buf_addf(&text, "%s", b->why.n ? buf_cstr(&b->why) : err_text(rc));
@@ -296,6 +299,7 @@ GH_NORETURN void compiler_child(int link_fd, const struct compiler_job *job)
         .prev_state = map_state(&x),
         .generation = job->generation,
         .lenient_paths = true,
+        .want_keys = true,
         .bind = ask_bind,
         .bind_ctx = &x,
     };

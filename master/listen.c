@@ -27,6 +27,7 @@ struct listen_given {
     int fd;
     bool keep;
     bool dual; /* IPv6 socket that takes IPv4 as well */
+    bool datagram;
     union address at;
 };
 
@@ -115,55 +116,66 @@ static bool set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-static bool prepare(int fd)
+/* Rules 4, 5. */
+static bool prepare(int fd, int family, bool datagram)
 {
     int flags = fcntl(fd, F_GETFL);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* connections inherit it: one call less for each */
+    if (!datagram)
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* connections inherit it: one call less for each */
+    else if (family == AF_INET && !set_option(fd, IPPROTO_IP, IP_PKTINFO, 1))
+        return false;
+    else if (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1))
+        return false;
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-static void share_port(const struct listen_set *s, uint16_t port, int on)
+static void share_port(const struct listen_set *s, uint16_t port, bool datagram, int on)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].fd >= 0 && s->v[i].port == port)
+        if (s->v[i].fd >= 0 && s->v[i].port == port && s->v[i].datagram == datagram)
             set_option(s->v[i].fd, SOL_SOCKET, SO_REUSEPORT, on);
     for (size_t i = 0; i < s->n_given; i++)
-        if (address_port(&s->given[i].at) == port)
+        if (address_port(&s->given[i].at) == port && s->given[i].datagram == datagram)
             set_option(s->given[i].fd, SOL_SOCKET, SO_REUSEPORT, on);
 }
 
-static bool have_port(const struct listen_set *s, uint16_t port)
+static bool have_port(const struct listen_set *s, uint16_t port, bool datagram)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].fd >= 0 && s->v[i].port == port)
+        if (s->v[i].fd >= 0 && s->v[i].port == port && s->v[i].datagram == datagram)
             return true;
     for (size_t i = 0; i < s->n_given; i++)
-        if (address_port(&s->given[i].at) == port)
+        if (address_port(&s->given[i].at) == port && s->given[i].datagram == datagram)
             return true;
     return false;
 }
 
+static bool begin_listening(int fd, bool datagram)
+{
+    return datagram || listen(fd, BACKLOG) == 0;
+}
+
 /* Rules 2, 3. The descriptor, or -1 and errno. */
-static int open_at(const struct listen_set *s, const union address *a, bool dual)
+static int open_at(const struct listen_set *s, const union address *a, bool dual, bool datagram)
 {
     uint16_t port = address_port(a);
-    int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(a->any.sa_family, (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    bool good = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && prepare(fd);
+    bool good = (datagram || set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) && prepare(fd, a->any.sa_family, datagram);
     if (a->any.sa_family == AF_INET6)
         good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual);
     good = good && bind(fd, &a->any, address_size(a)) == 0;
-    if (!good && errno == EADDRINUSE && have_port(s, port)) {
-        share_port(s, port, 1);
+    if (!good && errno == EADDRINUSE && have_port(s, port, datagram)) {
+        share_port(s, port, datagram, 1);
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-        good = bind(fd, &a->any, address_size(a)) == 0 && listen(fd, BACKLOG) == 0;
+        good = bind(fd, &a->any, address_size(a)) == 0 && begin_listening(fd, datagram);
         int err = errno;
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 0);
-        share_port(s, port, 0);
+        share_port(s, port, datagram, 0);
         errno = err;
     } else {
-        good = good && listen(fd, BACKLOG) == 0;
+        good = good && begin_listening(fd, datagram);
     }
     if (!good) {
         int err = errno;
@@ -183,10 +195,10 @@ static void open_listener(const struct listen_set *s, struct listener *l)
         l->error = EINVAL;
         return;
     }
-    l->fd = open_at(s, &a, every);
+    l->fd = open_at(s, &a, every, l->datagram);
     if (l->fd < 0 && every && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
         a = (union address){.v4 = {.sin_family = AF_INET, .sin_port = htons(l->port)}};
-        l->fd = open_at(s, &a, false);
+        l->fd = open_at(s, &a, false, l->datagram);
     }
     l->family = a.any.sa_family;
     l->error = l->fd < 0 ? errno : 0;
@@ -201,19 +213,31 @@ static int option_of(int fd, int level, int name)
     return getsockopt(fd, level, name, &value, &n) == 0 ? value : -1;
 }
 
+/* A TCP socket that listens, or a UDP one that has a port and no peer. */
+static bool is_useful(struct listen_given *g)
+{
+    union address peer;
+    socklen_t n = sizeof(g->at), n_peer = sizeof(peer);
+    int type = option_of(g->fd, SOL_SOCKET, SO_TYPE);
+    g->datagram = type == SOCK_DGRAM;
+    if (getsockname(g->fd, &g->at.any, &n) != 0 || (g->at.any.sa_family != AF_INET && g->at.any.sa_family != AF_INET6))
+        return false;
+    if (g->datagram)
+        return option_of(g->fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP && address_port(&g->at) != 0 &&
+               getpeername(g->fd, &peer.any, &n_peer) != 0;
+    return type == SOCK_STREAM && option_of(g->fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
+}
+
 int listen_give(struct listen_set *s, int fd, bool keep)
 {
     struct listen_given g = {.fd = fd, .keep = keep};
-    socklen_t n = sizeof(g.at);
-    if (option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1 || option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM ||
-        getsockname(fd, &g.at.any, &n) != 0 || (g.at.any.sa_family != AF_INET && g.at.any.sa_family != AF_INET6) ||
-        !prepare(fd)) {
+    if (!is_useful(&g) || !prepare(fd, g.at.any.sa_family, g.datagram)) {
         close(fd);
         return GH_E_FORMAT;
     }
     g.dual = g.at.any.sa_family == AF_INET6 && option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
     for (size_t i = 0; i < s->n_given; i++) {
-        if (address_equal(&s->given[i].at, &g.at)) {
+        if (s->given[i].datagram == g.datagram && address_equal(&s->given[i].at, &g.at)) {
             s->given[i].keep |= keep;
             close(fd);
             return GH_E_EXISTS;
@@ -229,7 +253,8 @@ int listen_give(struct listen_set *s, int fd, bool keep)
         s->given = given;
         s->cap_given = cap;
     }
-    listen(fd, BACKLOG); /* a unit's backlog may be short */
+    if (!g.datagram)
+        listen(fd, BACKLOG); /* a unit's backlog may be short */
     s->given[s->n_given++] = g;
     return 0;
 }
@@ -267,7 +292,8 @@ static bool take_given(struct listen_set *s, struct listener *l)
         return false;
     struct listen_given *best = NULL;
     for (size_t i = 0; i < s->n_given; i++) /* for "" a socket that takes both families is the better one */
-        if (given_fits(&s->given[i], l->address, &a) && (!best || s->given[i].dual))
+        if (s->given[i].datagram == l->datagram && given_fits(&s->given[i], l->address, &a) &&
+            (!best || s->given[i].dual))
             best = &s->given[i];
     if (!best)
         return false;
@@ -312,14 +338,14 @@ void listen_begin(struct listen_set *s)
         s->v[i].wanted_next = false;
 }
 
-int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port)
+int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port, bool datagram)
 {
     union address a;
     if (port == 0 || port > 65535 || strlen(address) >= LISTEN_ADDRESS_MAX ||
         !parse_address(address, (uint16_t)port, &a))
         return EINVAL;
     struct listener *l = find(s, bind_id);
-    if (l && (l->port != port || strcmp(l->address, address) != 0))
+    if (l && (l->port != port || l->datagram != datagram || strcmp(l->address, address) != 0))
         return EINVAL;
     if (!l) {
         l = add(s);
@@ -327,6 +353,7 @@ int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uin
             return ENOBUFS;
         l->bind_id = bind_id;
         l->port = (uint16_t)port;
+        l->datagram = datagram;
         strcpy(l->address, address);
     }
     l->wanted_next = true;

@@ -1,5 +1,5 @@
 /*
- * listen.h - the listening sockets: opened by the master, kept across generations, workers and masters.
+ * listen.h - the listening sockets, and bound UDP ones: opened by the master, kept across generations, workers and masters.
  *
  * A load is an attempt: for every address it will need, the compiler asks (listen_want). What is open stays; what is
  * not is taken from the sockets that were given to this process, else bound. When the attempt ends well
@@ -17,7 +17,10 @@
  *  3. "" and 192.0.2.1 may both be wanted with one port. Linux lets them live together only if both say
  *     SO_REUSEPORT while the second is bound. They say so only for that moment: a second master of the same user must
  *     never share a port with us without anybody noticing.
- *  4. Descriptors are close-on-exec and non-blocking (workers share the open socket).
+ *  4. UDP sockets say SO_REUSEADDR never: two of them with it would share datagrams. They report the address to which
+ *     a datagram came (IP_PKTINFO, IPV6_RECVPKTINFO), so that an answer can come from there. The same port of TCP and
+ *     UDP are two listeners.
+ *  5. Descriptors are close-on-exec and non-blocking (workers share the open socket).
  */
 #ifndef GH_MASTER_LISTEN_H
 #define GH_MASTER_LISTEN_H
@@ -33,6 +36,7 @@ struct listener {
     uint64_t bind_id;
     char address[LISTEN_ADDRESS_MAX];
     uint16_t port;
+    bool datagram;           /* UDP */
     int family;              /* AF_INET, AF_INET6 */
     int fd;                  /* -1 = could not be bound */
     int error;               /* then: errno */
@@ -56,8 +60,8 @@ struct listen_set {
 void listen_init(struct listen_set *s);
 void listen_fini(struct listen_set *s); /* closes everything */
 
-/* Takes over an inherited socket. What is no listening TCP socket, or is there already, is closed: GH_E_FORMAT,
- * GH_E_EXISTS, GH_E_NOMEM. `keep`: of a socket unit. */
+/* Takes over an inherited socket. What is no listening TCP socket nor a bound UDP one, or is there already, is closed:
+ * GH_E_FORMAT, GH_E_EXISTS, GH_E_NOMEM. `keep`: of a socket unit. */
 int listen_give(struct listen_set *s, int fd, bool keep);
 /* Closes given sockets that nobody wanted, but for those of socket units. */
 void listen_drop_given(struct listen_set *s);
@@ -67,7 +71,7 @@ void listen_each_given(const struct listen_set *s, struct buf *ctx, void (*fn)(s
 
 void listen_begin(struct listen_set *s);
 /* 0 or errno. EINVAL: no address, or the id of another one. */
-int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port);
+int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port, bool datagram);
 /* `closed` is called for every listener that is about to be closed. */
 void listen_commit(struct listen_set *s, void (*closed)(void *ctx, const struct listener *l), void *ctx);
 void listen_withdraw(struct listen_set *s, void (*closed)(void *ctx, const struct listener *l), void *ctx);

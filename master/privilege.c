@@ -197,6 +197,7 @@ bool privilege_confine_compiler(const struct identity *id, const char **what)
     *what = "no_new_privs";
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return false;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a core_pattern with a pipe asks for no limit */
     forbid_writing();
     *what = "system call filter";
     return forbid_calls();

@@ -35,7 +35,8 @@ uint64_t privilege_raise_nofile(void);
 
 /* For the compiler, after fork: becomes `id`, keeping only CAP_DAC_READ_SEARCH when root (secrets are often readable by
  * root alone; this lets it read, not write, and it has no way out: no network, no exec, no new privileges). Sets
- * no_new_privs, limits and file system restrictions. False and a word in *what when a step fails. */
+ * no_new_privs, limits and file system restrictions; no core file is made of it, for it sees Secrets. False and a word
+ * in *what when a step fails. */
 bool privilege_confine_compiler(const struct identity *id, const char **what);
 
 #endif

@@ -40,6 +40,8 @@ static void tell_snapshot(struct child *c, const struct images *im)
     msg.u.as_SNAPSHOT = (struct ipc_snapshot){.generation = im->generation, .n_listeners = c->role->traffic ? n : 0};
     if (c->role->operators)
         msg.fds[msg.n_fds++] = im->status;
+    if (c->role->traffic) /* nobody else is ever given the keys */
+        msg.fds[msg.n_fds++] = im->keys;
     link_send(&c->link, &msg);
 }
 
@@ -270,11 +272,13 @@ static void renew_status(struct master *m, struct images *next)
 {
     struct reload *r = &m->reload;
     next->generation = r->current.generation;
-    int snapshot = r->current.snapshot;
-    r->current.snapshot = -1;
+    int snapshot = r->current.snapshot, keys = r->current.keys;
+    r->current.snapshot = r->current.keys = -1;
     images_close(&r->current);
     close(next->snapshot);
-    next->snapshot = snapshot; /* the one that is mapped already */
+    close(next->keys);
+    next->snapshot = snapshot; /* those that are mapped already */
+    next->keys = keys;
     r->current = *next;
     images_init(next);
     r->status_only = true;

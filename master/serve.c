@@ -92,7 +92,7 @@ static int open_admin_tcp(struct master *m, int *error)
     if (m->admin.tcp >= 0) /* inherited: taken if it is the right one, else closed */
         listen_give(&one, m->admin.tcp, false);
     m->admin.tcp = -1;
-    *error = listen_want(&one, IPC_BIND_ADMIN_TCP, address, (uint32_t)port);
+    *error = listen_want(&one, IPC_BIND_ADMIN_TCP, address, (uint32_t)port, false);
     int fd = *error ? -1 : one.v[0].fd;
     if (fd >= 0)
         one.v[0].fd = -1;

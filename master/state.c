@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -186,6 +187,7 @@ pid_t state_save(const char *dir, uint64_t generation, struct str settings, int 
     sigprocmask(SIG_SETMASK, &all, &old); /* a signal must not reach the loop's handlers in the child */
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core file: the image has the texts of Secrets */
         /* Not the lock nor the sockets: a disk that is slow must not hold them when the master is gone. */
         int image = image_fd >= 0 ? fcntl(image_fd, F_DUPFD, STDERR_FILENO + 1) : -1;
         int low = image >= 0 ? dup2(image, STDERR_FILENO + 1) : -1;

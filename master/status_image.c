@@ -2,6 +2,7 @@
  * status_image.c - see status_image.h.
  */
 #include "master/status_image.h"
+#include "master/kinds/core_config.h"
 #include "shared/base/clock.h"
 #include "shared/snap/snap.h"
 
@@ -82,14 +83,22 @@ static void write_metadata(const struct object *o, struct buf *out)
     buf_addc(out, "}");
 }
 
-/* Values of a Secret are left out, in whatever form they were written; the keys say what there is. */
-static void write_secret_keys(const struct node *n, struct buf *out)
+/* Values of a Secret are left out, in whatever form they were written; keys and sizes say what there is, as in
+ * `kubectl describe`. */
+static void write_secret_keys(const struct object *o, const struct node *n, struct buf *out)
 {
+    const struct core_secret *s = o->spec;
+    const struct str_map *values = s && str_eqc(n->key, "data")         ? &s->data
+                                   : s && str_eqc(n->key, "stringData") ? &s->string_data
+                                                                         : NULL;
     buf_addc(out, "{");
     for (size_t i = 0; n->type == NODE_MAP && i < n->n_kids; i++) {
         buf_addc(out, i ? "," : "");
         buf_json(out, n->kids[i]->key);
-        buf_addc(out, ":\"(hidden)\"");
+        buf_addc(out, ":\"(hidden");
+        if (values && i < values->n && str_eq(values->v[i].key, n->kids[i]->key)) /* decoded in the order written */
+            buf_addf(out, ", %zu bytes", values->v[i].val.n);
+        buf_addc(out, ")\"");
     }
     buf_addc(out, "}");
 }
@@ -113,7 +122,7 @@ static void write_resource(const struct object *o, struct buf *out)
         buf_json(out, n->key);
         buf_addc(out, ":");
         if (o->kind->id == KIND_SECRET && !str_eqc(n->key, "type") && !str_eqc(n->key, "immutable"))
-            write_secret_keys(n, out);
+            write_secret_keys(o, n, out);
         else
             node_json(n, out, NULL);
     }

@@ -52,7 +52,8 @@ static bool has_listener(const struct child *c, uint64_t bind_id)
     return false;
 }
 
-static void tell_listener(struct child *c, uint64_t bind_id, int fd, uint16_t port, int family, const char *address)
+static void tell_listener(struct child *c, uint64_t bind_id, int fd, uint16_t port, int family, bool datagram,
+                          const char *address)
 {
     if (fd < 0 || has_listener(c, bind_id))
         return;
@@ -65,7 +66,8 @@ static void tell_listener(struct child *c, uint64_t bind_id, int fd, uint16_t po
         c->cap_bind_ids = cap;
     }
     struct ipc_msg msg = {.type = IPC_LISTENER, .n_fds = 1, .fds = {fd}};
-    msg.u.as_LISTENER = (struct ipc_listener){.bind_id = bind_id, .port = port, .family = (uint32_t)family};
+    msg.u.as_LISTENER =
+        (struct ipc_listener){.bind_id = bind_id, .port = port, .datagram = datagram, .family = (uint32_t)family};
     msg.text_n = GH_MIN(strlen(address), (size_t)IPC_MAX_TEXT);
     memcpy(msg.text, address, msg.text_n);
     link_send(&c->link, &msg);
@@ -76,13 +78,13 @@ uint32_t tell_listeners(struct child *c)
 {
     const struct master *m = c->m;
     if (c->role->operators) {
-        tell_listener(c, IPC_BIND_ADMIN_TCP, m->admin.tcp, 0, 0, m->admin.address);
-        tell_listener(c, IPC_BIND_ADMIN_UNIX, m->admin.un, 0, 0, RUN_ADMIN_SOCKET);
+        tell_listener(c, IPC_BIND_ADMIN_TCP, m->admin.tcp, 0, 0, false, m->admin.address);
+        tell_listener(c, IPC_BIND_ADMIN_UNIX, m->admin.un, 0, 0, false, RUN_ADMIN_SOCKET);
     }
     if (c->role->traffic)
         for (size_t i = 0; i < m->listeners.n; i++) {
             const struct listener *l = &m->listeners.v[i];
-            tell_listener(c, l->bind_id, l->fd, l->port, l->family, l->address);
+            tell_listener(c, l->bind_id, l->fd, l->port, l->family, l->datagram, l->address);
         }
     return (uint32_t)c->n_bind_ids;
 }

@@ -69,9 +69,9 @@ static void name_all(const struct master *m, struct buf *text)
     add(text, "admin-tcp", m->admin.tcp);
     for (size_t i = 0; i < m->listeners.n; i++)
         add(text, m->listeners.v[i].keep ? "unit" : "bind", m->listeners.v[i].fd);
-    if (im->snapshot >= 0 && im->status >= 0 && im->state >= 0) {
+    if (im->snapshot >= 0 && im->status >= 0 && im->state >= 0 && im->keys >= 0) {
         const struct { const char *word; int fd; } parts[] = {
-            {"snapshot", im->snapshot}, {"status", im->status}, {"state", im->state}};
+            {"snapshot", im->snapshot}, {"status", im->status}, {"state", im->state}, {"keys", im->keys}};
         for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
             snprintf(name, sizeof(name), "%s-%llu", parts[i].word, (unsigned long long)im->generation);
             add(text, name, parts[i].fd);

@@ -168,7 +168,8 @@ bool link_listener_keep(struct worker *w, const struct ipc_msg *m)
         l->cap_listeners = cap;
     }
     struct worker_listener n = {
-        .bind_id = m->u.as_LISTENER.bind_id, .port = m->u.as_LISTENER.port, .family = m->u.as_LISTENER.family,
+        .bind_id = m->u.as_LISTENER.bind_id, .port = m->u.as_LISTENER.port,
+        .datagram = m->u.as_LISTENER.datagram, .family = m->u.as_LISTENER.family,
         .address = strndup(m->text, m->text_n), .fd = fcntl(m->fds[0], F_DUPFD_CLOEXEC, 0),
     };
     if (!n.address || n.fd < 0) {
@@ -294,7 +295,8 @@ static void tell_new_master(struct worker *w)
     for (size_t i = 0; i < l->n_listeners; i++) {
         const struct worker_listener *k = &l->listeners[i];
         m = (struct ipc_msg){.type = IPC_LISTENER, .n_fds = 1, .fds = {k->fd}};
-        m.u.as_LISTENER = (struct ipc_listener){.bind_id = k->bind_id, .port = k->port, .family = k->family};
+        m.u.as_LISTENER = (struct ipc_listener){.bind_id = k->bind_id, .port = k->port, .datagram = k->datagram,
+                                                  .family = k->family};
         m.text_n = GH_MIN(strlen(k->address), (size_t)IPC_MAX_TEXT);
         memcpy(m.text, k->address, m.text_n);
         link_send(w, &m);

@@ -19,7 +19,7 @@ static int take_listener(struct worker *w, struct ipc_msg *m)
     struct traffic *t = w->role_state;
     if (!link_listener_keep(w, m))
         return GH_E_NOMEM;
-    return dataplane_listener_add(t->data, m->u.as_LISTENER.bind_id, link_take_fd(m, 0));
+    return dataplane_listener_add(t->data, m->u.as_LISTENER.bind_id, link_take_fd(m, 0), m->u.as_LISTENER.datagram != 0);
 }
 
 static int take_listener_gone(struct worker *w, struct ipc_msg *m)
@@ -40,7 +40,7 @@ static int take_snapshot(struct worker *w, struct ipc_msg *m)
         buf_addf(&why, "%zu of %u listening sockets were passed", w->link.n_listeners, s->n_listeners);
         rc = GH_E_NOT_FOUND;
     }
-    rc = rc < 0 ? rc : dataplane_offer(t->data, m->fds[0], &why);
+    rc = rc < 0 ? rc : dataplane_offer(t->data, m->fds[0], m->n_fds > 1 ? m->fds[1] : -1, &why);
     if (rc < 0) {
         board_add(&w->me->counters.snapshots_refused, 1);
         log_error(&w->log, "generation %llu refused: %s", (unsigned long long)s->generation, buf_cstr(&why));

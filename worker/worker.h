@@ -27,7 +27,8 @@
  * master. */
 struct worker_listener {
     uint64_t bind_id;
-    uint32_t port, family;
+    uint16_t port, datagram;
+    uint32_t family;
     char *address;
     int fd;
 };

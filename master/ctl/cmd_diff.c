@@ -39,7 +39,7 @@ static int usage(FILE *f, int rc)
 {
     fputs("usage: gatehouse diff DIR [--conf-dir DIR | --run-dir DIR] [--config FILE] [-o text|json]\n\n"
           "Says what would change if DIR (directory or file) were the configuration: objects, the answers of routes,\n"
-          "backends and settings. Nothing is changed. Values of Secrets are not compared.\n\n"
+          "backends and settings. Nothing is changed. Of the values in Secrets only sizes are compared.\n\n"
           "  --conf-dir DIR          compare with the configuration in that directory\n"
           "  --run-dir DIR           compare with the running gateway of that run directory, default " CLIENT_RUN_DIR "\n"
           "  --config FILE           settings of the process for what is read from a directory, default " INSTANCE_FILE ";\n"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 _Static_assert(sizeof(struct keys_header) == 64 && sizeof(struct keys_row) == 16, "the format");
 
@@ -129,6 +130,21 @@ int keys_open(struct keys **out, int fd, struct buf *why)
     (*out)->mapped = true;
     (*out)->lock_error = lock_error;
     return 0;
+}
+
+int keys_peek(int fd, uint64_t *generation)
+{
+    struct keys_header h;
+    size_t size = 0;
+    int rc = check_file(fd, &size, NULL);
+    if (rc != 0)
+        return rc;
+    if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+        return GH_E_TRUNCATED;
+    if (h.magic != KEYS_MAGIC || h.size != size)
+        return GH_E_FORMAT;
+    *generation = h.generation;
+    return h.version == KEYS_VERSION ? 0 : GH_E_VERSION;
 }
 
 void keys_close(struct keys *k)

@@ -35,6 +35,8 @@ struct keys;             /* a mapping */
 int keys_open(struct keys **out, int fd, struct buf *why);
 /* As keys_open, of bytes aligned to 8 that stay the caller's; seals and memory are not looked at. */
 int keys_open_bytes(struct keys **out, struct str image, struct buf *why);
+/* Of which generation an image is, by its head alone: for those who pass it on and must not look into it. */
+int keys_peek(int fd, uint64_t *generation);
 void keys_close(struct keys *k);                /* wipes nothing: it is shared; NULL-safe */
 uint64_t keys_generation(const struct keys *k);
 uint32_t keys_count(const struct keys *k);

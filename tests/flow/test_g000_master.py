@@ -167,7 +167,7 @@ def test_a_manager_that_reads_nothing_holds_nobody_up(upstream):
         assert g.get("/b39")[0] == 200
 
 
-WHOLE_STORE = ["admin", "bind", "board", "snapshot", "state", "status"]
+WHOLE_STORE = ["admin", "bind", "board", "keys", "snapshot", "state", "status"]
 
 
 def test_the_descriptor_store_gives_a_new_master_everything(upstream):
@@ -199,6 +199,44 @@ def test_the_descriptor_store_gives_a_new_master_everything(upstream):
         assert g.get("/b")[0] == 200, "the last good version of the broken file"
         waiting.close()
         manager.close()
+
+
+def test_a_generation_without_its_keys_is_made_anew(upstream):
+    """Workers could not serve it: the new master loads before they begin, and nobody is refused."""
+    with gh.Gateway(gh.simple_files(upstream), env={"FDSTORE": "100"}, start=False) as g:
+        manager = Manager(g)
+        g.start()
+        manager.wait_kinds(WHOLE_STORE)
+        generation, pids = g.status()["generation"], [w["pid"] for w in g.status()["workers"]]
+        g.process.kill()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        g.process.wait()
+        waiting = g.connect().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        start_with(g, {name: fd for name, fd in manager.store.items() if not name.startswith("keys-")}, {"FDSTORE": "100"})
+        assert waiting.response()[0] == 200
+        g.wait_notify("READY=1")
+        assert g.status()["generation"] > generation
+        assert "not complete" in g.log()
+        waiting.close()
+        manager.close()
+
+
+def test_only_traffic_workers_have_the_keys(upstream):
+    """The master and nobody else holds the image besides them; it is not mapped there."""
+    def has_keys(pid):
+        maps = "memfd:gatehouse-keys" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+        fds = [os.readlink(f) for f in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        return maps, any("memfd:gatehouse-keys" in fd for fd in fds)
+    with gh.Gateway(gh.simple_files(upstream)) as g:
+        for w in g.status()["workers"]:
+            assert has_keys(w["pid"]) == (w["role"] == "worker", False), w
+        assert has_keys(g.process.pid) == (False, True)
+        g.write("b.yaml", named_route("b", "/b"))
+        g.reload()
+        g.reload()
+        for w in g.status()["workers"]:
+            assert has_keys(w["pid"]) == (w["role"] == "worker", False), w
 
 
 def test_a_listener_that_leaves_leaves_the_store_too(upstream):

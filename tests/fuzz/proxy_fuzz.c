@@ -129,7 +129,7 @@ static void load(struct rig *r, uint64_t generation, bool retries)
     struct compile_input in = {.model = &m, .generation = generation, .slot = slot};
     must(compile_bytes(&in, &image, &why) == 0);
     int fd = image_seal("fuzz", buf_str(&image));
-    must(fd >= 0 && dataplane_offer(r->dp, fd, &why) == 0 && dataplane_commit(r->dp, generation));
+    must(fd >= 0 && dataplane_offer(r->dp, fd, -1, &why) == 0 && dataplane_commit(r->dp, generation));
     close(fd);
     buf_fini(&image);
     buf_fini(&why);
@@ -153,7 +153,7 @@ static struct rig *rig_get(void)
     me->state = PROC_ACTIVE;
     r->dp = dataplane_new(&(struct dataplane_config){.loop = &r->loop, .board = r->board, .row = 1, .log = &r->log});
     must(r->dp);
-    must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80, false), dup(r->listener)) == 0);
+    must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80, false), dup(r->listener), false) == 0);
     load(r, 1, false);
     dataplane_set_active(r->dp, true);
     return rig = r;

@@ -1,8 +1,10 @@
 #include "worker/proxy/dataplane.h"
 #include "shared/base/err.h"
 #include "worker/codec/h2_server.h"
+#include "shared/tls/keys.h"
 #include "worker/net/listener.h"
 #include "worker/http/live.h"
+#include "worker/proxy/datagram.h"
 #include "worker/proxy/http.h"
 
 #include <malloc.h>
@@ -22,9 +24,11 @@ struct dataplane {
     struct upstream upstream;
     struct http_proxy http;
     struct listeners listeners;
+    struct datagrams datagrams;
     struct live live;
     struct board_proc *me;
     bool draining;
+    bool lock_said;
     uint64_t drain_end_ms;
     struct timer drain_timer;
     struct timer trim_timer;
@@ -156,6 +160,7 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
         .ctx = d,
     };
     http_init(&d->http);
+    datagrams_init(&d->datagrams);
     listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
     timer_init(&d->drain_timer, on_drain_timer);
     timer_init(&d->trim_timer, on_trim_timer);
@@ -177,6 +182,7 @@ void dataplane_free(struct dataplane *d)
         return;
     net_enter(&d->net);
     listeners_fini(&d->listeners);
+    datagrams_fini(&d->datagrams);
     http_cut(&d->http);
     h1_servers_close_all(&d->servers);
     h2_servers_close_all(&d->servers2);
@@ -227,8 +233,16 @@ static void close_strays(struct dataplane *d)
     net_leave(&d->net);
 }
 
-int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd)
+/* The seam of UDP: what reads the socket begins here. */
+static int dataplane_datagram_add(struct dataplane *d, uint64_t bind_id, int fd)
 {
+    return datagrams_add(&d->datagrams, bind_id, fd);
+}
+
+int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd, bool datagram)
+{
+    if (datagram)
+        return dataplane_datagram_add(d, bind_id, fd);
     return listeners_add(&d->listeners, bind_id, fd);
 }
 
@@ -236,6 +250,8 @@ void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id)
 {
     if (listeners_remove(&d->listeners, bind_id))
         close_strays(d);
+    else
+        datagrams_remove(&d->datagrams, bind_id);
 }
 
 void dataplane_set_active(struct dataplane *d, bool active)
@@ -245,7 +261,17 @@ void dataplane_set_active(struct dataplane *d, bool active)
 
 /* --- generations ---------------------------------------------------------------------------------------- */
 
-int dataplane_offer(struct dataplane *d, int snap_fd, struct buf *why)
+/* Once is enough: the limit does not change while a process lives. */
+static void say_lock_error(struct dataplane *d, const struct keys *k)
+{
+    if (!k || !keys_lock_error(k) || d->lock_said)
+        return;
+    d->lock_said = true;
+    log_warn(d->c.log, "private keys could not be locked in memory (%s): they may be written to swap; LimitMEMLOCK raises "
+             "the limit", strerror(keys_lock_error(k)));
+}
+
+int dataplane_offer(struct dataplane *d, int snap_fd, int keys_fd, struct buf *why)
 {
     struct snap *s;
     int err = snap_open(&s, snap_fd, why);
@@ -257,6 +283,12 @@ int dataplane_offer(struct dataplane *d, int snap_fd, struct buf *why)
             buf_addc(why, err_text(GH_E_NOMEM));
         return GH_E_NOMEM;
     }
+    err = generation_take_keys(generation_of(s), keys_fd, why);
+    if (err) {
+        snap_drop(s);
+        return err;
+    }
+    say_lock_error(d, generation_of(s)->keys);
     live_offer(&d->live, s);
     return 0;
 }

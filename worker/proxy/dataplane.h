@@ -39,13 +39,15 @@ void dataplane_run(struct dataplane *d);
 void dataplane_turn(struct dataplane *d, int max_wait_ms); /* one turn of it, for tests; -1 = no limit */
 void dataplane_quit(struct dataplane *d);
 
-/* Takes over the listening socket `fd` of bind `bind_id`. Accepts only while active. */
-int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd);
+/* Takes over the socket `fd` of bind `bind_id`: one that listens, or (datagram) a bound UDP one, which goes to
+ * dataplane_datagram_add. Takes connections and datagrams only while active. */
+int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd, bool datagram);
 void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id);
 void dataplane_set_active(struct dataplane *d, bool active); /* a spare does not accept */
 
-/* Verifies and prepares an offered generation (regexes, clusters); 0 or negative gh_err and a sentence. */
-int dataplane_offer(struct dataplane *d, int snap_fd, struct buf *why);
+/* Verifies and prepares an offered generation (regexes, clusters, keys); 0 or negative gh_err and a sentence. The
+ * descriptors stay the caller's. keys_fd -1: a generation that needs no private keys. */
+int dataplane_offer(struct dataplane *d, int snap_fd, int keys_fd, struct buf *why);
 /* New requests use it from now on; older ones end on theirs. False when it was never offered. */
 bool dataplane_commit(struct dataplane *d, uint64_t generation);
 void dataplane_withdraw(struct dataplane *d, uint64_t generation);

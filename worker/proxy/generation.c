@@ -1,4 +1,6 @@
 #include "worker/proxy/generation.h"
+#include "shared/base/err.h"
+#include "shared/tls/keys.h"
 
 #include <stdlib.h>
 
@@ -17,6 +19,7 @@ static void generation_free(void *arg)
         for (uint32_t i = 0; i < g->s->n[SNAP_CLUSTERS]; i++)
             cluster_drop(g->clusters[i]);
     snap_regexes_free(g->regexes);
+    keys_close(g->keys);
     free(g->clusters);
     free(g->turns);
     free(g->binds);
@@ -45,6 +48,49 @@ bool generation_attach(struct snap *s, struct upstream *u)
     s->user = g;
     s->user_free = generation_free;
     return true;
+}
+
+/* ---- keys ---- */
+
+static int check_key(const struct generation *g, uint32_t cert, struct buf *why)
+{
+    const struct snap_cert *c = &g->s->CERTS[cert];
+    if (g->keys && keys_find(g->keys, c->id).p)
+        return 0;
+    if (why)
+        buf_addf(why, "the key of certificate " STR_FMT " is missing", STR_ARG(snap_name(g->s, c->subject)));
+    return GH_E_NOT_FOUND;
+}
+
+static int check_chain(const struct generation *g, const struct snap_chain *c, struct buf *why)
+{
+    int rc = 0;
+    if (c->tls == SNAP_NONE)
+        return 0;
+    SNAP_EACH(i, g->s->TLS_SERVERS[c->tls].certs)
+        rc = rc ? rc : check_key(g, g->s->INDEXES[i], why);
+    return rc;
+}
+
+static int check_cluster(const struct generation *g, const struct snap_cluster *c, struct buf *why)
+{
+    const struct snap_tls_client *t = SNAP_AT(g->s, TLS_CLIENTS, c->tls);
+    return t && t->cert != SNAP_NONE && !(t->flags & SNAP_TLS_BROKEN) ? check_key(g, t->cert, why) : 0;
+}
+
+int generation_take_keys(struct generation *g, int keys_fd, struct buf *why)
+{
+    int rc = keys_fd < 0 ? 0 : keys_open(&g->keys, keys_fd, why);
+    if (rc == 0 && g->keys && keys_generation(g->keys) != g->s->head->generation) {
+        if (why)
+            buf_addf(why, "the keys are of generation %llu", (unsigned long long)keys_generation(g->keys));
+        rc = GH_E_VERSION;
+    }
+    for (uint32_t i = 0; rc == 0 && i < g->s->n[SNAP_CHAINS]; i++)
+        rc = check_chain(g, &g->s->CHAINS[i], why);
+    for (uint32_t i = 0; rc == 0 && i < g->s->n[SNAP_CLUSTERS]; i++)
+        rc = check_cluster(g, &g->s->CLUSTERS[i], why);
+    return rc;
 }
 
 const struct snap_bind *generation_bind(const struct generation *g, uint64_t bind_id)

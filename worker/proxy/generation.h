@@ -19,10 +19,14 @@ struct generation {
     uint32_t *turns;            /* of RULES: balance_split's state; 0 = not begun */
     uint32_t n_binds;
     struct bind_slot { uint64_t id; uint32_t index; } *binds; /* by id */
+    struct keys *keys;          /* private keys of CERTS, by their id (shared/tls/keys.h); NULL = none are needed */
 };
 
 /* Attaches one to `s`. False: no memory. */
 bool generation_attach(struct snap *s, struct upstream *u);
+/* Opens the image of keys and sees that it is of this generation and has the key of every certificate that a listener or
+ * a cluster may show; the mapping is the generation's. keys_fd -1: there are none. Negative gh_err and a sentence. */
+int generation_take_keys(struct generation *g, int keys_fd, struct buf *why);
 static inline struct generation *generation_of(const struct snap *s)
 {
     return s->user;

@@ -80,7 +80,7 @@ static void what_is_wanted_listens_at_once_and_stays(void **state)
     int closed = 0;
     for (int load = 0; load < 3; load++) {
         listen_begin(s);
-        assert_int_equal(listen_want(s, 1, "127.0.0.1", port), 0);
+        assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
         assert_true(connects("127.0.0.1", port));
         listen_commit(s, count_closed, &closed);
     }
@@ -100,10 +100,10 @@ static void a_withdrawn_attempt_leaves_everything_as_it_was(void **state)
     uint16_t old = free_port(), fresh = free_port();
     int closed = 0;
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "127.0.0.1", old), 0);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", old, false), 0);
     listen_commit(s, NULL, NULL);
     listen_begin(s);
-    assert_int_equal(listen_want(s, 2, "127.0.0.1", fresh), 0);
+    assert_int_equal(listen_want(s, 2, "127.0.0.1", fresh, false), 0);
     listen_withdraw(s, count_closed, &closed);
     assert_int_equal(closed, 1);
     assert_true(connects("127.0.0.1", old));
@@ -116,7 +116,7 @@ static void the_wildcard_takes_both_families(void **state)
     struct listen_set *s = *state;
     uint16_t port = free_port();
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "", port), 0);
+    assert_int_equal(listen_want(s, 1, "", port, false), 0);
     assert_true(connects("127.0.0.1", port));
     if (s->v[0].family == AF_INET6)
         assert_true(connects("::1", port));
@@ -127,10 +127,10 @@ static void an_explicit_address_takes_only_its_family(void **state)
     struct listen_set *s = *state;
     uint16_t port = free_port();
     listen_begin(s);
-    if (listen_want(s, 1, "::", port) != 0)
+    if (listen_want(s, 1, "::", port, false) != 0)
         skip(); /* no IPv6 here */
     assert_false(connects("127.0.0.1", port));
-    assert_int_equal(listen_want(s, 2, "0.0.0.0", port), 0);
+    assert_int_equal(listen_want(s, 2, "0.0.0.0", port, false), 0);
     assert_true(connects("127.0.0.1", port));
     assert_true(connects("::1", port));
 }
@@ -141,9 +141,9 @@ static void wildcard_and_address_share_a_port_and_nobody_else_gets_in(void **sta
     for (int round = 0; round < 2; round++) { /* in both orders */
         uint16_t port = free_port();
         listen_begin(s);
-        assert_int_equal(listen_want(s, 1, round ? "" : "127.0.0.1", port), 0);
-        assert_int_equal(listen_want(s, 2, round ? "127.0.0.1" : "", port), 0);
-        assert_int_equal(listen_want(s, 3, "127.0.0.2", port), 0);
+        assert_int_equal(listen_want(s, 1, round ? "" : "127.0.0.1", port, false), 0);
+        assert_int_equal(listen_want(s, 2, round ? "127.0.0.1" : "", port, false), 0);
+        assert_int_equal(listen_want(s, 3, "127.0.0.2", port, false), 0);
         assert_true(connects("127.0.0.1", port));
         assert_true(connects("127.0.0.3", port));
 
@@ -156,8 +156,8 @@ static void wildcard_and_address_share_a_port_and_nobody_else_gets_in(void **sta
         struct listen_set other;
         listen_init(&other);
         listen_begin(&other);
-        assert_int_equal(listen_want(&other, 1, "127.0.0.1", port), EADDRINUSE);
-        assert_int_equal(listen_want(&other, 2, "", port), EADDRINUSE);
+        assert_int_equal(listen_want(&other, 1, "127.0.0.1", port, false), EADDRINUSE);
+        assert_int_equal(listen_want(&other, 2, "", port, false), EADDRINUSE);
         listen_fini(&other);
         listen_withdraw(s, NULL, NULL);
     }
@@ -169,7 +169,7 @@ static void a_port_in_use_is_reported_and_had_when_it_is_free(void **state)
     uint16_t port = 0;
     int fd = stranger("127.0.0.1", &port);
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "127.0.0.1", port), EADDRINUSE);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), EADDRINUSE);
     listen_commit(s, NULL, NULL);
     assert_int_equal(listen_unbound(s), 1);
     assert_false(listen_retry(s));
@@ -177,11 +177,11 @@ static void a_port_in_use_is_reported_and_had_when_it_is_free(void **state)
     assert_true(listen_retry(s));
     assert_int_equal(listen_unbound(s), 1); /* the next attempt takes it */
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "127.0.0.1", port), 0);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
     listen_withdraw(s, NULL, NULL);
     assert_int_equal(listen_unbound(s), 1);
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "127.0.0.1", port), 0);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
     listen_commit(s, NULL, NULL);
     assert_int_equal(listen_unbound(s), 0);
 }
@@ -193,13 +193,13 @@ static void what_is_no_address_is_invalid(void **state)
                                       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     listen_begin(s);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_int_equal(listen_want(s, i, bad[i], 80), EINVAL);
-    assert_int_equal(listen_want(s, 100, "127.0.0.1", 0), EINVAL);
-    assert_int_equal(listen_want(s, 100, "127.0.0.1", 65536), EINVAL);
+        assert_int_equal(listen_want(s, i, bad[i], 80, false), EINVAL);
+    assert_int_equal(listen_want(s, 100, "127.0.0.1", 0, false), EINVAL);
+    assert_int_equal(listen_want(s, 100, "127.0.0.1", 65536, false), EINVAL);
     uint16_t port = free_port();
-    assert_int_equal(listen_want(s, 100, "127.0.0.1", port), 0);
-    assert_int_equal(listen_want(s, 100, "127.0.0.2", port), EINVAL);
-    assert_int_equal(listen_want(s, 101, "192.0.2.77", port), EADDRNOTAVAIL);
+    assert_int_equal(listen_want(s, 100, "127.0.0.1", port, false), 0);
+    assert_int_equal(listen_want(s, 100, "127.0.0.2", port, false), EINVAL);
+    assert_int_equal(listen_want(s, 101, "192.0.2.77", port, false), EADDRNOTAVAIL);
 }
 
 static void a_given_socket_is_taken_with_its_backlog(void **state)
@@ -212,7 +212,7 @@ static void a_given_socket_is_taken_with_its_backlog(void **state)
     assert_int_equal(listen_give(s, dup(fd), false), GH_E_EXISTS);
     close(fd);
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "127.0.0.1", port), 0);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
     int c = accept(s->v[0].fd, NULL, NULL);
     assert_true(c >= 0);
     close(c);
@@ -232,14 +232,14 @@ static void a_unit_s_socket_is_kept_when_nobody_wants_it(void **state)
     assert_false(connects("127.0.0.1", other));
     for (int i = 0; i < 2; i++) {
         listen_begin(s);
-        assert_int_equal(listen_want(s, 1, "", kept), 0); /* IPv4 wildcard fits "" */
+        assert_int_equal(listen_want(s, 1, "", kept, false), 0); /* IPv4 wildcard fits "" */
         listen_commit(s, NULL, NULL);
         listen_begin(s);
         listen_commit(s, NULL, NULL);
         assert_true(connects("127.0.0.1", kept));
     }
     listen_begin(s);
-    assert_int_equal(listen_want(s, 1, "", kept), 0);
+    assert_int_equal(listen_want(s, 1, "", kept, false), 0);
     listen_withdraw(s, NULL, NULL);
     assert_true(connects("127.0.0.1", kept));
 }
@@ -254,6 +254,166 @@ static void what_is_no_listening_tcp_socket_is_not_taken(void **state)
     assert_int_equal(listen_give(s, socket(AF_INET, SOCK_STREAM, 0), false), GH_E_FORMAT);
     assert_int_equal(listen_give(s, socket(AF_INET, SOCK_DGRAM, 0), false), GH_E_FORMAT);
     assert_int_equal(listen_give(s, -1, false), GH_E_FORMAT);
+}
+
+/* ---- UDP ---- */
+
+union any {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static socklen_t udp_address(union any *a, const char *address, uint16_t port)
+{
+    memset(a, 0, sizeof(*a));
+    if (inet_pton(AF_INET6, address, &a->v6.sin6_addr) == 1) {
+        a->v6.sin6_family = AF_INET6;
+        a->v6.sin6_port = htons(port);
+        return sizeof(a->v6);
+    }
+    a->v4.sin_family = AF_INET;
+    a->v4.sin_port = htons(port);
+    assert_int_equal(inet_pton(AF_INET, address, &a->v4.sin_addr), 1);
+    return sizeof(a->v4);
+}
+
+/* A UDP socket of somebody else, bound; -1 when that can't be. */
+static int udp_stranger(const char *address, uint16_t *port)
+{
+    union any a;
+    socklen_t n = udp_address(&a, address, *port);
+    int fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, &a.any, n) != 0) {
+        close(fd);
+        return -1;
+    }
+    getsockname(fd, &a.any, &n);
+    *port = ntohs(a.any.sa_family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
+    return fd;
+}
+
+static uint16_t free_udp_port(void)
+{
+    uint16_t port = 0;
+    close(udp_stranger("127.0.0.1", &port));
+    return port;
+}
+
+/* Sends to `address`; the address it came to as `fd` is told it, "" when it did not come. */
+static const char *came_to(int fd, const char *address, uint16_t port, char text[INET6_ADDRSTRLEN])
+{
+    union any a;
+    char byte = 'x', control[256];
+    struct iovec v = {&byte, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    socklen_t n = udp_address(&a, address, port);
+    int c = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    text[0] = '\0';
+    assert_int_equal(sendto(c, "x", 1, 0, &a.any, n), 1);
+    close(c);
+    if (recvmsg(fd, &m, MSG_DONTWAIT) != 1) /* over the loopback it is there at once */
+        return text;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+        if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO)
+            inet_ntop(AF_INET, &((struct in_pktinfo *)(void *)CMSG_DATA(h))->ipi_addr, text, INET6_ADDRSTRLEN);
+        if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_PKTINFO)
+            inet_ntop(AF_INET6, &((struct in6_pktinfo *)(void *)CMSG_DATA(h))->ipi6_addr, text, INET6_ADDRSTRLEN);
+    }
+    return text;
+}
+
+static void tcp_and_udp_of_one_port_are_two(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = free_port();
+    char text[INET6_ADDRSTRLEN];
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
+    assert_int_equal(listen_want(s, 2, "127.0.0.1", port, true), 0);
+    assert_int_equal(listen_want(s, 2, "127.0.0.1", port, false), EINVAL); /* an id is of one of them */
+    listen_commit(s, NULL, NULL);
+    assert_true(connects("127.0.0.1", port));
+    assert_true(s->v[1].datagram);
+    assert_string_equal(came_to(s->v[1].fd, "127.0.0.1", port, text), "127.0.0.1");
+    assert_true(fcntl(s->v[1].fd, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(s->v[1].fd, F_GETFL) & O_NONBLOCK);
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, false), 0);
+    int closed = 0;
+    listen_commit(s, count_closed, &closed);
+    assert_int_equal(closed, 1);
+    int again = udp_stranger("127.0.0.1", &port); /* it is free */
+    assert_true(again >= 0);
+    close(again);
+}
+
+static void a_datagram_says_to_which_address_it_came(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = free_udp_port();
+    char text[INET6_ADDRSTRLEN];
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "", port, true), 0);
+    int fd = s->v[0].fd;
+    came_to(fd, "127.0.0.2", port, text);
+    assert_string_equal(text, s->v[0].family == AF_INET6 ? "::ffff:127.0.0.2" : "127.0.0.2");
+    if (s->v[0].family == AF_INET6)
+        assert_string_equal(came_to(fd, "::1", port, text), "::1");
+}
+
+static void nobody_shares_the_datagrams(void **state)
+{
+    struct listen_set *s = *state, other;
+    uint16_t port = free_udp_port();
+    char text[INET6_ADDRSTRLEN];
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "", port, true), 0);
+    assert_int_equal(listen_want(s, 2, "127.0.0.3", port, true), 0);
+    assert_string_equal(came_to(s->v[1].fd, "127.0.0.3", port, text), "127.0.0.3");
+    listen_init(&other);
+    listen_begin(&other);
+    assert_int_equal(listen_want(&other, 1, "", port, true), EADDRINUSE);
+    assert_int_equal(listen_want(&other, 2, "127.0.0.3", port, true), EADDRINUSE);
+    listen_fini(&other);
+    assert_int_equal(udp_stranger("127.0.0.3", &port), -1);
+}
+
+static void a_given_udp_socket_is_taken_with_what_waits_there(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = 0, unit = 0;
+    char text[INET6_ADDRSTRLEN];
+    int fd = udp_stranger("127.0.0.1", &port);
+    assert_int_equal(listen_give(s, fd, false), 0);
+    assert_int_equal(listen_give(s, udp_stranger("0.0.0.0", &unit), true), 0);
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, true), 0);
+    assert_int_equal(s->v[0].fd, fd);
+    assert_string_equal(came_to(s->v[0].fd, "127.0.0.1", port, text), "127.0.0.1");
+    assert_int_equal(listen_want(s, 2, "", unit, true), 0);
+    assert_true(s->v[1].keep);
+    listen_commit(s, NULL, NULL);
+    listen_begin(s);
+    listen_commit(s, NULL, NULL);
+    listen_drop_given(s);
+    assert_int_equal(udp_stranger("0.0.0.0", &unit), -1); /* the unit's is kept */
+    int free_again = udp_stranger("127.0.0.1", &port);
+    assert_true(free_again >= 0);
+    close(free_again);
+}
+
+static void a_udp_socket_with_a_peer_or_without_a_port_is_not_taken(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = 0;
+    union any a;
+    int fd = udp_stranger("127.0.0.1", &port);
+    socklen_t n = udp_address(&a, "127.0.0.1", port);
+    assert_int_equal(connect(fd, &a.any, n), 0);
+    assert_int_equal(listen_give(s, fd, false), GH_E_FORMAT);
+    assert_int_equal(listen_give(s, socket(AF_INET6, SOCK_DGRAM, 0), false), GH_E_FORMAT);
+    assert_int_equal(listen_give(s, socket(AF_UNIX, SOCK_DGRAM, 0), false), GH_E_FORMAT);
 }
 
 static void a_unix_socket_replaces_the_one_that_was_there(void **state)
@@ -312,6 +472,11 @@ int main(void)
         TEST(a_given_socket_is_taken_with_its_backlog),
         TEST(a_unit_s_socket_is_kept_when_nobody_wants_it),
         TEST(what_is_no_listening_tcp_socket_is_not_taken),
+        TEST(tcp_and_udp_of_one_port_are_two),
+        TEST(a_datagram_says_to_which_address_it_came),
+        TEST(nobody_shares_the_datagrams),
+        TEST(a_given_udp_socket_is_taken_with_what_waits_there),
+        TEST(a_udp_socket_with_a_peer_or_without_a_port_is_not_taken),
         TEST(a_unix_socket_replaces_the_one_that_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

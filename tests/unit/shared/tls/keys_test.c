@@ -56,6 +56,9 @@ static void what_is_written_is_found(void **state)
     check_contents(k);
     keys_close(k);
     int fd = memory_file(buf_str(&b), SEALS);
+    uint64_t generation = 0;
+    assert_int_equal(keys_peek(fd, &generation), 0);
+    assert_int_equal(generation, 42);
     assert_int_equal(keys_open(&k, fd, NULL), 0);
     close(fd);
     check_contents(k);
@@ -91,6 +94,14 @@ static void only_a_sealed_descriptor_is_taken(void **state)
     assert_int_equal(keys_open(&k, fd, &why), GH_E_LIMIT);
     close(fd);
     assert_int_equal(keys_open(&k, -1, &why), GH_E_UNSEALED);
+    uint64_t generation;
+    fd = memory_file(STR("no image of keys at all, though it is long enough to have the head of one"), SEALS);
+    assert_int_equal(keys_peek(fd, &generation), GH_E_FORMAT);
+    close(fd);
+    fd = memory_file(STR("short"), SEALS);
+    assert_int_equal(keys_peek(fd, &generation), GH_E_TRUNCATED);
+    close(fd);
+    assert_int_equal(keys_peek(-1, &generation), GH_E_UNSEALED);
     buf_fini(&why);
     buf_fini(&b);
 }

@@ -245,7 +245,7 @@ static int load(struct driver *d)
     struct compile_input in = {.model = &d->model, .generation = ++d->generation, .slot = slot, .slot_ctx = d};
     int fd = -1;
     if (compile_bytes(&in, &image, &why) || (fd = image_seal("driver", buf_str(&image))) < 0 ||
-        dataplane_offer(d->dp, fd, &why) || !dataplane_commit(d->dp, d->generation))
+        dataplane_offer(d->dp, fd, -1, &why) || !dataplane_commit(d->dp, d->generation))
         die("snapshot: " STR_FMT, STR_ARG(buf_str(&why)));
     close(fd);
     buf_fini(&image);
@@ -352,7 +352,7 @@ static void parse(struct driver *d, int argc, char **argv)
         .loop = &d->loop, .board = d->board, .row = 1, .log = &d->log, .access = access, .fd_limit = 20000});
     if (!d->dp)
         die("dataplane");
-    dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port, false), fd);
+    dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port, false), fd, false);
     load(d);
     dataplane_set_active(d->dp, true);
     printf("port %u\n", d->port);

@@ -9,13 +9,20 @@ TESTS += tests/unit/worker/proxy/retry_test
 tests_unit_worker_proxy_retry_test_SOURCES = %D%/retry_test.c
 tests_unit_worker_proxy_retry_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_retry_test_LDADD = libwproxy.a libhttp.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/proxy/generation_test
+TESTS += tests/unit/worker/proxy/generation_test
+tests_unit_worker_proxy_generation_test_SOURCES = %D%/generation_test.c
+tests_unit_worker_proxy_generation_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_proxy_generation_test_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
+	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libtls.a libbase.a \
+	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) -lm
 endif
 
 # A worker without a master, for the tests beside it and for measurements.
 check_PROGRAMS += tests/unit/worker/proxy/driver
 tests_unit_worker_proxy_driver_SOURCES = %D%/driver.c
 tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
-	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libbase.a \
-	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) -lm
+	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libtls.a libbase.a \
+	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 TESTS += tests/unit/worker/proxy/http_test.py tests/unit/worker/proxy/hostile_test.py
 EXTRA_DIST += %D%/http_test.py %D%/hostile_test.py %D%/wire.py
