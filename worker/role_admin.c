@@ -13,6 +13,7 @@
 #include "shared/base/err.h"
 #include "shared/http/uri.h"
 #include "shared/snap/snap.h"
+#include "shared/tls/tls_build.h"
 #include "worker/admin_http.h"
 #include "worker/metrics.h"
 #include "worker/status.h"
@@ -35,7 +36,7 @@ struct admin {
     struct admin_http *http;
     struct status *current, *offered;
     struct status_note note;
-    struct buf version;
+    struct buf version, tls;
     uint64_t change, digest, next_order;
     uint32_t max_series;
     bool was_ready;
@@ -50,7 +51,7 @@ typedef void endpoint_fn(struct admin *a, struct admin_conn *c, const struct adm
 static struct status_view view_of(const struct admin *a)
 {
     return (struct status_view){.board = a->w->board, .status = a->current, .note = &a->note,
-                                .version = buf_str(&a->version), .change = a->change,
+                                .version = buf_str(&a->version), .tls = buf_str(&a->tls), .change = a->change,
                                 .orphan = a->w->orphan || a->w->link.rescued};
 }
 
@@ -448,6 +449,7 @@ static int start(struct worker *w, struct buf *why)
                                   .handle = handle, .expired = expired, .arg = a};
     a->http = admin_http_new(&c);
     worker_setting(w, "version", &a->version);
+    tls_build_describe(&a->tls);
     if (worker_setting(w, "metrics_max_series", &number) && !str_u64(buf_str(&number), &max))
         max = MAX_SERIES;
     a->max_series = (uint32_t)GH_MIN(max, (uint64_t)BOARD_MAX_SLOTS);
@@ -501,6 +503,7 @@ static void stop(struct worker *w)
     status_drop(a->current);
     status_drop(a->offered);
     buf_fini(&a->version);
+    buf_fini(&a->tls);
     free(a);
     w->role_state = NULL;
 }

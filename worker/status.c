@@ -383,6 +383,8 @@ void status_begin(const struct status_view *v, struct buf *out)
     buf_addu(out, v->status ? v->status->snap->head->generation : board_get(&h->generation));
     buf_addf(out, ",\"change\":%llu,\"version\":", (unsigned long long)v->change);
     buf_json(out, v->version);
+    buf_addc(out, ",\"tls\":");
+    buf_json(out, v->tls);
     buf_addf(out, ",\"state\":\"%s\",\"started\":", board_get(&h->draining) ? "draining"
                                                      : v->orphan            ? "orphaned"
                                                                             : "serving");

@@ -63,6 +63,7 @@ struct status_view {
     const struct status *status; /* NULL: none yet */
     const struct status_note *note;
     struct str version;
+    struct str tls; /* which library, as tls_build_describe says it */
     uint64_t change;
     bool orphan;
 };

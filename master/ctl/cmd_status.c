@@ -6,6 +6,7 @@
 #include "master/ctl/ctl.h"
 #include "master/ctl/table.h"
 #include "shared/base/clock.h"
+#include "shared/tls/tls_build.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -108,6 +109,13 @@ static void put_head(const struct node *s, struct buf *out)
              count_workers(s, "draining"), (long long)ctl_int(s, "crashes"), (long long)ctl_int(s, "stuck_kills"));
 }
 
+static void put_tls(const struct node *s, struct buf *out)
+{
+    struct str tls = ctl_text(s, "tls"); /* a process of an older version says nothing */
+    if (tls.n)
+        buf_addf(out, "TLS          " STR_FMT "\n", STR_ARG(tls));
+}
+
 static void put_change(const struct node *s, struct buf *out)
 {
     struct str time = ctl_text(s, "reload.last_time"), message = ctl_text(s, "reload.message");
@@ -202,6 +210,7 @@ int cmd_status(int argc, char **argv)
         put(&a.body);
     } else if (s) {
         put_head(s, &out);
+        put_tls(s, &out);
         put_change(s, &out);
         put_listening(s, &out);
         put_objects(s, &out);
@@ -281,15 +290,19 @@ int cmd_version(int argc, char **argv)
     struct options o = {.ctl.verb = "version"};
     struct client_reply a = {0};
     struct str server = STR_NONE;
+    struct buf tls = {0};
     int rc = take_options(&o, argc, argv,
                           "Says which version this program is, and which one runs.\n\nExit status: 0, or 2 usage.");
     if (rc >= 0)
         return rc;
     if (client_request(ctl_run_dir(&o.ctl), "GET", "/status", 2000, &a, NULL) == 0)
         server = ctl_text(ctl_parse(&o.ctl, buf_str(&a.body)), "version");
+    tls_build_describe(&tls);
     if (o.json) {
         struct buf out = {0};
-        buf_addc(&out, "{\"version\":\"" PACKAGE_VERSION "\",\"running\":");
+        buf_addc(&out, "{\"version\":\"" PACKAGE_VERSION "\",\"tls\":");
+        buf_json(&out, buf_str(&tls));
+        buf_addc(&out, ",\"running\":");
         if (server.n)
             buf_json(&out, server);
         else
@@ -298,11 +311,12 @@ int cmd_version(int argc, char **argv)
         put(&out);
         buf_fini(&out);
     } else {
-        puts(PACKAGE_STRING);
+        printf("%s\nTLS: %s\n", PACKAGE_STRING, buf_cstr(&tls));
         if (server.n)
             printf("running: " STR_FMT "\n", STR_ARG(server));
     }
     buf_fini(&a.body);
+    buf_fini(&tls);
     ctl_fini(&o.ctl);
     return 0;
 }

@@ -84,6 +84,16 @@ def test_status_workers_and_get_show_the_same_world(served):
     assert "generation" in served.ctl("status", "--run-dir", served.run).stdout.lower()
 
 
+def test_version_and_status_say_which_tls_library_runs_and_how(served):
+    by_hand = served.ctl("--version").stdout
+    line = next(line for line in by_hand.splitlines() if line.startswith("TLS: wolfSSL "))
+    tls = line.removeprefix("TLS: ")
+    assert "(built for speed" in tls or "(the system's build" in tls
+    assert tls in served.ctl("status", "--run-dir", served.run).stdout
+    assert json.loads(served.ctl("version", "-o", "json", "--run-dir", served.run).stdout)["tls"] == tls
+    assert served.status()["tls"] == tls  # the processes that serve have the same
+
+
 def test_explain_tells_the_rule_its_file_and_line_and_the_backend(served):
     done = served.ctl("explain", "GET", f"http://a.example.com:{served.port}/x", "--conf-dir", served.conf, "-o", "json")
     answer = json.loads(done.stdout)

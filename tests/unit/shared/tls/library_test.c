@@ -204,6 +204,55 @@ static void a_ticket_of_another_listener_leads_to_a_full_handshake(void **state)
     }
 }
 
+#ifdef GATEHOUSE_PATCH
+/* Connects with what the client has at hand and keeps the session of this connection. */
+static bool connects_resumed(struct fixture *f, WOLFSSL_SESSION **s, const unsigned char *ticket, unsigned n)
+{
+    bool reused;
+    connection_open(f);
+    if (*s)
+        wolfSSL_set_session(f->l.client.ssl, *s);
+    if (ticket)
+        wolfSSL_set_SessionTicket(f->l.client.ssl, ticket, n);
+    if (!loop_shake(&f->l))
+        fail_msg("client %d, server %d", f->l.client.error, f->l.server.error);
+    reused = wolfSSL_session_reused(f->l.server.ssl);
+    if (*s)
+        wolfSSL_SESSION_free(*s);
+    *s = wolfSSL_get1_session(f->l.client.ssl);
+    loop_close(&f->l);
+    return reused;
+}
+
+static void a_foreign_ticket_is_replaced_by_one_of_ours(void **state)
+{
+    static const unsigned char foreign[900] = "a ticket of the server that was here before";
+    static const unsigned lengths[] = {100, 200, sizeof(foreign)};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        struct fixture f;
+        WOLFSSL_SESSION *s = NULL;
+        fixture_open(&f, PKI_ROOT, true);
+        loop_tickets(f.server, "listener 1");
+        assert_int_equal(connects_resumed(&f, &s, NULL, 0), FULL);
+        assert_int_equal(connects_resumed(&f, &s, foreign, lengths[i]), FULL);
+        assert_int_equal(connects_resumed(&f, &s, NULL, 0), RESUMED);
+        wolfSSL_SESSION_free(s);
+        fixture_close(&f);
+    }
+}
+#endif
+
+static void no_key_means_no_tickets(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, PKI_ROOT, false);
+    wolfSSL_CTX_set_session_cache_mode(f.server, WOLFSSL_SESS_CACHE_OFF);
+    assert_int_equal(comes_back(&f, f.server), FULL);
+    fixture_close(&f);
+}
+
 /* ---- the client's look at the server ---- */
 
 static bool client_accepts(const char *roots, const char *name, bool tls12)
@@ -312,6 +361,36 @@ static void client_certificates_are_checked(void **state)
         assert_int_equal(seen.error, CRL_CERT_REVOKED);
     }
 }
+
+#ifdef GATEHOUSE_PATCH
+/* With the first n bytes of PKI_CLIENT: the leaf alone, or the chain. */
+static bool accepts(WOLFSSL_CTX *server, size_t n)
+{
+    struct fixture f = {.server = server, .client = loop_client(PKI_ROOT, false)};
+    bool ok;
+    wolfSSL_CTX_use_certificate_chain_buffer(f.client, (const unsigned char *)PKI_CLIENT, (long)n);
+    wolfSSL_CTX_use_PrivateKey_buffer(f.client, (const unsigned char *)PKI_CLIENT_KEY, (long)strlen(PKI_CLIENT_KEY),
+                                      WOLFSSL_FILETYPE_PEM);
+    connection_open(&f);
+    ok = loop_shake(&f.l) && loop_send(&f.l, true, "x", 1);
+    loop_close(&f.l);
+    wolfSSL_CTX_free(f.client);
+    return ok;
+}
+
+static void intermediates_of_one_client_are_forgotten(void **state)
+{
+    const char end[] = "-----END CERTIFICATE-----\n";
+    size_t leaf = (size_t)(strstr(PKI_CLIENT, end) - PKI_CLIENT) + strlen(end);
+    WOLFSSL_CTX *server = loop_server(PKI_SERVER, PKI_SERVER_KEY, PKI_ROOT);
+    (void)state;
+    wolfSSL_CTX_set_verify(server, REQUIRED, NULL);
+    assert_false(accepts(server, leaf));
+    assert_true(accepts(server, strlen(PKI_CLIENT)));
+    assert_false(accepts(server, leaf));
+    wolfSSL_CTX_free(server);
+}
+#endif
 
 /* Names as they stand in the certificate, with the type of X.509. */
 static void add_names(const DecodedCert *cert, struct buf *out)
@@ -445,10 +524,17 @@ int main(void)
         cmocka_unit_test(a_key_of_another_certificate_is_refused),
         cmocka_unit_test(a_ticket_is_good_at_any_worker_with_the_key),
         cmocka_unit_test(a_ticket_of_another_listener_leads_to_a_full_handshake),
+#ifdef GATEHOUSE_PATCH
+        cmocka_unit_test(a_foreign_ticket_is_replaced_by_one_of_ours),
+#endif
+        cmocka_unit_test(no_key_means_no_tickets),
         cmocka_unit_test(a_client_checks_chain_and_name),
         cmocka_unit_test(the_chain_may_hold_more_than_it_needs),
         cmocka_unit_test(client_certificates_are_checked),
         cmocka_unit_test(a_certificate_can_be_taken_apart),
+#ifdef GATEHOUSE_PATCH
+        cmocka_unit_test(intermediates_of_one_client_are_forgotten),
+#endif
 #ifdef GATEHOUSE_PATCH
         cmocka_unit_test(a_given_response_is_stapled),
 #endif
