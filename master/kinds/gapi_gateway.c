@@ -104,9 +104,15 @@ static const struct field LISTENER_TLS_FIELDS[] = {
     FIELD_ENUM(T, mode, "mode", TLS_MODES, GAPI_TLS_TERMINATE,
                "Terminate decrypts here; Passthrough forwards by SNI without decrypting"),
     FIELD_LIST(T, certificate_refs, "certificateRefs", 0, &SCHEMA_GAPI_SECRET_REF,
-               "Secrets of type kubernetes.io/tls with the certificates", .max = 64),
+               "Secrets of type kubernetes.io/tls with the certificates; of those that fit a server name one of each key "
+               "type (RSA, ECDSA) is offered",
+               .max = 64),
     FIELD_STR_MAP(T, options, "options", 0,
-                  "Settings of the implementation, by domain-prefixed name", .max = 16),
+                  "Settings of the implementation: gatehouse.dev/tls-min-version and gatehouse.dev/tls-max-version (1.2, "
+                  "1.3), gatehouse.dev/tls-cipher-suites (names of TLS 1.2 suites with commas between them), "
+                  "gateway.istio.io/tls-terminate-mode (SIMPLE, MUTUAL, OPTIONAL_MUTUAL: the CA is key ca.crt of the "
+                  "Secret, or of the Secret NAME-cacert)",
+                  .max = 16),
 };
 #undef T
 static const struct schema SCHEMA_LISTENER_TLS = SCHEMA(
@@ -134,20 +140,14 @@ static void check_listener_shape(struct decoder *d, struct gapi_listener *l, enu
                     STR_ARG(l->protocol));
 }
 
-/* Served later, or a slip of the pen: said at the value, decided as a condition by lower/. */
+/* A protocol that nobody knows, or a slip of the pen: said at the value, decided as a condition by lower/. */
 static void check_listener(struct decoder *d, void *obj)
 {
     struct gapi_listener *l = obj;
     enum gapi_protocol p = gapi_protocol_of(l->protocol);
     check_listener_shape(d, l, p);
-    if (l->protocol.n == 0 || p == GAPI_PROTO_HTTP)
+    if (l->protocol.n == 0 || p != GAPI_PROTO_UNKNOWN)
         return;
-    if (p != GAPI_PROTO_UNKNOWN) {
-        diag_at_key(d->diags, DIAG_NotServed, l->node, "protocol", NULL,
-                    "listeners of protocol " STR_FMT " are not served yet: nothing listens here",
-                    STR_ARG(l->protocol));
-        return;
-    }
     for (size_t i = 0; i < ARRAY_LEN(PROTOCOLS); i++)
         if (str_ieq(l->protocol, str_c(PROTOCOLS[i].word))) {
             diag_at_key(d->diags, DIAG_BadValue, l->node, "protocol",
@@ -175,7 +175,7 @@ static const struct field LISTENER_FIELDS[] = {
     FIELD_INT(T, port, "port", FIELD_REQUIRED, 1, 65535, "Port to listen on"),
     FIELD_STR(T, protocol, "protocol", FIELD_REQUIRED, "HTTP, HTTPS, TLS, TCP or UDP", .min = 1,
               .max = 255),
-    FIELD_OBJ(T, tls, "tls", FIELD_NOT_SERVED, &SCHEMA_LISTENER_TLS,
+    FIELD_OBJ(T, tls, "tls", 0, &SCHEMA_LISTENER_TLS,
               "Certificates, for protocols HTTPS and TLS"),
     FIELD_OBJ(T, allowed_routes, "allowedRoutes", 0, &SCHEMA_ALLOWED_ROUTES,
               "Routes that may attach; those of the Gateway's namespace when absent"),
@@ -236,7 +236,9 @@ static const struct enum_row VALIDATION_MODES[] = {
 #define T struct gapi_frontend_validation
 static const struct field FRONTEND_VALIDATION_FIELDS[] = {
     FIELD_LIST(T, ca_refs, "caCertificateRefs", FIELD_REQUIRED, &SCHEMA_GAPI_OBJECT_REF,
-               "ConfigMaps with the CA certificates in key ca.crt", .min = 1, .max = 8),
+               "ConfigMaps (or Secrets) with the CA certificates in key ca.crt; another namespace needs a "
+               "ReferenceGrant there",
+               .min = 1, .max = 8),
     FIELD_ENUM(T, mode, "mode", VALIDATION_MODES, GAPI_ALLOW_VALID_ONLY,
                "AllowValidOnly refuses connections without a valid certificate; "
                "AllowInsecureFallback lets them in"),
@@ -301,8 +303,8 @@ static const struct schema SCHEMA_BACKEND_TLS =
 
 #define T struct gapi_gateway_tls
 static const struct field GATEWAY_TLS_FIELDS[] = {
-    FIELD_OBJ(T, backend, "backend", FIELD_NOT_SERVED, &SCHEMA_BACKEND_TLS, "TLS towards backends"),
-    FIELD_OBJ(T, frontend, "frontend", FIELD_NOT_SERVED, &SCHEMA_FRONTEND, "TLS towards clients"),
+    FIELD_OBJ(T, backend, "backend", 0, &SCHEMA_BACKEND_TLS, "TLS towards backends"),
+    FIELD_OBJ(T, frontend, "frontend", 0, &SCHEMA_FRONTEND, "TLS towards clients, for HTTPS listeners"),
 };
 #undef T
 static const struct schema SCHEMA_GATEWAY_TLS =

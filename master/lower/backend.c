@@ -9,17 +9,10 @@
 
 #define SLICE_LABEL "kubernetes.io/service-name"
 
-/* What became of a port of a Service, once something referred to it. */
-struct service_port {
-    struct model_cluster *cluster; /* NULL and the problem */
-    enum backend_problem problem;
-    bool known;
-};
-
 struct service {
     const struct object *object;
     const struct core_service_spec *spec;
-    struct service_port *ports; /* as spec->ports */
+    struct model_cluster **clusters; /* as spec->ports: made by lower_service */
     struct {
         const struct object **v;
         size_t n, cap;
@@ -92,7 +85,7 @@ static void build_index(struct lower *l)
         const struct core_service *spec = o->spec;
         struct service *s = arena_new(l->arena, struct service);
         *s = (struct service){.object = o, .spec = spec->spec};
-        s->ports = arena_new_n(l->arena, struct service_port, s->spec->ports.n);
+        s->clusters = arena_new_n(l->arena, struct model_cluster *, s->spec->ports.n);
         map_put(&l->backends->services,
                 arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name)), s);
     }
@@ -116,9 +109,9 @@ bool lower_service_is_external(struct lower *l, struct str ns, struct str name)
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
-/* Of the ports with this number the TCP one (a DNS Service has two); 0 = the only TCP port there
- * is. */
-static const struct core_service_port *find_port(const struct service *s, uint16_t port,
+/* Of the ports with this number the TCP one, or the UDP one for datagrams (a DNS Service has both); 0 = the only one
+ * there is. */
+static const struct core_service_port *find_port(const struct service *s, uint16_t port, bool datagram,
                                                  enum backend_problem *why)
 {
     const struct core_service_port *found = NULL;
@@ -127,7 +120,7 @@ static const struct core_service_port *find_port(const struct service *s, uint16
         const struct core_service_port *p = &s->spec->ports.v[i];
         if (port && p->port.v != port)
             continue;
-        if (p->protocol != CORE_TCP) {
+        if (p->protocol != (datagram ? CORE_UDP : CORE_TCP)) {
             *why = BACKEND_BAD_PROTOCOL;
             continue;
         }
@@ -135,39 +128,19 @@ static const struct core_service_port *find_port(const struct service *s, uint16
             return NULL; /* several: the caller must say which */
         found = p;
     }
+    *why = found ? BACKEND_OK : *why;
     return found;
 }
 
-/* What appProtocol means to the cluster (GEP-1911). Words that are not in the list count as absent.
- */
-static const struct app_protocol {
-    const char *word;
-    enum upstream_protocol protocol;
-    bool served;
-} APP_PROTOCOLS[] = {
-    {"kubernetes.io/h2c", UPSTREAM_H2, false},
-    {"kubernetes.io/ws", UPSTREAM_HTTP1, true}, /* HTTP/1.1 with Upgrade, which every cluster can */
-    {"kubernetes.io/wss", UPSTREAM_HTTP1, false},
-};
-
-static bool app_protocol(struct lower *l, const struct core_service_port *p,
-                         enum upstream_protocol *protocol)
+/* What appProtocol means to the cluster (GEP-1911, and what Istio's users write). Words that are not in the list count
+ * as absent. TLS is the caller's business: whom to trust is said elsewhere. */
+enum upstream_protocol lower_port_protocol(const struct core_service_port *p)
 {
-    *protocol = UPSTREAM_HTTP1;
-    for (size_t i = 0; i < ARRAY_LEN(APP_PROTOCOLS); i++) {
-        if (!str_eqc(p->app_protocol, APP_PROTOCOLS[i].word))
-            continue;
-        *protocol = APP_PROTOCOLS[i].protocol;
-        if (!APP_PROTOCOLS[i].served)
-            diag_at_key(
-                l->diags, DIAG_NotServed, p->node, "appProtocol", "routes to this port answer 500",
-                "backends of protocol " STR_FMT " are not served yet", STR_ARG(p->app_protocol));
-        return APP_PROTOCOLS[i].served;
-    }
-    if (str_eqc(p->app_protocol, "https"))
-        diag_at_key(l->diags, DIAG_NotServed, p->node, "appProtocol",
-                    "connections to it are plain text", "TLS to backends is not served yet");
-    return true;
+    static const char *const H2[] = {"kubernetes.io/h2c", "grpc", "http2"};
+    for (size_t i = 0; i < ARRAY_LEN(H2); i++)
+        if (str_ieq(p->app_protocol, str_c(H2[i])))
+            return UPSTREAM_H2;
+    return UPSTREAM_HTTP1;
 }
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
@@ -175,6 +148,7 @@ static bool app_protocol(struct lower *l, const struct core_service_port *p,
 /* One cluster while its endpoints are collected. */
 struct gather {
     struct lower *l;
+    enum core_protocol protocol;
     struct model_cluster *cluster;
     struct map
         seen; /* by key: an address may stand in several slices while they are being rewritten */
@@ -205,7 +179,7 @@ static const struct core_endpoint_port *slice_port(struct gather *g,
                                                    const struct core_service_port *p)
 {
     for (size_t i = 0; i < n; i++)
-        if (str_eq(v[i].name, p->name) && v[i].protocol == CORE_TCP && v[i].port.set)
+        if (str_eq(v[i].name, p->name) && v[i].protocol == (int32_t)g->protocol && v[i].port.set)
             return &v[i];
     g->no_port++;
     if (n)
@@ -269,7 +243,7 @@ static void tell_no_endpoints(struct gather *g, const struct service *s,
 static void gather_endpoints(struct lower *l, const struct service *s,
                              const struct core_service_port *p, struct model_cluster *c)
 {
-    struct gather g = {.l = l, .cluster = c};
+    struct gather g = {.l = l, .cluster = c, .protocol = (enum core_protocol)p->protocol};
     map_init(&g.seen, l->arena);
     for (size_t i = 0; i < s->slices.n; i++)
         add_slice(&g, s->slices.v[i], p);
@@ -282,15 +256,15 @@ static void gather_endpoints(struct lower *l, const struct service *s,
 
 /* ---- clusters -------------------------------------------------------------------------------- */
 
-static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port,
+static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port, struct str variant,
                                         bool *made)
 {
-    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u",
-                                STR_ARG(s->object->ns), STR_ARG(s->object->name), port);
+    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u%s" STR_FMT, STR_ARG(s->object->ns),
+                                STR_ARG(s->object->name), port, variant.n ? "#" : "", STR_ARG(variant));
     struct model_cluster *c = model_cluster(l->model, key, made);
     if (!*made)
         return c;
-    c->name = str_skip(key, strlen("Service/"));
+    c->name = str_head(str_skip(key, strlen("Service/")), key.n - strlen("Service/") - (variant.n ? variant.n + 1 : 0));
     c->lb = l->instance ? l->instance->load_balancer : LB_ROUND_ROBIN;
     return c;
 }
@@ -303,7 +277,7 @@ static struct model_cluster *external_cluster(struct lower *l, const struct serv
     bool made;
     if (port == 0)
         port = s->spec->ports.n == 1 ? (uint16_t)s->spec->ports.v[0].port.v : 80;
-    struct model_cluster *c = cluster_of(l, s, port, &made);
+    struct model_cluster *c = cluster_of(l, s, port, STR_NONE, &made);
     if (!made)
         return c;
     struct gather g = {.l = l, .cluster = c};
@@ -313,54 +287,40 @@ static struct model_cluster *external_cluster(struct lower *l, const struct serv
     return c;
 }
 
-/* The port of a Service that is no ExternalName, judged once; NULL and *why. */
-static struct service_port *port_of(struct lower *l, const struct service *s, uint16_t port,
-                                    const struct core_service_port **p, enum backend_problem *why)
-{
-    enum upstream_protocol protocol;
-    *p = find_port(s, port, why);
-    if (!*p)
-        return NULL;
-    struct service_port *known = &s->ports[*p - s->spec->ports.v];
-    if (!known->known)
-        known->problem = app_protocol(l, *p, &protocol) ? BACKEND_OK : BACKEND_BAD_PROTOCOL;
-    known->known = true;
-    *why = known->problem;
-    return known->problem == BACKEND_OK ? known : NULL;
-}
-
-enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name,
-                                           uint16_t port)
+const struct core_service_port *lower_service_port(struct lower *l, struct str ns, struct str name, uint16_t port,
+                                                   bool datagram, enum backend_problem *why)
 {
     const struct service *s = service_get(l, ns, name);
-    const struct core_service_port *p;
-    enum backend_problem why = BACKEND_OK;
-    if (!s)
-        return BACKEND_NOT_FOUND;
-    if (s->spec->type != CORE_EXTERNAL_NAME)
-        port_of(l, s, port, &p, &why);
-    return why;
+    *why = BACKEND_NOT_FOUND;
+    return s ? find_port(s, port, datagram, why) : NULL;
 }
 
-static struct model_cluster *make_cluster(struct lower *l, const struct service *s,
-                                          const struct core_service_port *p)
+static struct model_cluster *make_cluster(struct lower *l, const struct service *s, const struct core_service_port *p,
+                                          struct str variant, bool *made)
 {
-    bool made;
-    struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, &made);
-    if (!made)
+    struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, variant, made);
+    if (!*made)
         return c;
-    app_protocol(l, p, &c->protocol);
+    c->protocol = lower_port_protocol(p);
     c->origin = lower_origin(s->object, p->node, p->name);
     gather_endpoints(l, s, p, c);
     return c;
+}
+
+struct model_cluster *lower_service_variant(struct lower *l, struct str ns, struct str name, uint16_t port, bool datagram,
+                                            struct str variant, bool *made, enum backend_problem *why)
+{
+    const struct service *s = service_get(l, ns, name);
+    const struct core_service_port *p = lower_service_port(l, ns, name, port, datagram, why);
+    return p ? make_cluster(l, s, p, variant, made) : NULL;
 }
 
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why)
 {
     const struct service *s = service_get(l, ns, name);
-    const struct core_service_port *p;
     enum backend_problem unasked;
+    bool made;
     why = why ? why : &unasked;
     *why = BACKEND_NOT_FOUND;
     if (!s)
@@ -368,8 +328,11 @@ struct model_cluster *lower_service(struct lower *l, struct str ns, struct str n
     *why = BACKEND_OK;
     if (s->spec->type == CORE_EXTERNAL_NAME)
         return external_cluster(l, s, port);
-    struct service_port *known = port_of(l, s, port, &p, why);
-    if (known && !known->cluster)
-        known->cluster = make_cluster(l, s, p);
-    return known ? known->cluster : NULL;
+    const struct core_service_port *p = find_port(s, port, false, why);
+    if (!p)
+        return NULL;
+    struct model_cluster **known = &s->clusters[p - s->spec->ports.v];
+    if (!*known)
+        *known = make_cluster(l, s, p, STR_NONE, &made);
+    return *known;
 }

@@ -22,6 +22,7 @@ struct credentials {
     int64_t now_s;
     struct map readings; /* hash of the content, as 8 bytes -> struct reading */
     struct map told;     /* address of a node, as bytes -> anything: its warnings are written */
+    struct map rejected; /* "ns/name" of a Secret -> its fault, a sentence with a NUL behind it */
 };
 
 struct credentials *credentials_new(struct arena *a, uint64_t now_wall_us)
@@ -30,6 +31,7 @@ struct credentials *credentials_new(struct arena *a, uint64_t now_wall_us)
     *c = (struct credentials){.arena = a, .now_s = (int64_t)(now_wall_us / MICROSECONDS)};
     map_init(&c->readings, a);
     map_init(&c->told, a);
+    map_init(&c->rejected, a);
     return c;
 }
 
@@ -213,23 +215,29 @@ static const char *missing(const struct object *o, const struct pair_keys *k)
     return !has(o, k->chain) ? k->chain : !has(o, k->key) ? k->key : "";
 }
 
-/* Reads the pair; its fault, and the key at which it stands. */
+/* Reads the pair; or its fault without the object's name, and the key at which it stands. */
 static struct reading *read_object(struct credentials *c, const struct object *o, const char **key, struct credential_fault *why)
 {
     const struct pair_keys *k = pair_keys(o);
-    struct str name = name_of(c->arena, o);
     *key = missing(o, k);
     *why = make_fault(CERT_OK, STR_NONE);
     if (**key) {
-        *why = make_fault(CERT_EMPTY, arena_strf(c->arena, STR_FMT ": key %s is missing", STR_ARG(name), *key));
+        *why = make_fault(CERT_EMPTY, STR("is missing"));
         return NULL;
     }
     struct reading *r = reading(c, CONTENT_PAIR, value(o, k->chain), value(o, k->key));
     *key = r->in_key ? k->key : k->chain;
     if (r->kind == CERT_OK)
         return r;
-    *why = make_fault(r->kind, arena_strf(c->arena, STR_FMT ": %s: " STR_FMT, STR_ARG(name), *key, STR_ARG(r->why)));
+    *why = make_fault(r->kind, r->why);
     return NULL;
+}
+
+/* "Secret ns/name: tls.key: the private key does not belong to the certificate" */
+static struct str whole_fault(struct arena *a, const struct object *o, const char *key, const struct credential_fault *why)
+{
+    struct str name = name_of(a, o);
+    return arena_strf(a, STR_FMT ": %s%s " STR_FMT, STR_ARG(name), key, why->kind == CERT_EMPTY ? "" : ":", STR_ARG(why->text));
 }
 
 struct model_cert *credential_pair(struct lower *l, const struct object *secret, struct credential_fault *why)
@@ -237,8 +245,10 @@ struct model_cert *credential_pair(struct lower *l, const struct object *secret,
     struct credentials *c = credentials_of(l);
     const char *key;
     struct reading *r = read_object(c, secret, &key, why);
-    if (!r)
+    if (!r) {
+        why->text = whole_fault(c->arena, secret, key, why);
         return NULL;
+    }
     tell_dates(l, r, node_of(secret, key));
     struct str staple = pair_keys(secret) == &TLS ? value(secret, "tls.ocsp-staple") : STR_NONE;
     return pair_of(l, r, staple, lower_origin(secret, node_of(secret, key), STR_NONE));
@@ -270,9 +280,16 @@ bool credentials_vet(void *ctx, const struct object *o, struct diags *ds)
     if (read_object(c, o, &key, &why))
         return true;
     diag_at(ds, DIAG_BadCertificate, node_of(o, key),
-            why.kind == CERT_MISMATCH ? "certificate and key must be of one pair" : NULL, STR_FMT,
-            STR_ARG(str_skip(why.text, name_of(c->arena, o).n + 2)));
+            why.kind == CERT_MISMATCH ? "certificate and key must be of one pair" : NULL, STR_FMT, STR_ARG(why.text));
+    struct str id = arena_strf(c->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name));
+    map_put(&c->rejected, id, (void *)(uintptr_t)whole_fault(c->arena, o, key, &why).p);
     return false;
+}
+
+struct str credential_rejection(struct lower *l, struct str ns, struct str name)
+{
+    const char *why = map_get(&credentials_of(l)->rejected, arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(ns), STR_ARG(name)));
+    return str_c(why);
 }
 
 /* ---- CA bundles and revocation lists ---- */

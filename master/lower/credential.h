@@ -68,5 +68,7 @@ struct credentials *credentials_new(struct arena *a, uint64_t now_wall_us);
  * Give the same struct to lower.credentials, and nothing is read twice.
  */
 bool credentials_vet(void *ctx, const struct object *o, struct diags *ds);
+/* Why the Secret of this name, as it stands in its file, was refused so; empty when it was not. */
+struct str credential_rejection(struct lower *l, struct str ns, struct str name);
 
 #endif

@@ -45,11 +45,11 @@ static bool selected(struct lower *l, struct gapi_gw_listener *gl,
     return yes;
 }
 
-static bool allows(struct lower *l, struct gapi_gw_listener *gl, const struct object *route)
+static bool allows(struct lower *l, struct gapi_gw_listener *gl, const struct object *route, unsigned kind)
 {
     const struct gapi_allowed_routes *a = gl->spec->allowed_routes;
     const struct gapi_namespaces *from = a ? a->namespaces : NULL;
-    if (!gl->http_routes)
+    if (!(gl->takes & kind))
         return false;
     switch (from ? (enum gapi_from)from->from : GAPI_FROM_SAME) {
     case GAPI_FROM_ALL:
@@ -71,52 +71,67 @@ static bool allows(struct lower *l, struct gapi_gw_listener *gl, const struct ob
 struct hosts {
     struct {
         struct str host, route_hostname;
-    } v[16];
+    } v[GAPI_HOSTNAMES_MAX];
     size_t n;
 };
 
-static void add_host(struct hosts *hs, struct str host, struct str route_hostname)
+static void add_host(struct hosts *hs, struct str host, struct str route_hostname, bool once)
 {
-    size_t i = 0;
+    size_t i = once ? 0 : hs->n;
     while (i < hs->n && !str_eq(hs->v[i].host, host))
         i++;
     if (i == ARRAY_LEN(hs->v) ||
         (i < hs->n && http_host_compare(route_hostname, hs->v[i].route_hostname) <= 0))
-        return; /* the table allows 16 hostnames */
+        return; /* more than the table allows */
     hs->v[i].host = host;
     hs->v[i].route_hostname = route_hostname;
     hs->n = GH_MAX(hs->n, i + 1);
 }
 
-static void intersect(struct lower *l, const struct gapi_http_route_spec *spec,
+static void intersect(struct lower *l, const struct gapi_route_common *spec, unsigned kind,
                       const struct gapi_gw_listener *gl, struct hosts *hs)
 {
     struct str own = gl->spec->hostname.n ? gl->spec->hostname : STR("*"), both;
+    bool once = kind & (GAPI_TAKES_HTTP | GAPI_TAKES_GRPC); /* at most 16; a chain has its name once anyway */
     hs->n = 0;
-    if (spec->common.hostnames.n == 0)
-        add_host(hs, own, STR(""));
-    for (size_t i = 0; i < spec->common.hostnames.n; i++) {
-        if (!http_host_intersect(own, spec->common.hostnames.v[i], &both))
+    if (kind & (GAPI_TAKES_TCP | GAPI_TAKES_UDP))
+        add_host(hs, STR(""), STR(""), false);
+    else if (spec->hostnames.n == 0)
+        add_host(hs, own, STR(""), false);
+    for (size_t i = 0; i < spec->hostnames.n && i < GAPI_HOSTNAMES_MAX; i++) {
+        if (!http_host_intersect(own, spec->hostnames.v[i], &both))
             continue;
-        add_host(hs, both, spec->common.hostnames.v[i]);
-        l->gapi->fitting |= UINT64_C(1) << GH_MIN(i, (size_t)63);
+        add_host(hs, both, spec->hostnames.v[i], once);
+        l->gapi->fits[i] = true;
     }
 }
 
 /* Every host of the route on this listener, isolated or not: gapi_route.c keeps those that are its
  * own (5.1). */
-static void place(struct lower *l, const struct gapi_gw_listener *gl, const struct hosts *hs)
+static void place(struct lower *l, struct gapi_gw_listener *gl, const struct object *route, const struct hosts *hs)
 {
     for (size_t i = 0; i < gl->bound.n; i++) {
-        struct model_listener *leader =
-            lower_group_of(l, gl->bound.v[i]->bind, gl->bound.v[i]->hostname);
+        struct model_listener *leader = gl->bound.v[i].leader;
         if (l->gapi->placed[leader->index] == l->gapi->serial)
             continue; /* attached to two listeners of one group, or twice to one */
         l->gapi->placed[leader->index] = l->gapi->serial;
-        for (size_t j = 0; j < hs->n; j++)
+        for (size_t j = 0; j < hs->n; j++) {
             *ARENA_PUSH(l->arena, &l->gapi->places) =
-                (struct gapi_place){leader, hs->v[j].host, hs->v[j].route_hostname};
+                (struct gapi_place){gl, leader, hs->v[j].host, hs->v[j].route_hostname};
+            gapi_claim(l, leader, route, hs->v[j].host);
+        }
     }
+}
+
+/* An HTTPRoute where a GRPCRoute is, or the other way round: the older one has the listener's hosts (section 4). */
+static const struct object *clash(const struct lower *l, const struct gapi_gw_listener *gl, const struct object *route,
+                                  const struct hosts *hs)
+{
+    const struct object *other = NULL;
+    for (size_t i = 0; i < gl->bound.n && l->gapi->claims; i++)
+        for (size_t j = 0; j < hs->n && !other; j++)
+            other = gapi_claimed(l, gl->bound.v[i].leader, route, hs->v[j].host);
+    return other;
 }
 
 /* ---- all steps ------------------------------------------------------------------------------- */
@@ -140,57 +155,61 @@ static struct gapi_fault no_listener(struct lower *l, const struct gapi_parent_r
 }
 
 static struct gapi_fault not_allowed(struct lower *l, const struct object *route,
-                                     const struct gapi_gw *gw, const struct gapi_parent_ref *ref)
+                                     const struct gapi_gw *gw, const struct gapi_parent_ref *ref, unsigned kind)
 {
-    const struct gapi_gw_listener *later = NULL;
     size_t takes = 0;
-    for (size_t i = 0; i < gw->spec->listeners.n; i++) {
-        const struct gapi_gw_listener *gl = &gw->listeners[i];
-        takes += is_meant(gl, ref) && gl->http_routes;
-        if (!later && is_meant(gl, ref) && gl->protocol == GAPI_PROTO_HTTPS)
-            later = gl;
-    }
-    struct str text =
-        takes   ? arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT,
-                             STR_ARG(route->ns))
-        : later ? arena_strf(l->arena,
-                             "listener " STR_FMT " is of protocol HTTPS, which is not "
-                             "served yet",
-                             STR_ARG(later->spec->name))
-                : STR("no listener takes HTTPRoutes");
+    for (size_t i = 0; i < gw->spec->listeners.n; i++)
+        takes += is_meant(&gw->listeners[i], ref) && (gw->listeners[i].takes & kind);
+    struct str text = takes ? arena_strf(l->arena, "no listener allows routes of namespace " STR_FMT, STR_ARG(route->ns))
+                            : arena_strf(l->arena, "no listener takes %ss", route->kind->kind);
     return (struct gapi_fault){"NotAllowedByListeners", text};
 }
 
-struct gapi_fault gapi_attach(struct lower *l, const struct object *route,
-                              const struct gapi_http_route_spec *spec, struct gapi_gw *gw,
+static struct gapi_fault clashes(struct lower *l, const struct object *other)
+{
+    return (struct gapi_fault){
+        "HostnameConflict",
+        arena_strf(l->arena, "%s " STR_FMT "/" STR_FMT ", which is older, has a host name of the route; a listener serves "
+                   "a host name to routes of one kind", other->kind->kind, STR_ARG(other->ns), STR_ARG(other->name))};
+}
+
+struct gapi_fault gapi_attach(struct lower *l, const struct object *route, struct gapi_gw *gw,
                               const struct gapi_parent_ref *ref, bool count)
 {
-    size_t meant = 0, allowed = 0, fitting = 0;
+    const struct gapi_route_common *spec = gapi_route_of(route->spec);
+    unsigned kind = gapi_takes_of(route->kind->id);
+    size_t meant = 0, allowed = 0, fitting = 0, accepted = 0;
+    const struct object *other = NULL;
     struct hosts hs;
     for (size_t i = 0; i < gw->spec->listeners.n; i++) {
         struct gapi_gw_listener *gl = &gw->listeners[i];
         if (!is_meant(gl, ref))
             continue;
         meant++;
-        if (!allows(l, gl, route))
+        if (!allows(l, gl, route, kind))
             continue;
         allowed++;
-        intersect(l, spec, gl, &hs);
+        intersect(l, spec, kind, gl, &hs);
         if (hs.n == 0)
             continue;
         fitting++;
+        const struct object *in_the_way = clash(l, gl, route, &hs);
+        other = other ? other : in_the_way;
+        if (in_the_way)
+            continue;
+        accepted++;
         if (!count)
             continue;
         gl->attached += gl->counted != l->gapi->serial;
         gl->counted = l->gapi->serial;
-        place(l, gl, &hs);
+        place(l, gl, route, &hs);
     }
     if (meant == 0)
         return no_listener(l, ref);
     if (allowed == 0)
-        return not_allowed(l, route, gw, ref);
+        return not_allowed(l, route, gw, ref, kind);
     if (fitting == 0)
         return (struct gapi_fault){"NoMatchingListenerHostname",
                                    STR("no hostname of the route fits a listener")};
-    return (struct gapi_fault){0};
+    return accepted ? (struct gapi_fault){0} : clashes(l, other);
 }

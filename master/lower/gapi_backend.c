@@ -25,34 +25,147 @@ static struct str namespace_of(const struct object *o, const struct gapi_backend
     return b->ns.n ? b->ns : o->ns;
 }
 
+/* ---- how a port is spoken to ----------------------------------------------------------------- */
+
+struct speech {
+    enum upstream_protocol protocol;
+    bool tls; /* as appProtocol has it; a BackendTLSPolicy makes it so anyway */
+};
+
+/* False: routes of this kind can't be served there. */
+static bool speech_of(const struct object *route, const struct core_service_port *p, struct speech *s)
+{
+    bool grpc = route->kind->id == KIND_GRPC_ROUTE, ws = str_eqc(p->app_protocol, "kubernetes.io/ws");
+    bool wss = str_eqc(p->app_protocol, "kubernetes.io/wss");
+    *s = (struct speech){grpc ? UPSTREAM_H2 : lower_port_protocol(p), wss || str_ieq(p->app_protocol, STR("https"))};
+    return !grpc || (!ws && !wss);
+}
+
+static bool is_http(const struct object *route)
+{
+    return route->kind->id == KIND_HTTP_ROUTE || route->kind->id == KIND_GRPC_ROUTE;
+}
+
+static bool is_datagram(const struct object *route)
+{
+    return route->kind->id == KIND_UDP_ROUTE;
+}
+
 enum backend_problem gapi_backend_problem(struct lower *l, const struct object *o,
                                           const struct gapi_backend_ref *b)
 {
     struct str ns = namespace_of(o, b);
     enum backend_problem why = BACKEND_OK;
+    struct speech speech;
     if (is_istio_hostname(b)) {
         lower_istio_host(l, b->name, (uint16_t)b->port.v, o->ns, &why);
         return why;
     }
     if (!is_service(b))
         return BACKEND_BAD_KIND;
-    if (!str_eq(ns, o->ns) &&
-        !grant_allows(l->store, GAPI_GROUP, "HTTPRoute", o->ns, "", "Service", ns, b->name))
+    if (!grant_allows(l->store, GAPI_GROUP, o->kind->kind, o->ns, "", "Service", ns, b->name))
         return BACKEND_NOT_PERMITTED;
     if (lower_service_is_external(l, ns, b->name))
         return BACKEND_BAD_KIND;
-    return lower_service_problem(l, ns, b->name, (uint16_t)b->port.v);
+    const struct core_service_port *p = lower_service_port(l, ns, b->name, (uint16_t)b->port.v, is_datagram(o), &why);
+    return p && is_http(o) && !speech_of(o, p, &speech) ? BACKEND_BAD_PROTOCOL : why;
 }
 
-struct model_cluster *gapi_backend_cluster(struct lower *l, const struct object *o,
+/* ---- clusters -------------------------------------------------------------------------------- */
+
+/* TLS that appProtocol asks for and no policy describes: the CAs of the system, and the name that the client wrote. */
+static struct model_tls_client *implied_client(struct lower *l, const struct gapi_gw *gw)
+{
+    struct model_tls_client **known = gw ? &l->gapi->implied[gw->number] : &l->gapi->implied[0];
+    if (*known)
+        return *known;
+    *known = model_tls_client_add(l->model);
+    (*known)->system_ca = true;
+    (*known)->cert = gw ? gw->backend_cert : NULL;
+    (*known)->origin = gw ? lower_origin(gw->object, NULL, STR_NONE) : (struct model_origin){0};
+    return *known;
+}
+
+static void tell_implied(struct lower *l, const struct core_service_port *p)
+{
+    diag_at_key(l->diags, DIAG_Suspicious, p->node, "appProtocol",
+                "add a BackendTLSPolicy for the Service, which says whom to trust and for which name",
+                "backends of protocol " STR_FMT " must have a certificate of a CA of this machine for the host name of each "
+                "request", STR_ARG(p->app_protocol));
+}
+
+/* "h2", "tls", "h2,tls=Gateway/ns/name": what the cluster has beside its endpoints. */
+static struct str variant_of(struct lower *l, const struct core_service_port *p, const struct speech *s,
+                             const struct gapi_gw *gw, bool tls)
+{
+    bool usual = s->protocol == lower_port_protocol(p);
+    const char *protocol = usual ? "" : s->protocol == UPSTREAM_H2 ? "h2" : "http1", *comma = !usual && tls ? "," : "";
+    if (!tls)
+        return str_c(protocol);
+    if (!gw)
+        return arena_strf(l->arena, "%s%stls", protocol, comma);
+    return arena_strf(l->arena, "%s%stls=Gateway/" STR_FMT "/" STR_FMT, protocol, comma, STR_ARG(gw->object->ns),
+                      STR_ARG(gw->object->name));
+}
+
+static struct model_cluster *speaking(struct lower *l, const struct gapi_use *use, const struct gapi_backend_ref *b,
+                                      const struct core_service_port *p, const struct speech *s)
+{
+    struct str ns = namespace_of(use->route, b), name = b->name;
+    struct gapi_policy *policy = gapi_policy_of(l, ns, name, p->name);
+    bool tls = policy || s->tls, made;
+    struct str variant = variant_of(l, p, s, use->gw, tls);
+    enum backend_problem why;
+    if (variant.n == 0)
+        return lower_service(l, ns, name, (uint16_t)p->port.v, &why);
+    struct model_cluster *c = lower_service_variant(l, ns, name, (uint16_t)p->port.v, false, variant, &made, &why);
+    if (!c || !made)
+        return c;
+    c->protocol = s->protocol;
+    if (policy)
+        c->tls = gapi_policy_client(l, policy, use->gw);
+    else if (tls)
+        c->tls = implied_client(l, use->gw);
+    if (tls && !policy)
+        tell_implied(l, p);
+    return c;
+}
+
+struct model_cluster *gapi_backend_cluster(struct lower *l, const struct gapi_use *use,
                                            const struct gapi_backend_ref *b)
 {
+    const struct object *o = use->route;
+    struct str ns = namespace_of(o, b);
+    uint16_t port = (uint16_t)b->port.v;
     enum backend_problem why = gapi_backend_problem(l, o, b);
+    struct speech speech;
+    bool made;
     if (why != BACKEND_OK)
         return NULL;
     if (is_istio_hostname(b))
-        return lower_istio_host(l, b->name, (uint16_t)b->port.v, o->ns, &why);
-    return lower_service(l, namespace_of(o, b), b->name, (uint16_t)b->port.v, &why);
+        return lower_istio_host(l, b->name, port, o->ns, &why);
+    if (is_datagram(o))
+        return lower_service_variant(l, ns, b->name, port, true, STR("udp"), &made, &why);
+    const struct core_service_port *p = lower_service_port(l, ns, b->name, port, false, &why);
+    if (use->plain || !p)
+        return p ? lower_service(l, ns, b->name, port, &why) : NULL;
+    if (is_http(o))
+        speech_of(o, p, &speech);
+    else
+        speech = (struct speech){lower_port_protocol(p), false}; /* bytes, which a policy alone encrypts */
+    return speaking(l, use, b, p, &speech);
+}
+
+bool gapi_backend_is_tls(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
+{
+    enum backend_problem why;
+    struct speech speech;
+    const struct core_service_port *p =
+        is_service(b) ? lower_service_port(l, namespace_of(o, b), b->name, (uint16_t)b->port.v, is_datagram(o), &why) : NULL;
+    if (!p)
+        return false;
+    speech_of(o, p, &speech);
+    return (is_http(o) && speech.tls) || gapi_policy_of(l, namespace_of(o, b), b->name, p->name);
 }
 
 struct str gapi_backend_name(struct lower *l, const struct object *o,
@@ -120,19 +233,21 @@ static const struct {
     [BACKEND_BAD_KIND] = {"InvalidKind", DIAG_NotServed, "is of a kind that can't be a backend"},
     [BACKEND_NOT_PERMITTED] = {"RefNotPermitted", DIAG_RefNotPermitted,
                                "lies in another namespace and no ReferenceGrant permits it"},
-    [BACKEND_BAD_PROTOCOL] = {"UnsupportedProtocol", DIAG_NotServed,
-                              "speaks a protocol that is not served on port"},
+    [BACKEND_BAD_PROTOCOL] = {"UnsupportedProtocol", DIAG_NotServed, ""},
 };
 
-static struct str problem_text(struct lower *l, const struct gapi_backend_ref *b,
+static struct str problem_text(struct lower *l, const struct object *o, const struct gapi_backend_ref *b,
                                struct str ns, enum backend_problem why)
 {
     if (why == BACKEND_BAD_KIND && is_service(b))
         return arena_strf(l->arena,
                           "Service " STR_FMT "/" STR_FMT
-                          " is of type ExternalName, which HTTPRoutes can't use",
-                          STR_ARG(ns), STR_ARG(b->name));
-    if (why == BACKEND_NO_PORT || why == BACKEND_BAD_PROTOCOL)
+                          " is of type ExternalName, which %ss can't use",
+                          STR_ARG(ns), STR_ARG(b->name), o->kind->kind);
+    if (why == BACKEND_BAD_PROTOCOL)
+        return arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT " speaks a protocol on port %u that %ss can't use",
+                          STR_ARG(b->kind), STR_ARG(ns), STR_ARG(b->name), (unsigned)b->port.v, o->kind->kind);
+    if (why == BACKEND_NO_PORT)
         return arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT " %s %u", STR_ARG(b->kind),
                           STR_ARG(ns), STR_ARG(b->name), PROBLEMS[why].text, (unsigned)b->port.v);
     return arena_strf(l->arena, STR_FMT " " STR_FMT "/" STR_FMT " %s", STR_ARG(b->kind),
@@ -143,7 +258,7 @@ struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o,
                                      const struct gapi_backend_ref *b,
                                      enum backend_problem why, const char *effect)
 {
-    struct str ns = namespace_of(o, b), text = problem_text(l, b, ns, why);
+    struct str ns = namespace_of(o, b), text = problem_text(l, o, b, ns, why);
     const char *hint = NULL;
     if (why == BACKEND_NOT_FOUND)
         hint = hint_not_found(l, ns, b->name);
@@ -152,8 +267,8 @@ struct gapi_fault gapi_backend_fault(struct lower *l, const struct object *o,
     else if (why == BACKEND_NOT_PERMITTED)
         hint = arena_strf(l->arena,
                           "add a ReferenceGrant in namespace " STR_FMT
-                          " from HTTPRoute of namespace " STR_FMT " to Service " STR_FMT,
-                          STR_ARG(ns), STR_ARG(o->ns), STR_ARG(b->name))
+                          " from %s of namespace " STR_FMT " to Service " STR_FMT,
+                          STR_ARG(ns), o->kind->kind, STR_ARG(o->ns), STR_ARG(b->name))
                    .p;
     diag_at(l->diags, PROBLEMS[why].code, b->node, hint, STR_FMT "; %s", STR_ARG(text), effect);
     return (struct gapi_fault){PROBLEMS[why].reason, text};

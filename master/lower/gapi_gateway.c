@@ -1,4 +1,4 @@
-/* gapi_gateway.c - Gateways to binds and listeners; GATEWAY-API-RULES section 3. */
+/* gapi_gateway.c - Gateways: classes, addresses, annotations; GATEWAY-API-RULES section 3. */
 #include "master/lower/gapi.h"
 #include "master/lower/json_read.h"
 #include "master/lower/pool.h"
@@ -98,140 +98,6 @@ static void assign_addresses(struct lower *l)
     }
 }
 
-/* ---- listeners (3.1, 3.2) -------------------------------------------------------------------- */
-
-static bool is_tcp_based(enum gapi_protocol p)
-{
-    return p == GAPI_PROTO_HTTP || p == GAPI_PROTO_HTTPS || p == GAPI_PROTO_TLS ||
-           p == GAPI_PROTO_TCP;
-}
-
-/* Why two listeners of one port can't both be, or NULL; the table of 3.1. A protocol that is not
- * served yet conflicts all the same: a file must not change its meaning with the release that
- * serves it. */
-static const char *conflict(const struct gapi_gw_listener *a, const struct gapi_gw_listener *b)
-{
-    if (a->spec->port.v != b->spec->port.v)
-        return NULL;
-    if (a->protocol == GAPI_PROTO_UDP && b->protocol == GAPI_PROTO_UDP)
-        return "ProtocolConflict";
-    if (!is_tcp_based(a->protocol) || !is_tcp_based(b->protocol))
-        return NULL;
-    if (a->protocol == GAPI_PROTO_TCP || b->protocol == GAPI_PROTO_TCP)
-        return "ProtocolConflict";
-    if ((a->protocol == GAPI_PROTO_HTTP) != (b->protocol == GAPI_PROTO_HTTP))
-        return "ProtocolConflict"; /* plain text and TLS on one port */
-    return str_eq(a->spec->hostname, b->spec->hostname) ? "HostnameConflict" : NULL;
-}
-
-/* Within one Gateway nobody wins. */
-static void find_conflicts(struct lower *l, struct gapi_gw *gw)
-{
-    for (size_t i = 0; i < gw->spec->listeners.n; i++)
-        for (size_t j = 0; j < gw->spec->listeners.n; j++) { /* at most 64 */
-            struct gapi_gw_listener *a = &gw->listeners[i], *b = &gw->listeners[j];
-            const char *reason = i == j || a->conflicted ? NULL : conflict(a, b);
-            if (!reason)
-                continue;
-            a->conflicted = true;
-            a->refused = (struct gapi_fault){
-                reason, arena_strf(l->arena, "conflicts with listener " STR_FMT " on port %u",
-                                   STR_ARG(b->spec->name), (unsigned)a->spec->port.v)};
-            diag_at(l->diags, DIAG_Conflict, a->spec->node,
-                    "give them different ports; neither is served like this",
-                    "listener " STR_FMT " (%s) conflicts with listener " STR_FMT " (" STR_FMT
-                    ") on port %u",
-                    STR_ARG(a->spec->name), a->spec->protocol.p, STR_ARG(b->spec->name),
-                    STR_ARG(b->spec->protocol), (unsigned)a->spec->port.v);
-        }
-}
-
-/* Kinds of routes of this release, by the protocols they may attach to. */
-static bool kind_fits(const struct gapi_route_kind *k, enum gapi_protocol p)
-{
-    return p == GAPI_PROTO_HTTP && str_eqc(k->group, GAPI_GROUP) && str_eqc(k->kind, "HTTPRoute");
-}
-
-static void judge_kinds(struct lower *l, struct gapi_gw_listener *gl)
-{
-    const struct gapi_allowed_routes *allowed = gl->spec->allowed_routes;
-    gl->http_routes = !allowed || allowed->kinds.n == 0;
-    for (size_t i = 0; allowed && i < allowed->kinds.n; i++) {
-        const struct gapi_route_kind *k = &allowed->kinds.v[i];
-        if (kind_fits(k, gl->protocol)) {
-            gl->http_routes = true;
-            continue;
-        }
-        if (!gl->refs.reason)
-            gl->refs = (struct gapi_fault){"InvalidRouteKinds",
-                                           arena_strf(l->arena,
-                                                      "allowedRoutes.kinds: " STR_FMT
-                                                      " can't attach to this listener",
-                                                      STR_ARG(k->kind))};
-        diag_at(l->diags, DIAG_NotServed, k->node, "HTTP listeners take HTTPRoute",
-                "routes of kind " STR_FMT " can't attach to a listener of protocol " STR_FMT,
-                STR_ARG(k->kind), STR_ARG(gl->spec->protocol));
-    }
-}
-
-static void judge_listener(struct lower *l, struct gapi_gw_listener *gl)
-{
-    if (gl->protocol == GAPI_PROTO_HTTP) {
-        judge_kinds(l, gl);
-        return;
-    }
-    gl->refused = (struct gapi_fault){"UnsupportedProtocol",
-                                      arena_strf(l->arena,
-                                                 gl->protocol == GAPI_PROTO_UNKNOWN
-                                                     ? "protocol " STR_FMT " is not known"
-                                                     : "protocol " STR_FMT " is not served yet",
-                                                 STR_ARG(gl->spec->protocol))};
-}
-
-static struct str listener_key(struct lower *l, const struct gapi_gw_listener *gl,
-                               const struct gapi_gw_address *a)
-{
-    const struct object *o = gl->gw->object;
-    if (gl->gw->addresses.n == 1)
-        return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns),
-                          STR_ARG(o->name), STR_ARG(gl->spec->name));
-    return arena_strf(l->arena, "Gateway/" STR_FMT "/" STR_FMT "/" STR_FMT "@" STR_FMT,
-                      STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(gl->spec->name), STR_ARG(a->text));
-}
-
-static struct model_listener *make_listener(struct lower *l, struct gapi_gw_listener *gl,
-                                            const struct gapi_gw_address *a)
-{
-    struct model_bind *b = model_bind(l->model, a->bind, (uint16_t)gl->spec->port.v);
-    struct model_listener *ml =
-        model_listener_add(b, l->arena, listener_key(l, gl, a), gl->spec->hostname);
-    ml->name = str_skip(ml->key, strlen("Gateway/"));
-    ml->protocol = LISTENER_HTTP;
-    ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
-    struct model_listener *leader = lower_group_join(l, ml);
-    if (leader == ml) {
-        ml->index = l->gapi->n_groups++;
-        model_host(l->model, b, ml->hostname, ml); /* without routes too: isolation (5.1) */
-    } else {
-        diag_at(l->diags, DIAG_Shared, gl->spec->node,
-                "give the Gateways addresses or different hostnames if that is not wanted",
-                "shares port %u and host name " STR_FMT " with listener " STR_FMT
-                " of Gateway " STR_FMT "/" STR_FMT "; their routes are ranked together",
-                b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section),
-                STR_ARG(leader->origin.ns), STR_ARG(leader->origin.name));
-    }
-    return ml;
-}
-
-static void make_listeners(struct lower *l, struct gapi_gw *gw)
-{
-    for (size_t i = 0; i < gw->spec->listeners.n && !gw->refused.reason; i++) {
-        struct gapi_gw_listener *gl = &gw->listeners[i];
-        for (size_t j = 0; j < gw->addresses.n && !gl->refused.reason; j++)
-            *ARENA_PUSH(l->arena, &gl->bound) = make_listener(l, gl, &gw->addresses.v[j]);
-    }
-}
-
 /* ---- the Gateway ----------------------------------------------------------------------------- */
 
 /* Settings of other controllers that people write on Gateways: known, and said to be without
@@ -248,6 +114,27 @@ static void tell_annotations(struct lower *l, const struct object *o)
                         "annotation " STR_FMT " has no effect yet", STR_ARG(map->kids[i]->key));
 }
 
+/* Who may begin a connection with a PROXY header: a list of ranges, for all listeners of the Gateway but UDP ones. */
+#define PROXY_ANNOTATION "gatehouse.dev/proxy-protocol-from"
+
+static void read_proxy_ranges(struct lower *l, struct gapi_gw *gw)
+{
+    struct str rest = object_annotation(gw->object, PROXY_ANNOTATION), word;
+    const struct node *map = node_walk(gw->object->root, "metadata.annotations");
+    while (rest.n && str_split(&rest, ',', &word)) {
+        struct model_cidr range;
+        word = str_trim(word, " \t\r\n");
+        if (word.n == 0)
+            continue;
+        if (cidr_parse(word, &range))
+            *ARENA_PUSH(l->arena, &gw->proxy_trusted) = range;
+        else
+            diag_at_key(l->diags, DIAG_BadValue, map ? map : gw->object->root, PROXY_ANNOTATION,
+                        "write addresses and ranges with commas between them: 10.0.0.0/8, 192.0.2.7",
+                        "%s is no address range; it is not trusted", diag_quote(l->arena, word));
+    }
+}
+
 static void add_gateway(struct lower *l, struct object *o)
 {
     char buf[640];
@@ -257,17 +144,10 @@ static void add_gateway(struct lower *l, struct object *o)
         return;
     struct gapi_gw *gw = arena_new(l->arena, struct gapi_gw);
     *gw = (struct gapi_gw){.object = o, .spec = g->spec, .class = class};
-    gw->listeners = arena_new_n(l->arena, struct gapi_gw_listener, g->spec->listeners.n);
-    for (size_t i = 0; i < g->spec->listeners.n; i++) {
-        struct gapi_gw_listener *gl = &gw->listeners[i];
-        gl->gw = gw;
-        gl->spec = &g->spec->listeners.v[i];
-        gl->protocol = gapi_protocol_of(gl->spec->protocol);
-        map_init(&gl->namespaces, l->arena);
-        judge_listener(l, gl);
-    }
-    find_conflicts(l, gw);
+    gapi_listeners_judge(l, gw);
+    gapi_tls_backend(l, gw);
     tell_annotations(l, o);
+    read_proxy_ranges(l, gw);
     if (class->fault.reason)
         gw->refused =
             (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};
@@ -282,6 +162,7 @@ static void add_gateway(struct lower *l, struct object *o)
     map_put(&l->gapi->gateways, arena_str(l->arena, gapi_key(o->ns, o->name, buf, sizeof(buf))),
             gw);
     *ARENA_PUSH(l->arena, &l->gapi->list) = gw;
+    gw->number = (uint32_t)l->gapi->list.n;
 }
 
 static int by_gapi_order(const void *a, const void *b)
@@ -305,6 +186,7 @@ void lower_gapi_gateways(struct lower *l)
         add_gateway(l, sorted[i]);
     assign_addresses(l);
     for (size_t i = 0; i < l->gapi->list.n; i++)
-        make_listeners(l, l->gapi->list.v[i]);
+        gapi_listeners_make(l, l->gapi->list.v[i]);
     l->gapi->placed = arena_new_n(l->arena, uint64_t, l->gapi->n_groups);
+    l->gapi->implied = arena_new_n(l->arena, struct model_tls_client *, l->gapi->list.n + 1);
 }

@@ -1,141 +1,93 @@
-/* gapi_rule.c - rules of an HTTPRoute as parts of the model; GATEWAY-API-RULES sections 6, 7, 8, 9.
- */
+/* gapi_rule.c - rules of routes as parts of the model; GATEWAY-API-RULES sections 7, 8, 9 and 11. */
 #include "master/lower/gapi.h"
-#include "shared/http/uri.h"
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- rules of any kind ----------------------------------------------------------------------- */
 
-/* A hundred thousand routes share a few of these words. */
-static struct str rule_word(struct lower *l, size_t i)
+static size_t http_rules(const struct gapi_http_route_spec *s, struct gapi_rule *out)
 {
-    struct str *w = i < GAPI_RULES_MAX ? &l->gapi->rule_words[i] : NULL;
-    if (!w)
-        return arena_strf(l->arena, "rules[%zu]", i);
-    if (!w->n)
-        *w = arena_strf(l->arena, "rules[%zu]", i);
-    return *w;
+    for (size_t i = 0; i < s->rules.n; i++) {
+        const struct gapi_http_rule *r = &s->rules.v[i];
+        out[i] = (struct gapi_rule){.node = r->node, .name = r->name, .filters = r->filters, .backends = r->backends.v,
+                                    .n_backends = r->backends.n, .n_matches = r->matches.n, .http = r};
+    }
+    return s->rules.n;
 }
 
-static struct str match_word(struct lower *l, size_t i, size_t j)
+static size_t grpc_rules(const struct gapi_grpc_route_spec *s, struct gapi_rule *out)
 {
-    struct str *w = i < GAPI_RULES_MAX && j < GAPI_MATCHES_MAX ? &l->gapi->match_words[i][j] : NULL;
-    if (!w)
-        return arena_strf(l->arena, "rules[%zu].matches[%zu]", i, j);
-    if (!w->n)
-        *w = arena_strf(l->arena, "rules[%zu].matches[%zu]", i, j);
-    return *w;
+    for (size_t i = 0; i < s->rules.n; i++) {
+        const struct gapi_grpc_rule *r = &s->rules.v[i];
+        out[i] = (struct gapi_rule){.node = r->node, .name = r->name, .filters = r->filters, .backends = r->backends.v,
+                                    .n_backends = r->backends.n, .n_matches = r->matches.n, .grpc = r};
+    }
+    return s->rules.n;
 }
 
-/* "HTTPRoute/ns/name/0": printf would be the most costly thing that happens to a small route. */
-static struct str rule_key(struct lower *l, const struct object *o, size_t i)
+static size_t stream_rules(const struct gapi_stream_route_spec *s, struct gapi_rule *out)
 {
+    for (size_t i = 0; i < s->rules.n; i++) {
+        const struct gapi_stream_rule *r = &s->rules.v[i];
+        out[i] = (struct gapi_rule){.node = r->node, .name = r->name, .backends = r->backends.v, .n_backends = r->backends.n};
+    }
+    return s->rules.n;
+}
+
+size_t gapi_rules(const struct object *o, struct gapi_rule out[GAPI_RULES_MAX])
+{
+    const void *spec = gapi_route_of(o->spec);
+    size_t n = o->kind->id == KIND_HTTP_ROUTE ? http_rules(spec, out)
+               : o->kind->id == KIND_GRPC_ROUTE ? grpc_rules(spec, out)
+                                                : stream_rules(spec, out);
+    if (n)
+        return n;
+    out[0] = (struct gapi_rule){.node = NULL};
+    return 1;
+}
+
+/* What is answered for a route that can't be served; gRPC clients read 503 as UNAVAILABLE. */
+static uint16_t failure_of(const struct object *o)
+{
+    return o->kind->id == KIND_GRPC_ROUTE ? 503 : 500;
+}
+
+static const char *failure_text(const struct object *o)
+{
+    switch (o->kind->id) {
+    case KIND_GRPC_ROUTE:
+        return "its share of calls is answered with UNAVAILABLE";
+    case KIND_TLS_ROUTE:
+    case KIND_TCP_ROUTE:
+        return "its share of connections is closed";
+    case KIND_UDP_ROUTE:
+        return "its share of datagrams is dropped";
+    default:
+        return "its share of requests is answered with 500";
+    }
+}
+
+/* "HTTPRoute/ns/name/0", and what makes it another rule behind it: the Gateway whose certificate is shown, TLS to the
+ * backends of a TLSRoute. printf would be the most costly thing that happens to a small route. */
+static struct str rule_key(struct lower *l, const struct gapi_use *use, size_t i)
+{
+    const struct object *o = use->route;
     struct buf *b = &l->gapi->text;
     buf_clear(b);
-    buf_adds(b, STR("HTTPRoute/"));
+    buf_addc(b, o->kind->kind);
+    buf_addch(b, '/');
     buf_adds(b, o->ns);
     buf_addch(b, '/');
     buf_adds(b, o->name);
     buf_addch(b, '/');
     buf_addu(b, i);
+    if (use->gw) {
+        buf_adds(b, STR("#Gateway/"));
+        buf_adds(b, use->gw->object->ns);
+        buf_addch(b, '/');
+        buf_adds(b, use->gw->object->name);
+    } else if (o->kind->id == KIND_TLS_ROUTE && !use->plain) {
+        buf_adds(b, STR("#tls"));
+    }
     return arena_str(l->arena, buf_str(b));
-}
-
-/* ---- matches (6) ----------------------------------------------------------------------------- */
-
-/* Requests are matched in canonical form (shared/http/uri.h), so values are brought to it, too. */
-static struct str canonical(struct lower *l, struct str path)
-{
-    struct str out;
-    if (!memchr(path.p, '%', path.n))
-        return path;
-    char *room = arena_alloc(l->arena, HTTP_PATH_ROOM(path.n));
-    unsigned keep = PATH_KEEP_ENCODED_SLASH | PATH_KEEP_ENCODED_BACKSLASH | PATH_KEEP_PARAMETERS;
-    return http_path_canonical(path, keep, room, &out) == URI_OK ? out : path;
-}
-
-static void make_path(struct lower *l, const struct gapi_path_match *p, struct model_match *m)
-{
-    m->path = PATH_PREFIX_ELEMENT;
-    m->path_value = STR("");
-    if (!p)
-        return;
-    if (p->type == GAPI_PATH_REGEX) {
-        m->path = PATH_REGEX;
-        m->path_value = p->value;
-        return;
-    }
-    m->path = p->type == GAPI_PATH_EXACT ? PATH_EXACT : PATH_PREFIX_ELEMENT;
-    m->path_value = canonical(l, p->value);
-    while (m->path == PATH_PREFIX_ELEMENT && m->path_value.n &&
-           m->path_value.p[m->path_value.n - 1] == '/')
-        m->path_value.n--;
-}
-
-static struct str lower_case(struct arena *a, struct str s)
-{
-    char *p = NULL;
-    for (size_t i = 0; i < s.n; i++) {
-        char c = ascii_lower(s.p[i]);
-        if (c == s.p[i])
-            continue;
-        if (!p)
-            p = (char *)arena_str(a, s).p; /* ours: just made */
-        p[i] = c;
-    }
-    return p ? str_of(p, s.n) : s;
-}
-
-/* Of equal names only the first counts. */
-static bool named_before(const struct model_kv_match *v, size_t n, struct str name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(v[i].name, name))
-            return true;
-    return false;
-}
-
-static size_t make_kv(struct lower *l, const struct gapi_kv_match *from, size_t n, bool headers,
-                      struct model_kv_match *v)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct str name = headers ? lower_case(l->arena, from[i].name) : from[i].name;
-        if (named_before(v, out, name))
-            continue;
-        v[out].name = name;
-        v[out].m.type = from[i].type == GAPI_VALUE_REGEX ? STRMATCH_REGEX : STRMATCH_EXACT;
-        v[out++].m.value = from[i].value;
-    }
-    return out;
-}
-
-struct model_match *gapi_make_match(struct lower *l, const struct object *o,
-                                    const struct gapi_http_rule *r, size_t i, size_t j)
-{
-    struct model_match *m = arena_new(l->arena, struct model_match);
-    const struct gapi_http_match *from = r && j < r->matches.n ? &r->matches.v[j] : NULL;
-    make_path(l, from ? from->path : NULL, m);
-    m->origin = lower_origin(o,
-                             from ? from->node
-                             : r  ? r->node
-                                  : NULL,
-                             from ? match_word(l, i, j) : rule_word(l, i));
-    m->index = (uint16_t)j;
-    if (!from)
-        return m;
-    if (from->method.n)
-        m->method = (struct model_strmatch){.type = STRMATCH_EXACT, .value = from->method};
-    if (from->headers.n) {
-        m->headers.v = arena_new_n(l->arena, struct model_kv_match, from->headers.n);
-        m->headers.n = make_kv(l, from->headers.v, from->headers.n, true, m->headers.v);
-        m->headers.cap = from->headers.n;
-    }
-    if (from->query.n) {
-        m->query.v = arena_new_n(l->arena, struct model_kv_match, from->query.n);
-        m->query.n = make_kv(l, from->query.v, from->query.n, false, m->query.v);
-        m->query.cap = from->query.n;
-    }
-    return m;
 }
 
 /* ---- filters (7) ----------------------------------------------------------------------------- */
@@ -282,67 +234,89 @@ static void make_retry(struct lower *l, const struct gapi_retry *g, struct model
 
 /* ---- backends (8) ---------------------------------------------------------------------------- */
 
-static void make_split(struct lower *l, const struct object *o,
-                       const struct gapi_backend_ref *b, struct model_split *s)
+static void make_split(struct lower *l, const struct gapi_use *use, const struct gapi_backend_ref *b, struct model_split *s)
 {
     s->weight = (uint32_t)b->weight.v;
-    s->origin = lower_origin(o, b->node, STR_NONE);
+    s->origin = lower_origin(use->route, b->node, STR_NONE);
     if (!first_unserved(&b->filters, true))
-        s->cluster = gapi_backend_cluster(l, o, b);
+        s->cluster = gapi_backend_cluster(l, use, b);
     if (!s->cluster) {
-        s->status = 500;
+        s->status = failure_of(use->route);
         s->reason = REASON_INVALID_BACKEND;
-        s->name = gapi_backend_name(l, o, b);
+        s->name = gapi_backend_name(l, use->route, b);
         return;
     }
     s->name = s->cluster->name;
-    make_filters(l, o, &b->filters, &s->filters);
+    make_filters(l, use->route, &b->filters, &s->filters);
 }
 
-static void make_splits(struct lower *l, const struct object *o, const struct gapi_http_rule *r,
-                        struct model_rule *rule)
+static void make_splits(struct lower *l, const struct gapi_use *use, const struct gapi_rule *r, struct model_rule *rule)
 {
     uint64_t weights = 0;
-    size_t n = r ? r->backends.n : 0;
+    size_t n = r->n_backends;
     if (n) {
         rule->splits.v = arena_new_n(l->arena, struct model_split, n);
         rule->splits.n = rule->splits.cap = n;
     }
     for (size_t i = 0; i < n; i++) {
-        make_split(l, o, &r->backends.v[i], &rule->splits.v[i]);
+        make_split(l, use, &r->backends[i], &rule->splits.v[i]);
         weights += rule->splits.v[i].weight;
     }
     if (weights == 0)
-        rule->no_backend_status = 500; /* no backendRefs, or none with a weight */
+        rule->no_backend_status = failure_of(use->route); /* no backendRefs, or none with a weight */
 }
 
 /* ---- the rule -------------------------------------------------------------------------------- */
 
-struct model_rule *gapi_make_rule(struct lower *l, const struct object *o,
-                                  const struct gapi_http_rule *r, size_t i)
+static struct model_rule *add_rule(struct lower *l, const struct gapi_use *use, const struct gapi_rule *r, size_t i)
 {
-    struct model_rule *rule = model_rule_add(l->model, rule_key(l, o, i));
-    rule->name = r && r->name.n ? arena_strf(l->arena, STR_FMT "/" STR_FMT "/" STR_FMT,
-                                             STR_ARG(o->ns), STR_ARG(o->name), STR_ARG(r->name))
-                                : str_skip(rule->key, strlen("HTTPRoute/"));
-    rule->origin = lower_origin(o, r ? r->node : NULL, rule_word(l, i));
+    const struct object *o = use->route;
+    struct model_rule *rule = model_rule_add(l->model, rule_key(l, use, i));
+    struct str plain = str_skip(rule->key, strlen(o->kind->kind) + 1);
+    ptrdiff_t variant = str_chr(plain, '#');
+    rule->name = r->name.n     ? arena_strf(l->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name),
+                                            STR_ARG(r->name))
+                 : variant > 0 ? str_head(plain, (size_t)variant)
+                               : plain;
+    rule->origin = lower_origin(o, r->node, gapi_rule_word(l, i));
     rule->action = ACTION_SPLIT;
     rule->header_merge = HEADER_MERGE_RULE_FIRST;
-    if (r && first_unserved(&r->filters, false)) {
-        rule->no_backend_status = 500;
+    return rule;
+}
+
+/* A call may stream for hours; its deadline is the client's own (grpc-timeout). */
+static void make_grpc_timeouts(struct model_rule *rule)
+{
+    rule->grpc = true;
+    rule->has_request_timeout = rule->has_backend_timeout = true;
+}
+
+struct model_rule *gapi_make_rule(struct lower *l, const struct gapi_use *use, const struct gapi_rule *r, size_t i)
+{
+    struct model_rule *rule = add_rule(l, use, r, i);
+    if (use->route->kind->id == KIND_GRPC_ROUTE)
+        make_grpc_timeouts(rule);
+    if (first_unserved(&r->filters, false)) {
+        rule->no_backend_status = failure_of(use->route);
         return rule;
     }
-    if (r) {
-        make_filters(l, o, &r->filters, &rule->filters);
-        for (size_t j = 0; j < r->filters.n; j++)
-            if (r->filters.v[j].redirect)
-                make_redirect(r->filters.v[j].redirect, rule);
-        make_timeouts(r->timeouts, rule);
-    }
+    make_filters(l, use->route, &r->filters, &rule->filters);
+    for (size_t j = 0; j < r->filters.n; j++)
+        if (r->filters.v[j].redirect)
+            make_redirect(r->filters.v[j].redirect, rule);
+    if (r->http)
+        make_timeouts(r->http->timeouts, rule);
     if (rule->action == ACTION_REDIRECT)
         return rule;
-    make_retry(l, r ? r->retry : NULL, rule);
-    make_splits(l, o, r, rule);
+    make_retry(l, r->http ? r->http->retry : NULL, rule);
+    make_splits(l, use, r, rule);
+    return rule;
+}
+
+struct model_rule *gapi_make_stream_rule(struct lower *l, const struct gapi_use *use, const struct gapi_rule *r)
+{
+    struct model_rule *rule = add_rule(l, use, r, 0);
+    make_splits(l, use, r, rule);
     return rule;
 }
 
@@ -367,11 +341,11 @@ static void judge_filter_refs(struct lower *l, const struct object *o,
         if (!ref)
             continue;
         struct gapi_backend_ref b = {.node = ref->node,
-                                          .group = ref->group,
-                                          .kind = ref->kind,
-                                          .ns = ref->ns,
-                                          .name = ref->name,
-                                          .port = ref->port};
+                                     .group = ref->group,
+                                     .kind = ref->kind,
+                                     .ns = ref->ns,
+                                     .name = ref->name,
+                                     .port = ref->port};
         enum backend_problem why = gapi_backend_problem(l, o, &b);
         if (why == BACKEND_OK)
             continue;
@@ -387,8 +361,7 @@ static void judge_backend(struct lower *l, const struct object *o,
 {
     enum backend_problem why = gapi_backend_problem(l, o, b);
     if (why != BACKEND_OK) {
-        struct gapi_fault fault =
-            gapi_backend_fault(l, o, b, why, "its share of requests is answered with 500");
+        struct gapi_fault fault = gapi_backend_fault(l, o, b, why, failure_text(o));
         if (!found->refs.reason)
             found->refs = fault;
     }
@@ -400,41 +373,51 @@ static void judge_backend(struct lower *l, const struct object *o,
     judge_filter_refs(l, o, &b->filters, found);
 }
 
-static void judge_rule(struct lower *l, const struct object *o, const struct gapi_http_rule *r,
+static bool redirects(const struct gapi_rule *r)
+{
+    for (size_t j = 0; j < r->filters.n; j++)
+        if (r->filters.v[j].type == GAPI_FILTER_REDIRECT)
+            return true;
+    return false;
+}
+
+static void judge_rule(struct lower *l, const struct object *o, const struct gapi_rule *r,
                        size_t i, struct gapi_findings *found)
 {
     const struct gapi_http_filter *f = first_unserved(&r->filters, false);
+    const char *all = o->kind->id == KIND_GRPC_ROUTE   ? "calls are answered with UNAVAILABLE"
+                      : o->kind->id == KIND_HTTP_ROUTE ? "requests are answered with 500"
+                                                       : "nothing is forwarded";
     uint64_t weights = 0;
-    for (size_t j = 0; j < r->backends.n; j++) {
-        judge_backend(l, o, &r->backends.v[j], found);
-        weights += (uint64_t)r->backends.v[j].weight.v;
+    for (size_t j = 0; j < r->n_backends; j++) {
+        judge_backend(l, o, &r->backends[j], found);
+        weights += (uint64_t)r->backends[j].weight.v;
     }
     judge_filter_refs(l, o, &r->filters, found);
-    if (r->backends.n && weights == 0)
+    if (r->n_backends && weights == 0)
         diag_at_key(l->diags, DIAG_NoEndpoints, r->node, "backendRefs", "give one of them a weight",
-                    "all weights are 0: requests are answered with 500");
-    bool redirects = false;
-    for (size_t j = 0; j < r->filters.n; j++)
-        redirects |= r->filters.v[j].type == GAPI_FILTER_REDIRECT;
-    if (r->backends.n == 0 && !redirects && !f)
-        diag_at(l->diags, DIAG_NoEndpoints, r->node, "add backendRefs, or a RequestRedirect filter",
-                "the rule has no backend: requests are answered with 500");
+                    "all weights are 0: %s", all);
+    if (r->n_backends == 0 && !redirects(r) && !f)
+        diag_at(l->diags, DIAG_NoEndpoints, r->node,
+                r->http ? "add backendRefs, or a RequestRedirect filter" : "add backendRefs",
+                "the rule has no backend: %s", all);
     if (!f || f->type == GAPI_FILTER_EXTENSION) /* the latter is a reference, not a value */
         return;
     found->n_unsupported++;
     if (!found->unsupported.reason)
         found->unsupported = (struct gapi_fault){
             "UnsupportedValue",
-            arena_strf(l->arena, "rules[%zu] answers 500: filter " STR_FMT " is not served yet", i,
+            arena_strf(l->arena, "rules[%zu] answers %u: filter " STR_FMT " is not served yet", i, failure_of(o),
                        STR_ARG(node_text(node_get(f->node, "type"))))};
 }
 
-void gapi_judge_rules(struct lower *l, const struct object *o,
-                      const struct gapi_http_route_spec *spec, struct gapi_findings *found)
+void gapi_judge_rules(struct lower *l, const struct object *o, const struct gapi_rule *rules, size_t n,
+                      struct gapi_findings *found)
 {
-    for (size_t i = 0; i < spec->rules.n; i++)
-        judge_rule(l, o, &spec->rules.v[i], i, found);
-    if (spec->rules.n == 0)
-        diag_at(l->diags, DIAG_NoEndpoints, spec->common.node, "add rules with backendRefs",
-                "the route has no rules: every request is answered with 500");
+    for (size_t i = 0; i < n && rules[0].node; i++)
+        judge_rule(l, o, &rules[i], i, found);
+    if (!rules[0].node)
+        diag_at(l->diags, DIAG_NoEndpoints, gapi_route_of(o->spec)->node, "add rules with backendRefs",
+                "the route has no rules: every %s", o->kind->id == KIND_GRPC_ROUTE ? "call is answered with UNAVAILABLE"
+                                                                                   : "request is answered with 500");
 }

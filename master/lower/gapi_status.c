@@ -5,15 +5,24 @@
 /* What this release does of the API, sorted (section 2). Words of the API's own list of features.
  */
 static const char *const FEATURES[] = {
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",
     "GatewayStaticAddresses",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
     "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
@@ -29,6 +38,11 @@ static const char *const FEATURES[] = {
     "HTTPRouteResponseHeaderModification",
     "HTTPRouteSchemeRedirect",
     "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
+    "UDPRoute",
 };
 
 /* ---- GatewayClass ---------------------------------------------------------------------------- */
@@ -59,7 +73,7 @@ static void class_status(struct lower *l, const struct gapi_class *c)
 static const struct model_bind *port_refused(const struct gapi_gw_listener *gl)
 {
     for (size_t i = 0; i < gl->bound.n; i++) {
-        const struct model_bind *b = gl->bound.v[i]->bind;
+        const struct model_bind *b = gl->bound.v[i].own->bind;
         if (b->bind_error && b->bind_error != EADDRNOTAVAIL)
             return b;
     }
@@ -85,7 +99,7 @@ static void judge_ports(struct lower *l, struct gapi_gw *gw)
     }
 }
 
-static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_listener *gl,
+static void listener_conditions(struct lower *l, const struct gapi_gw *gw, const struct gapi_gw_listener *gl,
                                 struct conds *cs)
 {
     if (gl->refused.reason)
@@ -96,17 +110,26 @@ static void listener_conditions(const struct gapi_gw *gw, const struct gapi_gw_l
         cond_set(cs, "Conflicted", COND_TRUE, gl->refused.reason, gl->refused.message);
     if (gl->refs.reason)
         cond_set(cs, "ResolvedRefs", COND_FALSE, gl->refs.reason, gl->refs.message);
-    else if (gl->protocol == GAPI_PROTO_HTTP)
-        cond_set(cs, "ResolvedRefs", COND_TRUE, "ResolvedRefs", STR("all references are resolved"));
+    else if (gl->protocol != GAPI_PROTO_UNKNOWN)
+        cond_set(cs, "ResolvedRefs", COND_TRUE, "ResolvedRefs",
+                 gl->note.n ? arena_strf(l->arena, "all references are resolved" STR_FMT, STR_ARG(gl->note))
+                            : STR("all references are resolved"));
     if (gl->refused.reason)
         cond_set(cs, "Programmed", COND_FALSE, gl->conflicted ? gl->refused.reason : "Invalid",
                  gl->refused.message);
+    else if (gl->closed.reason)
+        cond_set(cs, "Programmed", COND_FALSE, "Invalid", gl->closed.message);
     else if (gw->refused.reason)
         cond_set(cs, "Programmed", COND_FALSE, "Invalid", STR("the Gateway is not accepted"));
     else if (gw->no_address.reason)
         cond_set(cs, "Programmed", COND_FALSE, "Pending", gw->no_address.message);
     else
         cond_set(cs, "Programmed", COND_TRUE, "Programmed", STR("the listener is served"));
+    if (gl->overlaps)
+        cond_set(cs, "OverlappingTLSConfig", COND_TRUE, "OverlappingHostnames",
+                 arena_strf(l->arena, "its host names meet those of listener " STR_FMT
+                            "; a request on a connection that is for the other one gets 421",
+                            STR_ARG(gl->overlaps->spec->name)));
 }
 
 static void add_listener(struct lower *l, const struct gapi_gw *gw,
@@ -120,12 +143,14 @@ static void add_listener(struct lower *l, const struct gapi_gw *gw,
     buf_json(&w->out, gl->spec->name);
     struct str id = arena_str(&w->scratch, str_of(w->out.p + from, w->out.n - from));
     buf_addc(&w->out, ",\"supportedKinds\":[");
-    if (gl->http_routes)
-        buf_addc(&w->out, "{\"group\":\"" GAPI_GROUP "\",\"kind\":\"HTTPRoute\"}");
+    for (size_t i = 0, n = 0; i < GAPI_KINDS_OF_ROUTES; i++)
+        if (gl->takes & GAPI_ROUTE_KINDS[i].takes)
+            buf_addf(&w->out, "%s{\"group\":\"" GAPI_GROUP "\",\"kind\":\"%s\"}", n++ ? "," : "",
+                     GAPI_ROUTE_KINDS[i].kind);
     buf_addc(&w->out, "],\"attachedRoutes\":");
     buf_addu(&w->out, gl->attached);
     buf_addc(&w->out, ",\"conditions\":");
-    listener_conditions(gw, gl, &cs);
+    listener_conditions(l, gw, gl, &cs);
     status_conditions(w, &cs, STR("listeners"), id);
     buf_addch(&w->out, '}');
 }
@@ -161,6 +186,21 @@ static void judge_addresses(struct lower *l, struct gapi_gw *gw)
     }
 }
 
+/* Of its own reference, and a summary of those of its listeners. */
+static void reference_conditions(const struct gapi_gw *gw, struct conds *cs)
+{
+    size_t unresolved = 0;
+    for (size_t i = 0; i < gw->spec->listeners.n; i++)
+        unresolved += gw->listeners[i].refs.reason != NULL;
+    if (gw->backend_refs.reason)
+        cond_set(cs, "ResolvedRefs", COND_FALSE, gw->backend_refs.reason, gw->backend_refs.message);
+    else if (unresolved)
+        cond_set(cs, "ResolvedRefs", COND_FALSE, "ListenersNotResolved",
+                 STR("references of some listeners are not resolved"));
+    else if (gw->backend_cert)
+        cond_set(cs, "ResolvedRefs", COND_TRUE, "ResolvedRefs", STR("all references are resolved"));
+}
+
 static void gateway_conditions(const struct gapi_gw *gw, struct conds *cs)
 {
     size_t good = 0;
@@ -181,6 +221,10 @@ static void gateway_conditions(const struct gapi_gw *gw, struct conds *cs)
         cond_set(cs, "Programmed", COND_FALSE, gw->no_address.reason, gw->no_address.message);
     else
         cond_set(cs, "Programmed", COND_TRUE, "Programmed", STR("the Gateway is served"));
+    reference_conditions(gw, cs);
+    if (gw->insecure)
+        cond_set(cs, "InsecureFrontendValidationMode", COND_TRUE, "ConfigurationChanged",
+                 STR("listeners let clients in without a valid certificate (AllowInsecureFallback)"));
 }
 
 /* Only what can be used, each with a type. All addresses of the machine are two: 0.0.0.0 and ::. */
@@ -203,16 +247,6 @@ static void add_addresses(struct lower *l, const struct gapi_gw *gw)
     buf_addch(out, ']');
 }
 
-/* Nothing in it that this release could serve. */
-static bool is_unserved(const struct gapi_gw *gw)
-{
-    size_t later = 0;
-    for (size_t i = 0; i < gw->spec->listeners.n; i++)
-        later += gw->listeners[i].protocol != GAPI_PROTO_HTTP &&
-                 gw->listeners[i].protocol != GAPI_PROTO_UNKNOWN;
-    return later > 0 && later == gw->spec->listeners.n;
-}
-
 static void gateway_status(struct lower *l, struct gapi_gw *gw)
 {
     struct status_writer *w = &l->gapi->status;
@@ -220,8 +254,6 @@ static void gateway_status(struct lower *l, struct gapi_gw *gw)
     judge_ports(l, gw);
     judge_addresses(l, gw);
     gateway_conditions(gw, &cs);
-    if (is_unserved(gw))
-        gw->object->verdict = VERDICT_UNSERVED;
     status_begin(w, gw->object);
     add_addresses(l, gw);
     buf_addc(&w->out, ",\"conditions\":");
@@ -246,6 +278,7 @@ void lower_gapi_status(struct lower *l)
     }
     for (size_t i = 0; i < l->gapi->list.n; i++)
         gateway_status(l, l->gapi->list.v[i]);
+    gapi_policy_status(l);
     status_fini(&l->gapi->status);
     buf_fini(&l->gapi->text);
 }

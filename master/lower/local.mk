@@ -8,11 +8,17 @@ liblower_a_SOURCES = \
 	%D%/gapi.h \
 	%D%/gapi_attach.c \
 	%D%/gapi_backend.c \
+	%D%/gapi_claim.c \
 	%D%/gapi_class.c \
 	%D%/gapi_gateway.c \
+	%D%/gapi_listener.c \
+	%D%/gapi_match.c \
+	%D%/gapi_policy.c \
 	%D%/gapi_route.c \
 	%D%/gapi_rule.c \
 	%D%/gapi_status.c \
+	%D%/gapi_stream.c \
+	%D%/gapi_tls.c \
 	%D%/json_read.c %D%/json_read.h \
 	%D%/lower.c %D%/lower.h \
 	%D%/merge.c \

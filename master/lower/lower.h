@@ -62,6 +62,7 @@ void lower_istio_gateways(struct lower *l);
 void lower_istio_virtual_services(struct lower *l);
 void lower_istio_status(struct lower *l);
 
+struct core_service_port;
 /* Why a backend can't be used; for conditions, reasons and explain. */
 enum backend_problem { BACKEND_OK, BACKEND_NOT_FOUND, BACKEND_NO_PORT, BACKEND_BAD_KIND, BACKEND_NOT_PERMITTED, BACKEND_BAD_PROTOCOL };
 /*
@@ -72,8 +73,18 @@ enum backend_problem { BACKEND_OK, BACKEND_NOT_FOUND, BACKEND_NO_PORT, BACKEND_B
  */
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why);
-/* Only the answer: makes no cluster. */
-enum backend_problem lower_service_problem(struct lower *l, struct str ns, struct str name, uint16_t port);
+/*
+ * The same endpoints as another cluster, to be spoken to in another way: `variant` stands behind a '#' in its key.
+ * *made: it is new, with protocol and tls as lower_service would have them; set what differs. `datagram`: the UDP port
+ * of that number.
+ */
+struct model_cluster *lower_service_variant(struct lower *l, struct str ns, struct str name, uint16_t port, bool datagram,
+                                            struct str variant, bool *made, enum backend_problem *why);
+/* The port as the Service has it; NULL and *why. Makes no cluster. */
+const struct core_service_port *lower_service_port(struct lower *l, struct str ns, struct str name, uint16_t port,
+                                                   bool datagram, enum backend_problem *why);
+/* What lower_service sets for it. */
+enum upstream_protocol lower_port_protocol(const struct core_service_port *p);
 /* Is there a Service ns/name of type ExternalName? */
 bool lower_service_is_external(struct lower *l, struct str ns, struct str name);
 /*
@@ -91,6 +102,8 @@ struct lower_candidate {
     const struct object *object;
     struct model_listener *listener; /* of `host`'s bind: who owns the host if this API leads it */
     bool gapi;
+    bool grpc;                       /* of a GRPCRoute: the lengths of the names that its match has */
+    uint16_t service_len, method_len;
     bool istio_private;              /* exported to single namespaces: before public ones (ISTIO-RULES 3.2) */
     struct str route_hostname;       /* Gateway API criterion 1: as the route writes it; empty = it has none */
     uint32_t rule_index, match_index;
@@ -112,6 +125,14 @@ void lower_precedence(struct lower *l);
 struct model_listener *lower_group_join(struct lower *l, struct model_listener *ml);
 /* The leader of the most specific group of `b` for `host`; NULL when there is none. */
 struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b, struct str host);
+/* The same for server names of TLS connections: HTTPS and TLS listeners share them. Join returns who has the very
+ * hostname already, or the listener itself. */
+struct model_listener *lower_sni_join(struct lower *l, struct model_listener *ml);
+struct model_listener *lower_sni_of(const struct lower *l, const struct model_bind *b, struct str name);
+/* The next less specific pattern that covers `name`: "a.b.c" -> "*.b.c" -> "*.c" -> "*" -> none (n == 0). Written into
+ * `buf` of LOWER_WIDER_ROOM bytes; `name` may lie in it. */
+#define LOWER_WIDER_ROOM 260
+struct str lower_wider(struct str name, char *buf);
 /* Fall-back chains and the final order of every bind's hosts: exact names, wildcards by labels, "*". */
 void lower_merge(struct lower *l);
 

@@ -11,6 +11,7 @@
 
 struct lower_names {
     struct map groups; /* hostname -> struct model_listener, the leader */
+    struct map snis;   /* hostname -> struct model_listener that has the server name */
 };
 
 static struct lower_names *names_of(struct lower *l, const struct model_bind *b)
@@ -18,6 +19,7 @@ static struct lower_names *names_of(struct lower *l, const struct model_bind *b)
     while (l->names.n <= b->index) {
         struct lower_names *n = ARENA_PUSH(l->arena, &l->names);
         map_init(&n->groups, l->arena);
+        map_init(&n->snis, l->arena);
     }
     return &l->names.v[b->index];
 }
@@ -32,11 +34,18 @@ struct model_listener *lower_group_join(struct lower *l, struct model_listener *
     return ml;
 }
 
-/*
- * The next less specific pattern that covers `name`: "a.b.c" -> "*.b.c" -> "*.c" -> "*" -> none (n
- * == 0). Written into `buf` of HTTP_HOST_MAX + 2 bytes; `name` may lie in it.
- */
-static struct str wider(struct str name, char *buf)
+struct model_listener *lower_sni_join(struct lower *l, struct model_listener *ml)
+{
+    struct lower_names *n = names_of(l, ml->bind);
+    struct model_listener *owner = map_get(&n->snis, ml->hostname);
+    if (owner)
+        return owner;
+    map_put(&n->snis, ml->hostname, ml);
+    return ml;
+}
+
+_Static_assert(LOWER_WIDER_ROOM >= HTTP_HOST_MAX + 2, "room for a name");
+struct str lower_wider(struct str name, char *buf)
 {
     struct str rest = str_starts(name, STR("*.")) ? str_skip(name, 2) : name;
     ptrdiff_t dot = str_chr(rest, '.');
@@ -50,19 +59,27 @@ static struct str wider(struct str name, char *buf)
     return str_of(buf, rest.n + 1);
 }
 
+static struct model_listener *most_specific(const struct map *names, struct str host)
+{
+    char buf[LOWER_WIDER_ROOM];
+    for (struct str at = host; at.n; at = lower_wider(at, buf)) {
+        struct model_listener *ml = map_get(names, at);
+        if (ml)
+            return ml;
+    }
+    return NULL;
+}
+
 struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b,
                                       struct str host)
 {
-    char buf[HTTP_HOST_MAX + 2];
-    if (l->names.n <= b->index)
-        return NULL;
-    const struct map *groups = &l->names.v[b->index].groups;
-    for (struct str at = host; at.n; at = wider(at, buf)) {
-        struct model_listener *leader = map_get(groups, at);
-        if (leader)
-            return leader;
-    }
-    return NULL;
+    return l->names.n > b->index ? most_specific(&l->names.v[b->index].groups, host) : NULL;
+}
+
+struct model_listener *lower_sni_of(const struct lower *l, const struct model_bind *b,
+                                    struct str name)
+{
+    return l->names.n > b->index ? most_specific(&l->names.v[b->index].snis, name) : NULL;
 }
 
 /*
@@ -73,8 +90,8 @@ struct model_listener *lower_group_of(const struct lower *l, const struct model_
  */
 static void link_fallback(const struct model_bind *b, struct model_host *h)
 {
-    char buf[HTTP_HOST_MAX + 2];
-    for (struct str at = wider(h->name, buf); at.n && !h->fallback; at = wider(at, buf)) {
+    char buf[LOWER_WIDER_ROOM];
+    for (struct str at = lower_wider(h->name, buf); at.n && !h->fallback; at = lower_wider(at, buf)) {
         struct model_host *next = map_get(&b->hosts_by_name, at);
         if (next && next->listener == h->listener)
             h->fallback = next;

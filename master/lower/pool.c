@@ -31,6 +31,24 @@ struct str ip_canonical(struct arena *a, struct str text)
     return ip_parse(text, &family, ip) ? ip_text(a, family, ip) : STR_NONE;
 }
 
+bool cidr_parse(struct str text, struct model_cidr *out)
+{
+    int family;
+    ptrdiff_t slash = str_chr(text, '/');
+    struct str address = slash < 0 ? text : str_head(text, (size_t)slash);
+    *out = (struct model_cidr){0};
+    if (!ip_parse(address, &family, out->ip))
+        return false;
+    uint64_t most = family == AF_INET ? 32 : 128, bits = most;
+    if (slash >= 0 && (!str_u64(str_skip(text, (size_t)slash + 1), &bits) || bits > most))
+        return false;
+    for (unsigned i = (unsigned)bits; i < most; i++)
+        out->ip[i / 8] &= (unsigned char)~(0x80 >> i % 8);
+    out->family = family == AF_INET ? 4 : 6;
+    out->bits = (uint8_t)bits;
+    return true;
+}
+
 static unsigned family_bits(const struct pool *p)
 {
     return p->family == AF_INET ? 32 : 128;

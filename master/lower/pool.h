@@ -4,8 +4,7 @@
 #ifndef GH_LOWER_POOL_H
 #define GH_LOWER_POOL_H
 
-#include "shared/base/arena.h"
-#include "shared/base/hash.h"
+#include "master/model/model.h"
 
 struct pool {
     struct arena *arena;
@@ -26,6 +25,9 @@ static inline bool pool_is(const struct pool *p)
 bool pool_take(struct pool *p, struct str address);
 /* The lowest free address; empty when all are taken. */
 struct str pool_next(struct pool *p);
+
+/* "10.0.0.0/8", or an address alone; host bits are cut. False when it is neither. */
+bool cidr_parse(struct str text, struct model_cidr *out);
 
 /* The canonical text of an IP address ("::1" for "0:0::1"), or the empty slice. */
 struct str ip_canonical(struct arena *a, struct str text);

@@ -33,7 +33,7 @@ void lower_candidates_reserve(struct lower *l, size_t n)
     }
 }
 
-/* ---- Gateway API: GATEWAY-API-RULES section 6 ------------------------------------------------ */
+/* ---- Gateway API: GATEWAY-API-RULES sections 6 and 11. Kinds don't meet in one host (gapi_claim.c) ------ */
 
 /* Criterion 2 and 3. Regular expressions lie between, as the API leaves to us. */
 static unsigned path_class(const struct model_match *m)
@@ -63,6 +63,12 @@ static struct sort_key gapi_key(const struct lower_candidate *c)
     size_t exact = wildcard ? 0 : c->route_hostname.n;
     want_more(&k.first, 8, exact);                          /* 1: longest non-wildcard hostname */
     want_more(&k.first, 8, c->route_hostname.n);            /*    then longest hostname */
+    if (c->grpc) {                                          /* GRPCRoute, section 11: */
+        want_more(&k.first, 11, c->service_len);            /* 2: longest service */
+        want_more(&k.first, 11, c->method_len);             /* 3: longest method */
+        want_more(&k.first, 6, m->headers.n);               /* 4: more headers */
+        return k;                                           /* 5 to 7 as 7 to 9 below */
+    }
     want_more(&k.first, 2, path_class(m));                  /* 2: exact path */
     want_more(&k.first, 12, m->path_value.n);               /* 3: longest prefix */
     want_more(&k.first, 1, m->method.type != STRMATCH_ANY); /* 4: a method */

@@ -118,6 +118,8 @@ static const struct json_node *prev_conditions(const struct json_node *prev,
         const struct json_node *id = json_get(e, "parentRef");
         if (!id)
             id = json_get(e, "name");
+        if (!id)
+            id = json_get(e, "ancestorRef");
         if (id && str_eq(id->raw, m->id))
             return json_get(e, "conditions");
     }

@@ -58,8 +58,8 @@ void status_fini(struct status_writer *w);
 void status_begin(struct status_writer *w, struct object *o);
 /*
  * Writes the list. `list` and `id` say which one it is, for rule 2: STR_NONE twice for
- * `.status.conditions`; else the key of the list of entries ("listeners", "parents") and the JSON
- * text of the entry's identity, as written before under "name" or "parentRef".
+ * `.status.conditions`; else the key of the list of entries ("listeners", "parents", "ancestors") and
+ * the JSON text of the entry's identity, as written before under "name", "parentRef" or "ancestorRef".
  */
 void status_conditions(struct status_writer *w, const struct conds *cs, struct str list,
                        struct str id);

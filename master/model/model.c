@@ -13,9 +13,19 @@ void model_init(struct model *m, struct arena *a)
 #undef X
 }
 
+static struct str bind_key(struct model *m, struct str address, uint16_t port, bool datagram)
+{
+    return arena_strf(m->arena, "%s%u|" STR_FMT, datagram ? "udp " : "", port, STR_ARG(address));
+}
+
+struct model_bind *model_bind_find(struct model *m, struct str address, uint16_t port, bool datagram)
+{
+    return map_get(&m->binds_by_key, bind_key(m, address, port, datagram));
+}
+
 static struct model_bind *find_bind(struct model *m, struct str address, uint16_t port, bool datagram)
 {
-    struct str key = arena_strf(m->arena, "%s%u|" STR_FMT, datagram ? "udp " : "", port, STR_ARG(address));
+    struct str key = bind_key(m, address, port, datagram);
     struct model_bind *b = map_get(&m->binds_by_key, key);
     if (b)
         return b;

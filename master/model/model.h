@@ -295,6 +295,8 @@ void model_init(struct model *m, struct arena *a);
 /* Finds or makes. `address` "" = all. */
 struct model_bind *model_bind(struct model *m, struct str address, uint16_t port);
 struct model_bind *model_bind_udp(struct model *m, struct str address, uint16_t port);
+/* NULL when there is none. */
+struct model_bind *model_bind_find(struct model *m, struct str address, uint16_t port, bool datagram);
 /* NULL when the bind has one of that name (the caller reports the conflict). */
 struct model_chain *model_chain_add(struct model *m, struct model_bind *b, struct str name,
                                     struct model_listener *l, enum chain_mode mode);

@@ -11,6 +11,7 @@
  *   controller=example.com/x     a controller that is ours, beside the defaults
  *   refuse=ADDRESS|PORT|ERRNO    binding fails so; ADDRESS empty = all addresses
  *   previous=KIND/NS/NAME JSON   the status the object had before
+ *   with=FILE                    is read as well: ../../certs/certs.yaml has Secrets and ConfigMaps with certificates
  *
  * DIR/requests.txt, where it is, holds lines "METHOD URL [name:value...] => what answers"; the section requests
  * has the same questions with the answers that the snapshot gives (by the very code of `gatehouse explain`).
@@ -40,6 +41,8 @@ struct golden {
     struct instance instance;
     struct { struct refusal *v; size_t n, cap; } refusals;
     struct { struct str *v; size_t n, cap; } controllers, previous;
+    const char *paths[4];
+    size_t n_paths;
 };
 
 static int refuse(void *ctx, struct str address, uint16_t port, bool datagram)
@@ -80,6 +83,10 @@ static void read_option(struct golden *g, struct str line)
         *ARENA_PUSH(&g->arena, &g->controllers) = value;
     } else if (str_starts(line, STR("previous="))) {
         *ARENA_PUSH(&g->arena, &g->previous) = value;
+    } else if (str_starts(line, STR("with="))) {
+        if (g->n_paths == ARRAY_LEN(g->paths))
+            die("options: too many files");
+        g->paths[g->n_paths++] = arena_str(&g->arena, value).p;
     } else if (str_starts(line, STR("refuse="))) {
         if (!str_split(&value, '|', &address) || !str_split(&value, '|', &port) || !str_split(&value, '|', &error) ||
             !str_u64(port, &p) || !str_u64(error, &e))
@@ -220,8 +227,7 @@ static void print(struct golden *g, const struct model *m, const struct store *s
 
 int main(int argc, char **argv)
 {
-    static const char *const paths[] = {"in"};
-    struct golden g = {.instance = {0}};
+    struct golden g = {.paths = {"in"}, .n_paths = 1};
     struct diags ds;
     struct store st;
     struct model m;
@@ -234,7 +240,7 @@ int main(int argc, char **argv)
     read_options(&g);
     diags_init(&ds, &g.arena);
     struct credentials *credentials = credentials_new(&g.arena, now);
-    struct load_input in = {.paths = paths, .n_paths = 1, .vet = credentials_vet, .vet_ctx = credentials};
+    struct load_input in = {.paths = g.paths, .n_paths = g.n_paths, .vet = credentials_vet, .vet_ctx = credentials};
     load_all(&st, &g.arena, &ds, &in, &stats);
     set_previous(&g, &st);
     model_init(&m, &g.arena);

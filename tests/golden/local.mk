@@ -8,7 +8,7 @@ check_PROGRAMS += tests/golden/golden_snap
 tests_golden_golden_snap_SOURCES = %D%/golden_snap.c
 tests_golden_golden_snap_LDADD = $(GATEHOUSE_LIBS)
 EXTRA_DIST += %D%/snap_run %D%/snap
-EXTRA_DIST += %D%/run %D%/check %D%/model %D%/seed_run %D%/seed %D%/diag_run %D%/diag %D%/reference %D%/explain_field
+EXTRA_DIST += %D%/run %D%/check %D%/certs %D%/model %D%/seed_run %D%/seed %D%/diag_run %D%/diag %D%/reference %D%/explain_field
 TESTS += tests/golden/check tests/golden/reference tests/golden/explain_field
 
 .PHONY: bless
