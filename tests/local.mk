@@ -4,7 +4,6 @@ include tests/unit/shared/tls/local.mk
 include tests/unit/shared/snap/local.mk
 include tests/unit/shared/board/local.mk
 include tests/unit/shared/ipc/local.mk
-include tests/unit/shared/tls/local.mk
 include tests/unit/master/yaml/local.mk
 include tests/unit/master/kinds/local.mk
 include tests/unit/master/store/local.mk
