@@ -1,6 +1,7 @@
 """Every example is accepted without a finding, and does what its comments say."""
 import json
 import re
+import shutil
 
 import pytest
 
@@ -13,7 +14,10 @@ EXAMPLES = sorted(p for p in (gh.TOP / "etc" / "examples").iterdir() if p.is_dir
 def test_the_example_is_accepted_without_a_finding(example):
     g = gh.Gateway(start=False)
     try:
-        done = g.ctl("check", example, "-o", "json", check=False)
+        copy = shutil.copytree(example, g.conf / example.name)
+        for f in copy.iterdir():
+            f.chmod(0o640)  # a repository can't keep Secrets to one user
+        done = g.ctl("check", copy, "-o", "json", check=False)
         report = json.loads(done.stdout)
         assert report["diagnostics"] == []
         assert all(o["verdict"] == "accepted" for o in report["objects"])
