@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@ struct compiler {
     uint32_t n_binds;
     struct compiled out;
     char text[1024];
+    struct watch_file outside[WATCH_FILES_MAX];
+    size_t n_outside;
     bool answered;     /* RESULT has come */
     bool cancelled;    /* nobody wants to hear of it */
     bool reported;
@@ -80,6 +83,8 @@ static void free_if_done(struct compiler *c)
         return;
     images_close(&c->out.images);
     list_del(&c->node);
+    while (c->n_outside)
+        free(c->outside[--c->n_outside].path);
     free(c);
 }
 
@@ -90,6 +95,8 @@ static void report(struct compiler *c)
         return;
     c->reported = true;
     c->out.text = c->text;
+    c->out.outside = c->outside;
+    c->out.n_outside = c->n_outside;
     struct compiled out = c->out;
     images_init(&c->out.images); /* they are the receiver's now */
     reload_compiled(c->m, &out);
@@ -124,6 +131,18 @@ static bool take_settings(struct compiler *c, const struct ipc_msg *msg)
 {
     if (!c->cancelled && msg->u.as_SETTINGS.n_errors == 0)
         master_settings(c->m, msg->text);
+    return true;
+}
+
+static bool take_watch(struct compiler *c, const struct ipc_msg *msg)
+{
+    const struct ipc_watch *f = &msg->u.as_WATCH;
+    if (c->answered || c->n_outside == WATCH_FILES_MAX || msg->text[0] != '/' || strlen(msg->text) != msg->text_n ||
+        msg->text_n >= PATH_MAX)
+        return false;
+    char *path = strdup(msg->text);
+    if (path)
+        c->outside[c->n_outside++] = (struct watch_file){path, f->dev, f->ino, f->size, f->mtime_ns, f->ctime_ns};
     return true;
 }
 
@@ -169,6 +188,7 @@ static void on_message(struct link *l, struct ipc_msg *msg)
     struct compiler *c = l->owner;
     bool good = msg->type == IPC_BIND       ? take_bind(c, msg)
                 : msg->type == IPC_SETTINGS ? take_settings(c, msg)
+                : msg->type == IPC_WATCH    ? take_watch(c, msg)
                 : msg->type == IPC_RESULT   ? take_result(c, msg)
                                             : false;
     if (good)

@@ -6,6 +6,7 @@
  *          ◄───────────── BIND ────────────────   an address that the configuration needs
  *            ───────────── BOUND ─────────────►   it is bound, or errno: part of the status
  *          ◄─────────── SETTINGS ──────────────   what the instance file says
+ *          ◄───────────── WATCH ───────────────   a file outside that was read, or looked for
  *          ◄──────────── RESULT ───────────────   SNAPSHOT, STATUS, STATE, KEYS as sealed memory, or a sentence
  *     reap                                        exit
  *
@@ -23,6 +24,8 @@
 #include "master/link.h"
 #include "master/privilege.h"
 #include "master/state.h"
+
+struct watch_file;
 
 #define COMPILER_MS   60000
 #define SNAPSHOT_MAX  (2048u << 20)
@@ -55,6 +58,8 @@ struct compiled {
     int result;                    /* 0, GH_E_EXISTS (the snapshot would be the same), or what went wrong */
     struct images images;          /* owned by whoever gets this */
     const char *text;              /* one line */
+    const struct watch_file *outside; /* files outside that it has read or looked for; for the call only */
+    size_t n_outside;
 };
 
 struct master;

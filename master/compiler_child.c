@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -263,6 +264,20 @@ static void say_result(struct box *x, struct build *b, int rc)
     say(x, &msg);
 }
 
+/* So that the master sees them change: they are nowhere in the tree that it watches. */
+static void say_outside(struct box *x, const struct outside *o)
+{
+    for (size_t i = 0; i < o->files.n; i++) {
+        const struct outside_file *f = o->files.v[i];
+        struct ipc_msg msg = {.type = IPC_WATCH};
+        msg.u.as_WATCH = (struct ipc_watch){f->stamp.dev, f->stamp.ino, f->stamp.size, f->stamp.mtime_ns, f->stamp.ctime_ns};
+        if (f->path.n == 0 || f->path.p[0] != '/' || f->path.n >= PATH_MAX || memchr(f->path.p, '\0', f->path.n))
+            continue; /* it can't be there */
+        set_text(&msg, f->path);
+        say(x, &msg);
+    }
+}
+
 static void only_settings(struct box *x)
 {
     const char *no_paths[] = {"/nonexistent/gatehouse"}; /* the instance file is read as in every load; objects are not */
@@ -305,6 +320,7 @@ GH_NORETURN void compiler_child(int link_fd, const struct compiler_job *job)
     };
     int rc = build_run(&b, &in);
     say_settings(&x, &b.instance, errors_of_file(&b.diags, job->config));
+    say_outside(&x, &b.outside);
     say_result(&x, &b, rc);
     _exit(0);
 }

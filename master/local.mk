@@ -34,7 +34,7 @@ libmaster_a_SOURCES = \
 	%D%/supervise.c %D%/supervise.h \
 	%D%/tell.c \
 	%D%/upgrade.c %D%/upgrade.h \
-	%D%/watch.c %D%/watch.h
+	%D%/watch.c %D%/watch.h %D%/watch_internal.h %D%/watch_outside.c
 
 bin_PROGRAMS += gatehouse
 gatehouse_SOURCES = %D%/main.c

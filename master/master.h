@@ -25,6 +25,7 @@
 
 #define TICK_MS         100
 #define LISTEN_RETRY_MS 5000
+#define TICKETS_LOOK_MS 10000 /* is it time for a new key? */
 
 /* What the command line said; NULL = not said. */
 struct options {
@@ -73,6 +74,7 @@ struct master {
     enum master_phase phase;
     bool was_ready;                   /* READY=1 was said */
     uint64_t listen_retry_ms;
+    uint64_t tickets_ms;              /* when to look at the keys of session tickets again */
     uint64_t order;                   /* id of an IPC_REQUEST DRAIN to be answered */
     bool order_waits;
     uv_signal_t signals[SIGNAL_COUNT];

@@ -422,6 +422,9 @@ void reload_compiled(struct master *m, struct compiled *c)
     struct reload *r = &m->reload;
     must(r->phase == RELOAD_COMPILING);
     r->compiler = NULL;
+    bool loaded = c->result == 0 || c->result == GH_E_EXISTS;
+    if (watch_outside(&m->watch, c->outside, c->n_outside, loaded, clock_ms()) != 0)
+        log_error(&m->log, "out of memory: files outside the configuration directory are not watched");
     if (c->result == GH_E_EXISTS && r->current.generation) {
         renew_status(m, &c->images);
         master_save_state(m);

@@ -160,6 +160,8 @@ static void apply_settings(struct master *m, const struct settings *fresh)
     s->workers = fresh->workers;
     s->log_level = fresh->log_level;
     s->drain_timeout_ms = fresh->drain_timeout_ms;
+    s->ticket_lifetime_s = fresh->ticket_lifetime_s;
+    m->tickets_ms = 0;
     memcpy(s->access_log_path, fresh->access_log_path, sizeof(s->access_log_path));
     memcpy(s->admin_address, fresh->admin_address, sizeof(s->admin_address));
     m->log.level = (enum log_level)s->log_level;
@@ -462,6 +464,16 @@ static void on_watch_timer(uv_timer_t *t)
     rearm_watch(m);
 }
 
+/* Every worker reads them from the board; nobody else is told. */
+static void turn_tickets(struct master *m, uint64_t now_ms)
+{
+    if (now_ms < m->tickets_ms)
+        return;
+    m->tickets_ms = now_ms + TICKETS_LOOK_MS;
+    if (board_tickets_rotate(board_tickets(m->board), clock_wall_us() / 1000000, m->settings.ticket_lifetime_s))
+        log_debug(&m->log, "the key of session tickets was changed");
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct master *m = t->data;
@@ -470,6 +482,7 @@ static void on_tick(uv_timer_t *t)
     reload_tick(m, now);
     adopt_tick(m, now);
     upgrade_tick(m, now);
+    turn_tickets(m, now);
     notify_flush(&m->notify);
     check_ready(m);
     if (m->phase == MASTER_RUNNING && now >= m->listen_retry_ms) {
@@ -629,6 +642,7 @@ static void inherit(struct master *m)
     if (!m->board && board_make(&m->board, &m->board_fd) != 0)
         die("the board could not be made: %s", strerror(errno));
     struct board_head *h = board_head(m->board);
+    turn_tickets(m, clock_ms()); /* before there is a worker */
     m->reload.generation = GH_MAX(images.generation, atomic_load(&h->generation));
     int rc = state_read_file(&f, m->settings.state_dir);
     if (rc != 0 && rc != GH_E_NOT_FOUND)

@@ -1,35 +1,18 @@
-#include "master/watch.h"
+#include "master/watch_internal.h"
 #include "shared/base/err.h"
-#include "shared/base/hash.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 64
 #define READS_MAX 64 /* of one call: somebody who changes files without end must not have the loop for himself */
-/* Writing is of interest in the tree only: beside the instance file there may be a log. */
-#define MASK                                                                                                         \
-    (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | \
-     IN_ONLYDIR)
 #define MASK_TREE (MASK | IN_MODIFY)
 #define MASK_FILE (IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_DONT_FOLLOW | IN_MASK_ADD)
 #define FILES_MAX 1024 /* watches of files, so that enough of them are left for directories */
-
-enum interest { IN_THE_TREE = 1, HOLDS_ROOT = 2, HOLDS_CONFIG = 4, A_FILE = 8 };
-
-/* A directory, or a file with several names. */
-struct watch_dir {
-    int wd;
-    unsigned interest; /* enum interest */
-    uint32_t round;
-    char *path;
-};
 
 /* ---- the set of watches ---- */
 
@@ -59,7 +42,7 @@ static void dir_remove(struct watch *w, size_t i)
     memmove(w->dirs + i, w->dirs + i + 1, (--w->n_dirs - i) * sizeof(*w->dirs));
 }
 
-static bool dir_put(struct watch *w, int wd, const char *path, unsigned interest)
+bool watch_dir_put(struct watch *w, int wd, const char *path, unsigned interest)
 {
     size_t i = dir_place(w, wd);
     char *copy = strdup(path);
@@ -100,21 +83,19 @@ static int dir_add(struct watch *w, const char *path, unsigned interest)
         w->full |= errno == ENOSPC || errno == ENOMEM;
         return errno;
     }
-    if (!dir_put(w, wd, path, interest)) {
+    if (!watch_dir_put(w, wd, path, interest)) {
         w->full = true;
         return ENOMEM;
     }
     return 0;
 }
 
-/* A regular file that may be written under a name which no directory of ours has. The sweep is there for those beyond
- * the limits. */
-static void file_add(struct watch *w, const char *path)
+void watch_file_add(struct watch *w, const char *path)
 {
     if (w->fd < 0 || w->n_files >= FILES_MAX)
         return;
     int wd = inotify_add_watch(w->fd, path, MASK_FILE);
-    if (wd >= 0 && dir_put(w, wd, path, A_FILE))
+    if (wd >= 0 && watch_dir_put(w, wd, path, A_FILE))
         w->n_files++;
 }
 
@@ -148,13 +129,7 @@ static uint64_t stat_hash(uint64_t h, const struct stat *st)
     h = hash_mix(h, st->st_ino);
     h = hash_mix(h, (uint64_t)st->st_size);
     h = hash_mix(h, st->st_mode);
-    h = hash_mix(h, (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec);
-    return hash_mix(h, (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec);
-}
-
-static bool has_more_names(const struct stat *st)
-{
-    return S_ISREG(st->st_mode) && st->st_nlink > 1;
+    return hash_mix(hash_mix(h, watch_nanoseconds(st->st_mtim)), watch_nanoseconds(st->st_ctim));
 }
 
 /* One entry of the directory `dir` at `path` that is no directory. */
@@ -168,12 +143,12 @@ static void walk_file(struct walk *k, int dir, struct buf *path, const char *nam
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     size_t path_n = path->n;
-    if (has_more_names(&st) && !config && !k->w->links) {
+    if (watch_has_more_names(&st) && !config && !k->w->links) {
         k->passed_over = true;
-    } else if (k->add && has_more_names(&st)) {
+    } else if (k->add && watch_has_more_names(&st)) {
         buf_addch(path, '/');
         buf_addc(path, name);
-        file_add(k->w, buf_cstr(path));
+        watch_file_add(k->w, buf_cstr(path));
         path->n = path_n;
     }
     if (!k->weigh || (!config && !link))
@@ -326,8 +301,8 @@ static void config_file_add(struct watch *w)
     struct buf path = {0};
     dir_add(w, w->config_home, HOLDS_CONFIG);
     buf_addf(&path, "%s/%s", w->config_home, w->config_name);
-    if (lstat(buf_cstr(&path), &st) == 0 && has_more_names(&st))
-        file_add(w, buf_cstr(&path));
+    if (lstat(buf_cstr(&path), &st) == 0 && watch_has_more_names(&st))
+        watch_file_add(w, buf_cstr(&path));
     buf_fini(&path);
 }
 
@@ -340,6 +315,7 @@ static bool rebuild(struct watch *w, uint64_t now_ms, bool weigh)
     w->n_files = 0;
     if (w->config_name)
         config_file_add(w);
+    watch_outside_add(w);
     dir_add(w, w->root_home, HOLDS_ROOT);
     dir_add(w, w->root, IN_THE_TREE);
     int err = walk_from(&k, w->root, true);
@@ -374,6 +350,7 @@ static void sweep(struct watch *w, uint64_t now_ms)
     bool differs = rebuild(w, now_ms, true);
     if (differs && !w->lost && !was_lost)
         settle_event(&w->settle, now_ms);
+    watch_outside_compare(w, now_ms);
 }
 
 static uint64_t sweep_interval(const struct watch *w)
@@ -390,7 +367,7 @@ static mode_t entry_mode(const struct watch_dir *d, const char *name, bool *more
     struct buf path = {0};
     buf_addf(&path, "%s/%s", d->path, name);
     mode_t mode = lstat(buf_cstr(&path), &st) == 0 ? st.st_mode : 0;
-    *more_names = mode && has_more_names(&st);
+    *more_names = mode && watch_has_more_names(&st);
     buf_fini(&path);
     return mode;
 }
@@ -414,7 +391,7 @@ static bool may_matter(const struct watch *w, const struct watch_dir *d, const c
 
 static void config_event(struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask, uint64_t now_ms)
 {
-    uint64_t id = hash_mix(hash_str(str_c(name), 0), (uint64_t)d->wd);
+    uint64_t id = watch_name_id(d->wd, name);
     bool more_names = false;
     mode_t mode = mask & (IN_CREATE | IN_MOVED_TO) ? entry_mode(d, name, &more_names) : 0;
     if (S_ISLNK(mode) && !w->links)
@@ -461,6 +438,21 @@ static void tree_event(struct watch *w, const struct watch_dir *d, const char *n
     }
 }
 
+/* A part of the path of a file outside: what lies behind it may be elsewhere now. */
+static void outside_event(struct watch *w, const struct watch_dir *d, const char *name, uint32_t mask, uint64_t now_ms)
+{
+    uint64_t id = watch_name_id(d->wd, name);
+    w->stale |= !(mask & (IN_MODIFY | IN_CLOSE_WRITE));
+    if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
+        settle_written(&w->settle, id, now_ms);
+    else if (mask & (IN_DELETE | IN_MOVED_FROM))
+        settle_vanished(&w->settle, id, now_ms);
+    else if (mask & IN_MODIFY)
+        settle_writing(&w->settle, id, now_ms);
+    else
+        settle_event(&w->settle, now_ms);
+}
+
 /* One that has several names: it may have been written, or lost a name, outside of the tree. */
 static void file_event(struct watch *w, const struct watch_dir *d, uint32_t mask, uint64_t now_ms)
 {
@@ -503,6 +495,8 @@ static void take_event(struct watch *w, const struct inotify_event *e, uint64_t 
         return; /* attributes of the directory itself */
     if (d.interest & HOLDS_CONFIG && strcmp(name, w->config_name) == 0)
         config_event(w, &d, name, e->mask, now_ms);
+    if (d.interest & HOLDS_OUTSIDE && watch_outside_has(w, d.wd, name))
+        outside_event(w, &d, name, e->mask, now_ms);
     if (d.interest & HOLDS_ROOT && strcmp(name, w->root_name) == 0) {
         w->stale = true;
         settle_event(&w->settle, now_ms);
@@ -611,6 +605,8 @@ int watch_init(struct watch *w, const char *root, const char *config_file, bool 
 void watch_fini(struct watch *w)
 {
     stop_inotify(w);
+    watch_outside_forget(w);
+    free(w->names);
     free(w->dirs);
     free(w->root);
     free(w->root_home);

@@ -11,6 +11,11 @@
  * a name that lies elsewhere. What no event tells is left to rule 4: a second name made elsewhere for a file that had
  * one, or a file open under a name that was removed since.
  *
+ * Files outside that objects name (certificates) are watched by every directory in which a part of their path is looked
+ * up, through all links, for that name only: so it makes no difference whether the file is written, replaced, removed,
+ * appears at last, or a link on the way (`..data` of a mounted Secret) is changed. They are those that the last load
+ * asked for (watch_outside).
+ *
  * Rules
  *  1. Any change that may matter makes it dirty; a change that does not matter costs a load that finds nothing
  *     new. When in doubt: dirty.
@@ -36,6 +41,13 @@
 
 struct watch_dir;
 
+/* A file outside, and the version of it that a load has read (store/outside.h); all 0: it was not there. */
+struct watch_file {
+    char *path;                /* absolute */
+    uint64_t dev, ino, size, mtime_ns, ctime_ns;
+};
+#define WATCH_FILES_MAX 256
+
 /* Owned by its user; all members are private to watch.c but `fd`. */
 struct watch {
     int fd;                    /* inotify, non-blocking; -1 = scanning (rule 4) */
@@ -60,6 +72,12 @@ struct watch {
     uint64_t found_ms;         /* when a lost root could be read again; 0 = not yet */
     uint64_t sweep_ms;         /* next comparison of fingerprints */
     uint64_t fingerprint;
+    struct watch_file *files;  /* outside */
+    size_t n_outside;
+    uint64_t *names;           /* sorted hashes of (directory's watch, name) that matter for them */
+    size_t n_names, cap_names;
+    uint64_t files_loaded;     /* fingerprint of what the last load has read of them */
+    uint64_t files_told;       /* of what a load was asked for because it was another one */
 };
 
 /* `config_file` may be NULL. Never fails for reasons of the file system: those become `lost` or scanning.
@@ -69,6 +87,12 @@ int watch_init(struct watch *w, const char *root, const char *config_file, bool 
 void watch_fini(struct watch *w);
 /* Takes what inotify has. */
 void watch_read(struct watch *w, uint64_t now_ms);
+/*
+ * The files outside that a load has read or looked for. `replace`: they are all; else they are added to those before (a
+ * load that failed). What differs from what was read is a change: none falls between reading and watching. At most
+ * WATCH_FILES_MAX; takes over nothing. GH_E_NOMEM: only those before are watched.
+ */
+int watch_outside(struct watch *w, const struct watch_file *v, size_t n, bool replace, uint64_t now_ms);
 /* When watch_tick wants to be called. */
 uint64_t watch_deadline(const struct watch *w);
 /* Sweeps when it is time to; true when a load should begin now, and then counts from here on (rule 2). */

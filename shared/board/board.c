@@ -38,9 +38,10 @@ struct board {
     int fd; /* own duplicate: board_row_reset asks it which pages were ever used */
 };
 
-/* Rule 7. Kernels that can't are no reason not to serve: core files are off anyway. */
+/* Rule 7. Kernels and limits that can't are no reason not to serve: core files are off anyway. */
 static void hide_tickets(struct board *b)
 {
+    mlock(b->base + AT_TICKETS, TICKETS_SIZE); /* not to swap */
     madvise(b->base + AT_TICKETS, TICKETS_SIZE, MADV_DONTDUMP);
     madvise(b->base + AT_TICKETS, TICKETS_SIZE, MADV_DONTFORK);
 }

@@ -21,8 +21,8 @@
  *  5. Memory is touched only when used: untouched slots cost address space, not pages.
  *  6. board_endpoint.active is changed only by board_endpoint_enter and board_endpoint_leave: the shared count
  *     rises before and falls after the own share, so a process killed in between leaves at most one too many.
- *  7. The keys of session tickets have pages of their own: left out of core files, and not inherited by a fork (the
- *     compiler child has no mapping of them).
+ *  7. The keys of session tickets have pages of their own: locked in memory, left out of core files, and not
+ *     inherited by a fork (the compiler child has no mapping of them).
  */
 #ifndef GH_BOARD_BOARD_H
 #define GH_BOARD_BOARD_H

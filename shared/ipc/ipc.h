@@ -81,6 +81,8 @@ struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STAT
     uint32_t errors, warnings, objects;
 };                            /* + text: one line for the log */
 struct ipc_settings { uint32_t n_errors; uint32_t spare; };  /* compiler -> master; + text: key=value lines of master/setting.def */
+/* compiler -> master, before RESULT, at most 256; + text: absolute path. Which version was read; all 0: it is not there. */
+struct ipc_watch { uint64_t dev, ino, size, mtime_ns, ctime_ns; };
 struct ipc_note { uint64_t generation; uint64_t wall_us; int32_t result; uint32_t spare; }; /* + text: one sentence */
 /* master -> child; 1 descriptor: a unix SOCK_SEQPACKET socket, bound in the run dir, not yet listening.
  *

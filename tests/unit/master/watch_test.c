@@ -399,6 +399,169 @@ static void a_load_for_another_reason_takes_the_changes_along(void **state)
     assert_false(loads_within(p, 10000));
 }
 
+/* ---- files outside ---- */
+
+/* A load has read these now, as they are; more names may follow, NULL at the end. */
+static void has_read(struct place *p, bool replace, const char *const *names)
+{
+    struct watch_file v[8] = {0};
+    char path[8][512];
+    size_t n = 0;
+    for (; names[n]; n++) {
+        struct stat st;
+        snprintf(path[n], sizeof(path[n]), "%s/%s", p->top, names[n]);
+        v[n].path = path[n];
+        if (stat(path[n], &st) == 0) {
+            v[n].dev = st.st_dev;
+            v[n].ino = st.st_ino;
+            v[n].size = (uint64_t)st.st_size;
+            v[n].mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+            v[n].ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+        }
+    }
+    watch_read(&p->w, p->now); /* what was before is nothing new */
+    settle_clear(&p->w.settle);
+    assert_int_equal(watch_outside(&p->w, v, n, replace, p->now), 0);
+}
+#define HAS_READ(p, ...) has_read((p), true, (const char *const[]){__VA_ARGS__, NULL})
+
+static void a_file_outside_is_seen_however_it_is_changed(void **state)
+{
+    struct place *p = *state;
+    run("mkdir -p %s/certs/other", p->top);
+    put(p, "certs/tls.crt", "one");
+    HAS_READ(p, "certs/tls.crt");
+    assert_false(loads_within(p, 500));
+    put(p, "certs/tls.crt", "two!"); /* in place */
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "certs/tls.crt");
+    put(p, "certs/new", "three");
+    assert_false(loads_within(p, 500)); /* another name */
+    assert_int_equal(rename(at(p, "certs/new"), at(p, "certs/tls.crt")), 0);
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "certs/tls.crt");
+    assert_int_equal(unlink(at(p, "certs/tls.crt")), 0);
+    assert_true(loads_within(p, 300));
+    HAS_READ(p, "certs/tls.crt"); /* it is not there */
+    assert_false(loads_within(p, 500));
+    put(p, "certs/tls.crt", "four"); /* and appears again */
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "certs/tls.crt");
+    assert_int_equal(chmod(at(p, "certs/tls.crt"), 0600), 0);
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "certs/tls.crt");
+    assert_false(loads_within(p, 60000));
+}
+
+static void links_on_the_way_to_a_file_outside_are_followed(void **state)
+{
+    struct place *p = *state;
+    run("cd %s && mkdir -p certs/..1 certs/..2 && echo a > certs/..1/tls.crt && echo b > certs/..2/tls.crt && "
+        "ln -s ..1 certs/..data && ln -s ..data/tls.crt certs/tls.crt && ln -s certs mounted", p->top);
+    HAS_READ(p, "mounted/tls.crt");
+    assert_false(loads_within(p, 500));
+    run("ln -s ..2 %s/certs/..tmp", p->top);
+    assert_false(loads_within(p, 500));
+    assert_int_equal(rename(at(p, "certs/..tmp"), at(p, "certs/..data")), 0); /* as a mounted Secret is renewed */
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "mounted/tls.crt");
+    put(p, "certs/..1/tls.crt", "what nobody reads any more");
+    assert_false(loads_within(p, 500));
+    put(p, "certs/..2/tls.crt", "what is read now");
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "mounted/tls.crt");
+    run("cd %s && mkdir others && echo c > others/tls.crt && ln -s others m && mv -T m mounted", p->top);
+    assert_true(loads_within(p, 100)); /* a link further up */
+    HAS_READ(p, "mounted/tls.crt");
+    put(p, "others/tls.crt", "c2");
+    assert_true(loads_within(p, 100));
+}
+
+static void a_directory_that_is_not_there_yet_is_waited_for(void **state)
+{
+    struct place *p = *state;
+    HAS_READ(p, "a/b/c/tls.crt");
+    assert_false(loads_within(p, 500));
+    run("mkdir %s/a", p->top);
+    assert_true(loads_within(p, 100));
+    run("mkdir -p %s/a/b/c", p->top);
+    assert_true(loads_within(p, 100));
+    put(p, "a/b/c/tls.crt", "x");
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "a/b/c/tls.crt");
+    run("rm -rf %s/a", p->top);
+    assert_true(loads_within(p, 300));
+    HAS_READ(p, "a/b/c/tls.crt");
+    run("cd %s && mkdir -p a/b/c && echo y > a/b/c/tls.crt", p->top);
+    assert_true(loads_within(p, 300));
+}
+
+static void what_changed_between_reading_and_watching_is_a_change(void **state)
+{
+    struct place *p = *state;
+    put(p, "tls.crt", "one");
+    char path[512];
+    snprintf(path, sizeof(path), "%s", at(p, "tls.crt"));
+    struct watch_file was = {.path = path, .ino = 1, .size = 3};
+    assert_int_equal(watch_outside(&p->w, &was, 1, true, p->now), 0);
+    assert_true(loads_within(p, 100));
+    /* the load could not look at it for some reason, and says the same: once is enough */
+    assert_int_equal(watch_outside(&p->w, &was, 1, true, p->now), 0);
+    assert_false(loads_within(p, 100000));
+    put(p, "tls.crt", "two");
+    assert_true(loads_within(p, 100));
+}
+
+static void files_of_a_load_that_failed_are_watched_beside_those_before(void **state)
+{
+    struct place *p = *state;
+    put(p, "one", "1");
+    put(p, "two", "2");
+    HAS_READ(p, "one");
+    has_read(p, false, (const char *const[]){"two", NULL});
+    put(p, "one", "1!");
+    assert_true(loads_within(p, 100));
+    put(p, "two", "2!");
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "two");
+    assert_false(loads_within(p, 100000));
+    put(p, "one", "1!!"); /* nobody's any more */
+    assert_false(loads_within(p, 100000));
+    has_read(p, true, (const char *const[]){NULL});
+    put(p, "two", "2!!");
+    assert_false(loads_within(p, 100000));
+}
+
+static void without_inotify_files_outside_are_compared(void **state)
+{
+    struct place *p = *state;
+    put(p, "tls.crt", "one");
+    HAS_READ(p, "tls.crt");
+    close(p->w.fd);
+    p->w.fd = -1;
+    p->w.retry_ms = UINT64_MAX;
+    p->w.sweep_ms = p->now;
+    loads_within(p, 0);
+    put(p, "tls.crt", "longer");
+    assert_true(loads_within(p, WATCH_SCAN_MS + 100));
+    HAS_READ(p, "tls.crt");
+    assert_false(loads_within(p, 100000));
+}
+
+static void a_file_inside_the_tree_may_be_named_too(void **state)
+{
+    struct place *p = *state;
+    put(p, "conf.d/tls.crt", "one");
+    loads_within(p, 1000);
+    HAS_READ(p, "conf.d/tls.crt");
+    put(p, "conf.d/tls.crt", "two");
+    assert_true(loads_within(p, 100));
+    HAS_READ(p, "conf.d/tls.crt");
+    put(p, "conf.d/a.yaml", "x");
+    assert_true(loads_within(p, 100));
+    assert_false(loads_within(p, 10000));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -423,6 +586,13 @@ int main(void)
         TEST(without_inotify_the_tree_is_scanned),
         TEST(an_overflow_of_the_queue_reads_everything_again),
         TEST(a_load_for_another_reason_takes_the_changes_along),
+        TEST(a_file_outside_is_seen_however_it_is_changed),
+        TEST(links_on_the_way_to_a_file_outside_are_followed),
+        TEST(a_directory_that_is_not_there_yet_is_waited_for),
+        TEST(what_changed_between_reading_and_watching_is_a_change),
+        TEST(files_of_a_load_that_failed_are_watched_beside_those_before),
+        TEST(without_inotify_files_outside_are_compared),
+        TEST(a_file_inside_the_tree_may_be_named_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
