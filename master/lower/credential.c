@@ -237,7 +237,7 @@ static struct reading *read_object(struct credentials *c, const struct object *o
 static struct str whole_fault(struct arena *a, const struct object *o, const char *key, const struct credential_fault *why)
 {
     struct str name = name_of(a, o);
-    return arena_strf(a, STR_FMT ": %s%s " STR_FMT, STR_ARG(name), key, why->kind == CERT_EMPTY ? "" : ":", STR_ARG(why->text));
+    return arena_strf(a, STR_FMT ": %s%s " STR_FMT, STR_ARG(name), key, has(o, key) ? ":" : "", STR_ARG(why->text));
 }
 
 struct model_cert *credential_pair(struct lower *l, const struct object *secret, struct credential_fault *why)

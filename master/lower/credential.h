@@ -27,7 +27,7 @@ struct credentials; /* what has been read in this load */
 
 struct credential_fault {
     enum cert_fault kind; /* CERT_OK: none */
-    struct str text;      /* "Secret ns/name: key tls.crt is missing", "FILE: the text has no certificate"; no full stop */
+    struct str text;      /* "Secret ns/name: tls.crt is missing", "FILE: the text has no certificate"; no full stop */
 };
 
 /* Where a text comes from that is in no object: a file. */

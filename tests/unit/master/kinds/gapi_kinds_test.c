@@ -5,7 +5,10 @@
 #include "master/kinds/core_config.h"
 #include "master/kinds/core_service.h"
 #include "master/kinds/gapi_gateway.h"
+#include "master/kinds/gapi_backend_tls_policy.h"
+#include "master/kinds/gapi_grpc_route.h"
 #include "master/kinds/gapi_http_route.h"
+#include "master/kinds/gapi_stream_route.h"
 #include "master/kinds/gapi_reference_grant.h"
 #include "master/yaml/parse.h"
 #include "shared/base/arena.h"
@@ -20,6 +23,7 @@ static void tables_hold_together(void **state)
     static const struct schema *const ALL[] = {
         &SCHEMA_GATEWAY_CLASS, &SCHEMA_GATEWAY,   &SCHEMA_HTTP_ROUTE, &SCHEMA_REFERENCE_GRANT, &SCHEMA_SERVICE,
         &SCHEMA_ENDPOINT_SLICE, &SCHEMA_ENDPOINTS, &SCHEMA_NAMESPACE,  &SCHEMA_CONFIG_MAP,      &SCHEMA_SECRET,
+        &SCHEMA_GRPC_ROUTE, &SCHEMA_TLS_ROUTE, &SCHEMA_TCP_ROUTE, &SCHEMA_UDP_ROUTE, &SCHEMA_BACKEND_TLS_POLICY,
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(ALL); i++) {
@@ -109,17 +113,18 @@ static void listeners_have_the_shape_of_their_protocol(void **state)
         {"[{name: a, port: 80}]", "E Required spec.listeners[0].protocol"},
         {"[{name: a, port: 80, protocol: http}]", "E BadValue spec.listeners[0].protocol"},
         {"[{name: a, port: 80, protocol: example.com/x}]", "W NotServed spec.listeners[0].protocol"},
-        {"[{name: a, port: 80, protocol: TCP}]", "W NotServed spec.listeners[0].protocol"},
-        {"[{name: a, port: 80, protocol: TCP, hostname: a.b}]",
-         "W NotServed spec.listeners[0].protocol; E Exclusive spec.listeners[0].hostname"},
-        {"[{name: a, port: 80, protocol: HTTP, tls: {certificateRefs: [{name: x}]}}]",
-         "W NotServed spec.listeners[0].tls; E Exclusive spec.listeners[0].tls"},
-        {"[{name: a, port: 443, protocol: HTTPS, tls: {mode: Passthrough}}]",
-         "W NotServed spec.listeners[0].protocol; W NotServed spec.listeners[0].tls; E BadValue spec.listeners[0].tls.mode"},
-        {"[{name: a, port: 443, protocol: TLS, tls: {certificateRefs: [{name: x}]}}]",
-         "W NotServed spec.listeners[0].protocol; W NotServed spec.listeners[0].tls; E Required spec.listeners[0].tls"},
-        {"[{name: a, port: 443, protocol: HTTPS, tls: {}}]",
-         "W NotServed spec.listeners[0].protocol; W NotServed spec.listeners[0].tls; E Required spec.listeners[0].tls"},
+        {"[{name: a, port: 80, protocol: TCP}, {name: b, port: 80, protocol: UDP}]", ""},
+        {"[{name: a, port: 80, protocol: TCP, hostname: a.b}]", "E Exclusive spec.listeners[0].hostname"},
+        {"[{name: a, port: 80, protocol: UDP, hostname: a.b}]", "E Exclusive spec.listeners[0].hostname"},
+        {"[{name: a, port: 80, protocol: HTTP, tls: {certificateRefs: [{name: x}]}}]", "E Exclusive spec.listeners[0].tls"},
+        {"[{name: a, port: 443, protocol: HTTPS, tls: {mode: Passthrough}}]", "E BadValue spec.listeners[0].tls.mode"},
+        {"[{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: x}, {name: y, namespace: z}]}}]", ""},
+        {"[{name: a, port: 443, protocol: TLS, tls: {certificateRefs: [{name: x}]}}]", "E Required spec.listeners[0].tls"},
+        {"[{name: a, port: 443, protocol: TLS}]", "E Required spec.listeners[0].tls"},
+        {"[{name: a, port: 443, protocol: TLS, tls: {mode: Passthrough}}]", ""},
+        {"[{name: a, port: 443, protocol: TLS, tls: {mode: Terminate}}]", "E Required spec.listeners[0].tls"},
+        {"[{name: a, port: 443, protocol: TLS, tls: {mode: Terminate, options: {a.b/c: d}}}]", ""},
+        {"[{name: a, port: 443, protocol: HTTPS, tls: {}}]", "E Required spec.listeners[0].tls"},
         {"[{name: a, port: 80, protocol: HTTP, hostname: '*.a.com'}]", ""},
         {"[{name: a, port: 80, protocol: HTTP, hostname: A.com}]", "E BadValue spec.listeners[0].hostname"},
         {"[{name: a, port: 80, protocol: HTTP, hostname: '*'}]", "E BadValue spec.listeners[0].hostname"},
@@ -159,9 +164,11 @@ static void gateways_are_checked_as_a_whole(void **state)
          "E Required spec.infrastructure.parametersRef.name"},
         {"gatewayClassName: x, allowedListeners: {namespaces: {from: Same}}", "W NotServed spec.allowedListeners"},
         {"gatewayClassName: x, tls: {frontend: {default: {validation: {caCertificateRefs: []}}}}",
-         "W NotServed spec.tls.frontend; E OutOfRange spec.tls.frontend.default.validation.caCertificateRefs"},
+         "E OutOfRange spec.tls.frontend.default.validation.caCertificateRefs"},
         {"gatewayClassName: x, tls: {frontend: {default: {}, perPort: [{port: 1, tls: {}}, {port: 1, tls: {}}]}}",
-         "W NotServed spec.tls.frontend; E Exclusive spec.tls.frontend.perPort[1].port"},
+         "E Exclusive spec.tls.frontend.perPort[1].port"},
+        {"gatewayClassName: x, tls: {backend: {clientCertificateRef: {name: c}}}", ""},
+        {"gatewayClassName: x, tls: {backend: {clientCertificateRef: {}}}", "E Required spec.tls.backend.clientCertificateRef.name"},
         {"gatewayClassName: x, gatewayclass: y", "E UnknownField spec.gatewayclass"},
     };
     (void)state;
@@ -318,8 +325,8 @@ static void defaults_are_those_of_the_api(void **state)
            "requestRedirect: {}}]}, {backendRefs: [{name: s, port: 1}]}]}");
     assert_int_equal(d.diags.n, 0);
     const struct gapi_http_route_spec *s = ((struct gapi_http_route *)d.obj)->spec;
-    assert_string_equal(s->parents.v[0].group.p, GAPI_GROUP);
-    assert_string_equal(s->parents.v[0].kind.p, "Gateway");
+    assert_string_equal(s->common.parents.v[0].group.p, GAPI_GROUP);
+    assert_string_equal(s->common.parents.v[0].kind.p, "Gateway");
     assert_int_equal(s->rules.v[0].matches.v[0].path->type, GAPI_PATH_PREFIX);
     assert_string_equal(s->rules.v[0].matches.v[0].path->value.p, "/");
     assert_int_equal(s->rules.v[0].matches.v[0].headers.v[0].type, GAPI_VALUE_EXACT);
@@ -337,6 +344,92 @@ static void defaults_are_those_of_the_api(void **state)
     assert_int_equal(g->listeners.v[0].tls->mode, GAPI_TLS_TERMINATE);
     assert_string_equal(g->listeners.v[0].tls->certificate_refs.v[0].kind.p, "Secret");
     doc_fini(&d);
+}
+
+/* ---- GRPCRoute, TLSRoute, TCPRoute, UDPRoute ------------------------------------------------- */
+
+static void grpc_routes_are_checked(void **state)
+{
+    static const struct kase CASES[] = {
+        {"matches: [{method: {service: a.B, method: C}}, {method: {service: .a.B}}, {method: {method: _c1}}, {headers: [{name: a, value: b}]}]", ""},
+        {"matches: [{method: {}}]", "E Required spec.rules[0].matches[0].method"},
+        {"matches: [{method: {service: a/B}}]", "E BadValue spec.rules[0].matches[0].method.service"},
+        {"matches: [{method: {service: a..B}}]", "E BadValue spec.rules[0].matches[0].method.service"},
+        {"matches: [{method: {service: a.1B}}]", "E BadValue spec.rules[0].matches[0].method.service"},
+        {"matches: [{method: {method: a.b}}]", "E BadValue spec.rules[0].matches[0].method.method"},
+        {"matches: [{method: {type: RegularExpression, service: 'a[.].*', method: '(Get|List).*'}}]", ""},
+        {"matches: [{method: {type: RegularExpression, method: '('}}]", "E BadValue spec.rules[0].matches[0].method.method"},
+        {"matches: [{headers: [{name: a, value: b}, {name: A, value: c}]}]", "W Ignored spec.rules[0].matches[0].headers[1].name"},
+        {"matches: [{path: {value: /a}}]", "E UnknownField spec.rules[0].matches[0].path"},
+        {"filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a]}}]", ""},
+        {"filters: [{type: URLRewrite}]", "E BadValue spec.rules[0].filters[0].type"},
+        {"filters: [{type: RequestMirror, requestMirror: {backendRef: {name: a, port: 1}}}]", "W NotServed spec.rules[0].filters[0].type"},
+        {"backendRefs: [{name: a}]", "E Required spec.rules[0].backendRefs[0]"},
+        {"timeouts: {request: 1s}", "E UnknownField spec.rules[0].timeouts"},
+        {"sessionPersistence: {}", "W NotServed spec.rules[0].sessionPersistence"},
+    };
+    (void)state;
+    RUN(SCHEMA_GRPC_ROUTE, "spec: {hostnames: [a.b], rules: [{@}]}", CASES);
+}
+
+static void routes_of_layer_4_have_one_rule(void **state)
+{
+    static const struct kase TLS[] = {
+        {"hostnames: [a.b, '*.c.d'], rules: [{name: x, backendRefs: [{name: a, port: 1, weight: 0}]}]", ""},
+        {"rules: [{backendRefs: [{name: a, port: 1}]}]", "E Required spec.hostnames"},
+        {"hostnames: [], rules: [{backendRefs: [{name: a, port: 1}]}]", "E OutOfRange spec.hostnames"},
+        {"hostnames: [10.0.0.1], rules: [{backendRefs: [{name: a, port: 1}]}]", "E BadValue spec.hostnames[0]"},
+        {"hostnames: [a.b]", "E Required spec.rules"},
+        {"hostnames: [a.b], rules: []", "E OutOfRange spec.rules"},
+        {"hostnames: [a.b], rules: [{backendRefs: []}]", "E OutOfRange spec.rules[0].backendRefs"},
+        {"hostnames: [a.b], rules: [{backendRefs: [{name: a}]}]", "E Required spec.rules[0].backendRefs[0]"},
+        {"hostnames: [a.b], parentRefs: [{name: a}, {name: a}], rules: [{backendRefs: [{name: a, port: 1}]}]",
+         "E Exclusive spec.parentRefs[1]"},
+    };
+    static const struct kase PORT[] = {
+        {"rules: [{backendRefs: [{name: a, port: 1}, {name: b, port: 2}]}]", ""},
+        {"rules: [{backendRefs: [{name: a, port: 1}]}, {backendRefs: [{name: a, port: 1}]}]", "E OutOfRange spec.rules"},
+        {"hostnames: [a.b], rules: [{backendRefs: [{name: a, port: 1}]}]", "E UnknownField spec.hostnames"},
+        {"rules: [{backendRefs: [{name: a, port: 1, filters: []}]}]", "E UnknownField spec.rules[0].backendRefs[0].filters"},
+        {"rules: [{matches: [], backendRefs: [{name: a, port: 1}]}]", "E UnknownField spec.rules[0].matches"},
+    };
+    (void)state;
+    RUN(SCHEMA_TLS_ROUTE, "spec: {@}", TLS);
+    RUN(SCHEMA_TCP_ROUTE, "spec: {@}", PORT);
+    RUN(SCHEMA_UDP_ROUTE, "spec: {@}", PORT);
+}
+
+static void backend_tls_policies_say_whom_to_trust(void **state)
+{
+    static const struct kase CASES[] = {
+        {"validation: {wellKnownCACertificates: System, hostname: a.b}", ""},
+        {"validation: {wellKnownCACertificates: Some, hostname: a.b}", ""}, /* a condition */
+        {"validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: a}], hostname: a.b}", ""},
+        {"validation: {hostname: a.b}", "E Required spec.validation"},
+        {"validation: {caCertificateRefs: [], hostname: a.b}", "E Required spec.validation.caCertificateRefs"},
+        {"validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: a}], wellKnownCACertificates: System, hostname: a.b}",
+         "E Exclusive spec.validation.wellKnownCACertificates"},
+        {"validation: {wellKnownCACertificates: System}", "E Required spec.validation.hostname"},
+        {"validation: {wellKnownCACertificates: System, hostname: '*.a.b'}", "E BadValue spec.validation.hostname"},
+        {"validation: {wellKnownCACertificates: System, hostname: a.b, subjectAltNames: [{type: Hostname, hostname: c.d}, {type: URI, uri: 'spiffe://a/b'}]}", ""},
+        {"validation: {wellKnownCACertificates: System, hostname: a.b, subjectAltNames: [{type: URI, hostname: c.d}]}",
+         "E Required spec.validation.subjectAltNames[0]; E Exclusive spec.validation.subjectAltNames[0].hostname"},
+        {"validation: {wellKnownCACertificates: System, hostname: a.b, subjectAltNames: [{type: URI, uri: a}]}",
+         "E BadValue spec.validation.subjectAltNames[0].uri"},
+        {"validation: {wellKnownCACertificates: System, hostname: a.b}, options: {a.b/c: d}", "W Ignored spec.options[\"a.b/c\"]"},
+    };
+    static const struct kase TARGETS[] = {
+        {"[]", "E OutOfRange spec.targetRefs"},
+        {"[{group: '', kind: Service, name: a}, {group: '', kind: Service, name: b}]", ""},
+        {"[{group: '', kind: Service, name: a, sectionName: x}, {group: '', kind: Service, name: a, sectionName: y}]", ""},
+        {"[{group: '', kind: Service, name: a}, {group: '', kind: Service, name: a, sectionName: y}]", "E Exclusive spec.targetRefs[1]"},
+        {"[{group: '', kind: Service, name: a, sectionName: x}, {group: '', kind: Service, name: a, sectionName: x}]",
+         "E Exclusive spec.targetRefs[1]"},
+        {"[{kind: Service, name: a}]", "E Required spec.targetRefs[0].group"},
+    };
+    (void)state;
+    RUN(SCHEMA_BACKEND_TLS_POLICY, "spec: {targetRefs: [{group: '', kind: Service, name: s}], @}", CASES);
+    RUN(SCHEMA_BACKEND_TLS_POLICY, "spec: {validation: {wellKnownCACertificates: System, hostname: a.b}, targetRefs: @}", TARGETS);
 }
 
 /* ---- the others ------------------------------------------------------------------------------ */
@@ -429,6 +522,9 @@ int main(void)
         cmocka_unit_test(filters_agree_with_their_type_and_each_other),
         cmocka_unit_test(rules_are_checked),
         cmocka_unit_test(defaults_are_those_of_the_api),
+        cmocka_unit_test(grpc_routes_are_checked),
+        cmocka_unit_test(routes_of_layer_4_have_one_rule),
+        cmocka_unit_test(backend_tls_policies_say_whom_to_trust),
         cmocka_unit_test(grants_say_who_and_what),
         cmocka_unit_test(services_are_checked),
         cmocka_unit_test(endpoints_are_checked),

@@ -1,5 +1,6 @@
 /* What becomes of documents: identity, verdicts, duplicates, last good versions. */
 #include "tests/unit/master/store/load_test.h"
+#include "master/kinds/core_config.h"
 
 static void objects_get_their_namespace_from_file_directory_or_default(void **state)
 {
@@ -47,8 +48,8 @@ static void documents_that_are_no_objects_are_told_what_they_look_like(void **st
          "2:1: warning: HTTPRout x: \"HTTPRout\" of \"gateway.networking.k8s.io/v1\" is no kind that gatehouse knows (did you mean kind: HTTPRoute?)"},
         {"apiVersion: gatehouse.dev/v1alpha1\nkind: Instance\n",
          "2:1: warning: Instance: \"Instance\" of \"gatehouse.dev/v1alpha1\" is no kind that gatehouse knows (settings of the process belong into gatehouse.yaml, outside of conf.d)"},
-        {"apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {name: x}\nspec: {whatever: 1}\n",
-         "2:1: warning: GRPCRoute default/x: GRPCRoute is not served yet by this release"},
+        {"apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: x}\nspec: {whatever: 1}\n",
+         "2:1: warning: ListenerSet default/x: ListenerSet is not served yet by this release"},
         {"apiVersion: v1\nkind: ConfigMap\n", "1:1: error: ConfigMap: metadata: this required field is missing (an object needs at least metadata.name)"},
         {"apiVersion: v1\nkind: List\n", "1:1: error: List: items: a List has its objects in a list called items"},
     };
@@ -265,15 +266,15 @@ static void the_report_is_the_contract_of_check(void **state)
     struct site s;
     struct buf out = {0};
     site_init(&s);
-    put(&s, "a.yaml", CONFIG_MAP("one", "v") "---\napiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\nmetadata: {name: t}\n");
+    put(&s, "a.yaml", CONFIG_MAP("one", "v") "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: t}\n");
     load(&s);
     load_report_json(&s.store, &s.diags, &s.stats, &out);
     char want[2048];
     snprintf(want, sizeof(want),
              "{\"objects\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"namespace\":\"default\",\"name\":\"one\",\"file\":\"%s/a.yaml\",\"line\":1,\"verdict\":\"accepted\"},"
-             "{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"TCPRoute\",\"namespace\":\"default\",\"name\":\"t\",\"file\":\"%s/a.yaml\",\"line\":8,\"verdict\":\"unserved\"}],"
-             "\"diagnostics\":[{\"severity\":\"warning\",\"code\":\"NotServed\",\"file\":\"%s/a.yaml\",\"line\":9,\"column\":1,\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"TCPRoute\","
-             "\"namespace\":\"default\",\"name\":\"t\",\"path\":\"\",\"message\":\"TCPRoute is not served yet by this release\",\"hint\":\"\"}],"
+             "{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"ListenerSet\",\"namespace\":\"default\",\"name\":\"t\",\"file\":\"%s/a.yaml\",\"line\":8,\"verdict\":\"unserved\"}],"
+             "\"diagnostics\":[{\"severity\":\"warning\",\"code\":\"NotServed\",\"file\":\"%s/a.yaml\",\"line\":9,\"column\":1,\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"ListenerSet\","
+             "\"namespace\":\"default\",\"name\":\"t\",\"path\":\"\",\"message\":\"ListenerSet is not served yet by this release\",\"hint\":\"\"}],"
              "\"summary\":{\"files\":1,\"objects\":2,\"errors\":0,\"warnings\":1}}",
              s.dir, s.dir, s.dir);
     assert_string_equal(buf_cstr(&out), want);
@@ -304,6 +305,65 @@ static void secrets_are_warned_about_but_never_shown(void **state)
     site_fini(&s);
 }
 
+/* Judges values as certificates are judged: the table of the kind can't say it. */
+static bool vet(void *site, const struct object *o, struct diags *ds)
+{
+    struct site *s = site;
+    const struct core_config_map *m = o->spec;
+    s->n_vetted++;
+    if (o->kind->id != KIND_CONFIG_MAP || !str_eqc(m->data.v[0].val, "bad"))
+        return true;
+    diag_at(ds, DIAG_BadCertificate, o->root, NULL, "is bad");
+    return false;
+}
+
+static void what_does_not_pass_vetting_is_rejected_and_the_good_one_serves(void **state)
+{
+    struct site s;
+    (void)state;
+    site_init(&s);
+    s.vet = vet;
+    put(&s, "a.yaml", CONFIG_MAP("one", "good"));
+    load(&s);
+    assert_string_equal(listed(&s), "ConfigMap default/one accepted\n");
+    assert_int_equal(s.n_vetted, 1);
+    load(&s);
+    assert_int_equal(s.n_vetted, 0); /* it stands as it stood when it was good */
+    put(&s, "a.yaml", CONFIG_MAP("one", "bad"));
+    for (int i = 0; i < 2; i++) {
+        load(&s);
+        assert_int_equal(s.n_vetted, 1);
+        assert_string_equal(listed(&s), "ConfigMap default/one rejected\nConfigMap default/one accepted stale\n");
+        assert_non_null(strstr(found(&s), "a.yaml:1:1: error: ConfigMap default/one: is bad\n"));
+        assert_non_null(strstr(found(&s), "the last good version keeps serving"));
+        const struct object *o = store_get(&s.store, KIND_CONFIG_MAP, STR("default"), STR("one"));
+        assert_true(o && o->stale);
+        assert_string_equal(((const struct core_config_map *)o->spec)->data.v[0].val.p, "good");
+        assert_null(store_get_broken(&s.store, KIND_CONFIG_MAP, STR("default"), STR("one")));
+    }
+    put(&s, "a.yaml", CONFIG_MAP("one", "better"));
+    load(&s);
+    assert_string_equal(listed(&s), "ConfigMap default/one accepted\n");
+    site_fini(&s);
+}
+
+static void what_was_never_good_is_missing_but_known(void **state)
+{
+    struct site s;
+    (void)state;
+    site_init(&s);
+    s.vet = vet;
+    put(&s, "a.yaml", CONFIG_MAP("one", "bad"));
+    put(&s, "b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: 1\n");
+    load(&s);
+    assert_string_equal(listed(&s), "ConfigMap default/one rejected\nConfigMap default/two rejected\n");
+    assert_null(store_get(&s.store, KIND_CONFIG_MAP, STR("default"), STR("one")));
+    assert_non_null(store_get_broken(&s.store, KIND_CONFIG_MAP, STR("default"), STR("one")));
+    assert_non_null(store_get_broken(&s.store, KIND_CONFIG_MAP, STR("default"), STR("two")));
+    assert_null(store_get_broken(&s.store, KIND_SECRET, STR("default"), STR("one")));
+    site_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +379,8 @@ int main(void)
         cmocka_unit_test(one_broken_file_of_a_thousand_costs_one_file),
         cmocka_unit_test(the_report_is_the_contract_of_check),
         cmocka_unit_test(secrets_are_warned_about_but_never_shown),
+        cmocka_unit_test(what_does_not_pass_vetting_is_rejected_and_the_good_one_serves),
+        cmocka_unit_test(what_was_never_good_is_missing_but_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,8 @@ struct site {
     struct store store;
     struct state state;
     struct load_stats stats;
+    bool (*vet)(void *site, const struct object *o, struct diags *ds); /* NULL = none */
+    size_t n_vetted;
     struct buf out;
 };
 
@@ -86,7 +88,9 @@ static GH_UNUSED void load_with(struct site *s, const struct yaml_limits *limits
     if (image.n > 0)
         assert_int_equal(state_read(&s->state, image), 0);
     const char *paths[] = {s->dir};
-    struct load_input in = {.paths = paths, .n_paths = 1, .limits = limits, .prev = remember ? &s->state : NULL, .lenient_paths = true};
+    struct load_input in = {.paths = paths, .n_paths = 1, .limits = limits, .prev = remember ? &s->state : NULL, .lenient_paths = true,
+                            .vet = s->vet, .vet_ctx = s};
+    s->n_vetted = 0;
     load_all(&s->store, &s->arena, &s->diags, &in, &s->stats);
     diags_sort(&s->diags);
     s->loaded = true;
