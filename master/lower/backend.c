@@ -160,7 +160,8 @@ struct gather {
     size_t other_labels;
 };
 
-static void add_endpoint(struct gather *g, const struct object *o, const struct node *at,
+/* NULL: it is there already. */
+static struct model_endpoint *add_endpoint(struct gather *g, const struct object *o, const struct node *at,
                          struct str address, uint16_t port, bool dns)
 {
     struct arena *a = g->l->arena;
@@ -168,13 +169,14 @@ static void add_endpoint(struct gather *g, const struct object *o, const struct 
                          ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(address), port)
                          : arena_strf(a, STR_FMT ":%u", STR_ARG(address), port);
     if (map_get(&g->seen, key))
-        return;
+        return NULL;
     struct model_endpoint *e = arena_new(a, struct model_endpoint);
     *e = (struct model_endpoint){
         .key = key, .address = address, .port = port, .weight = 1, .dns = dns};
     e->origin = lower_origin(o, at, STR_NONE);
     *ARENA_PUSH(a, &g->cluster->endpoints) = e;
     map_put(&g->seen, key, e);
+    return e;
 }
 
 /* The slice's port that is for the Service port `p`: the one with the same name. */
@@ -201,8 +203,8 @@ static bool in_subset(struct gather *g, const struct object *o, const struct nod
     if (str_eqc(node_text(node_get(ref, "kind")), "WorkloadEntry"))
         w = store_get(g->l->store, KIND_WORKLOAD_ENTRY, o->ns, node_text(node_get(ref, "name")));
     const struct istio_endpoint *e = w ? ((const struct istio_workload_entry *)w->spec)->spec : NULL;
-    bool fits = istio_labels_cover(&o->labels, NULL, &g->subset->labels) ||
-                (w && istio_labels_cover(&w->labels, &e->labels, &g->subset->labels));
+    const struct str_map *const have[] = {w ? &w->labels : NULL, w ? &e->labels : NULL, &o->labels};
+    bool fits = istio_labels_cover(have, 3, &g->subset->labels);
     g->other_labels += !fits;
     return fits;
 }
@@ -239,12 +241,16 @@ static void add_workload(void *ctx, const struct object *o, const struct istio_e
     const struct core_service_port *p = g->port;
     uint16_t own = istio_endpoint_port(e, p->name);
     uint16_t target = (uint16_t)(p->target_port.set && p->target_port.is_int ? p->target_port.i : p->port.v);
-    if (g->subset && !istio_labels_cover(&o->labels, &e->labels, &g->subset->labels)) {
+    const struct str_map *const have[] = {&o->labels, &e->labels};
+    if (g->subset && !istio_labels_cover(have, 2, &g->subset->labels)) {
         g->other_labels++;
         return;
     }
-    if (!istio_address_is_unix(e->address))
-        add_endpoint(g, o, e->node, e->address, own ? own : target, !istio_ip_valid(e->address));
+    if (istio_address_is_unix(e->address))
+        return;
+    struct model_endpoint *added = add_endpoint(g, o, e->node, e->address, own ? own : target, !istio_ip_valid(e->address));
+    if (added && e->weight.set && e->weight.v > 0)
+        added->weight = (uint32_t)GH_MIN(e->weight.v, ISTIO_WEIGHT_MAX);
 }
 
 static void add_workloads(struct gather *g)

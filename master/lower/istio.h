@@ -24,6 +24,8 @@
 #include "master/kinds/istio_workload_entry.h"
 #include "master/lower/lower.h"
 
+#define ISTIO_WEIGHT_MAX 1000000 /* of an endpoint and of a split; sums stay far below 32 bits */
+
 /* Why something is not programmed; the words are those of the conditions in the status. */
 enum istio_state {
 #define X(name, text) ISTIO_##name,
@@ -216,8 +218,9 @@ void istio_policy_apply(struct lower *l, const struct istio_policy *p, const str
                         struct model_cluster *c);
 /* Names of all subsets of a host, in order. */
 struct str_list istio_subsets(struct lower *l, struct str host, struct str service_ns);
-/* Has an endpoint with these labels (metadata first) what the subset wants? NULL: everything has. */
-bool istio_labels_cover(const struct str_map *a, const struct str_map *b, const struct str_map *want);
+/* Has an endpoint with these labels what the subset wants? Of equal keys the first map's value counts; NULL maps have
+ * none. `want` NULL: everything has. */
+bool istio_labels_cover(const struct str_map *const *maps, size_t n, const struct str_map *want);
 /* A rule leads to this port; for what is said of ports nobody uses. */
 void istio_note_used(struct lower *l, struct str host, uint16_t port);
 void istio_dr_lint(struct lower *l);

@@ -8,8 +8,6 @@
 #include "master/kinds/core_service.h"
 #include "master/lower/istio.h"
 
-#define WEIGHT_MAX 1000000 /* of an endpoint; sums stay far below 32 bits */
-
 struct str istio_fqdn(struct lower *l, struct str host, struct str ns)
 {
     if (str_chr(host, '.') >= 0 || str_eqc(host, "*") || str_chr(host, ':') >= 0)
@@ -193,7 +191,8 @@ void istio_workloads(struct lower *l, struct str ns, const struct str_map *label
     const struct istio_workload_ref *last = NULL, *r = map_get(workloads(l), label_key(l, ns, labels->n ? &labels->v[0] : &any));
     for (; r; last = r, r = r->next) {
         bool again = last && last->object == r->object; /* the label stands in spec and in metadata */
-        if (!again && r->spec->address.n && istio_labels_cover(&r->object->labels, &r->spec->labels, labels))
+        const struct str_map *const have[] = {&r->object->labels, &r->spec->labels};
+        if (!again && r->spec->address.n && istio_labels_cover(have, 2, labels))
             fn(ctx, r->object, r->spec);
     }
 }
@@ -231,7 +230,7 @@ static void push_endpoint(struct gather *g, const struct object *o, const struct
     e->origin = lower_origin(o, at, STR_NONE);
     struct model_endpoint *same = map_get(&g->by_key, e->key);
     if (same) { /* listed twice: twice the share */
-        same->weight = (uint32_t)GH_MIN((uint64_t)same->weight + weight, WEIGHT_MAX);
+        same->weight = (uint32_t)GH_MIN((uint64_t)same->weight + weight, ISTIO_WEIGHT_MAX);
         return;
     }
     map_put(&g->by_key, e->key, e);
@@ -258,11 +257,11 @@ static void add_endpoint(void *ctx, const struct object *o, const struct istio_e
 {
     struct gather *g = ctx;
     const struct istio_port *p = g->port;
-    const struct str_map *meta = o->kind->id == KIND_WORKLOAD_ENTRY ? &o->labels : NULL;
-    if (e->address.n == 0 || !istio_labels_cover(meta, &e->labels, g->want))
+    const struct str_map *const have[] = {o->kind->id == KIND_WORKLOAD_ENTRY ? &o->labels : NULL, &e->labels};
+    if (e->address.n == 0 || !istio_labels_cover(have, 2, g->want))
         return;
     uint16_t own = istio_endpoint_port(e, p->name), port = (uint16_t)(p->target_port.set ? p->target_port.v : p->number.v);
-    uint32_t weight = e->weight.set && e->weight.v > 0 ? (uint32_t)GH_MIN(e->weight.v, WEIGHT_MAX) : 1;
+    uint32_t weight = e->weight.set && e->weight.v > 0 ? (uint32_t)GH_MIN(e->weight.v, ISTIO_WEIGHT_MAX) : 1;
     push_endpoint(g, o, e->node, e->address, own ? own : port, weight);
     note_identity(g, o->ns, e->service_account);
 }
@@ -276,7 +275,7 @@ static void add_endpoints(struct gather *g, struct str host)
     if (s->workload_selector)
         istio_workloads(g->l, o->ns, &s->workload_selector->labels, add_endpoint, g);
     bool dns = s->resolution == ISTIO_RESOLUTION_DNS || s->resolution == ISTIO_RESOLUTION_DNS_ROUND_ROBIN;
-    if (s->endpoints.n > 0 || !dns || s->workload_selector || !istio_labels_cover(NULL, NULL, g->want))
+    if (s->endpoints.n > 0 || !dns || s->workload_selector || !istio_labels_cover(NULL, 0, g->want))
         return;
     const struct istio_port *p = g->port;
     push_endpoint(g, o, p->node, host, (uint16_t)(p->target_port.set ? p->target_port.v : p->number.v), 1);

@@ -220,14 +220,19 @@ struct str_list istio_subsets(struct lower *l, struct str host, struct str servi
     return out;
 }
 
-bool istio_labels_cover(const struct str_map *a, const struct str_map *b, const struct str_map *want)
+static const struct str *label_of(const struct str_map *const *maps, size_t n, struct str key)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; maps[i] && k < maps[i]->n; k++)
+            if (str_eq(maps[i]->v[k].key, key))
+                return &maps[i]->v[k].val;
+    return NULL;
+}
+
+bool istio_labels_cover(const struct str_map *const *maps, size_t n, const struct str_map *want)
 {
     for (size_t i = 0; want && i < want->n; i++) {
-        const struct str *value = NULL;
-        for (size_t k = 0; b && k < b->n; k++)
-            value = str_eq(b->v[k].key, want->v[i].key) ? &b->v[k].val : value;
-        for (size_t k = 0; a && k < a->n; k++)
-            value = str_eq(a->v[k].key, want->v[i].key) ? &a->v[k].val : value;
+        const struct str *value = label_of(maps, n, want->v[i].key);
         if (!value || !str_eq(*value, want->v[i].val))
             return false;
     }

@@ -12,6 +12,7 @@ struct l4 {
     struct lower *l;
     struct istio_vs *vs;
     struct map made; /* key of a rule -> struct model_rule */
+    const struct istio_l4_rule *lost; /* a tcp rule whose server another object leads */
 };
 
 /* ---- rules ---------------------------------------------------------------------------------------------- */
@@ -63,18 +64,25 @@ static void add_policies(struct lower *l, struct model_rule *out, const struct o
 }
 
 /* `what` is "tls" or "tcp"; one rule for all servers, unless the port of the server decides where it leads. */
-static struct model_rule *rule_of(struct l4 *x, const char *what, const struct istio_l4_rule *r, uint16_t port)
+static struct str key_of(const struct l4 *x, const char *what, const struct istio_l4_rule *r, uint16_t port)
 {
     struct lower *l = x->l;
     const struct object *o = x->vs->object;
     struct str suffix = needs_port(l, o, r) ? arena_strf(l->arena, ":%u", port) : STR_NONE;
-    struct str id = arena_strf(l->arena, STR_FMT "/" STR_FMT "/%s/%u", STR_ARG(o->ns), STR_ARG(o->name), what, r->node->index);
-    struct str key = arena_strf(l->arena, "VirtualService/" STR_FMT STR_FMT, STR_ARG(id), STR_ARG(suffix));
+    return arena_strf(l->arena, "VirtualService/" STR_FMT "/" STR_FMT "/%s/%u" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name), what,
+                      r->node->index, STR_ARG(suffix));
+}
+
+static struct model_rule *rule_of(struct l4 *x, const char *what, const struct istio_l4_rule *r, uint16_t port)
+{
+    struct lower *l = x->l;
+    const struct object *o = x->vs->object;
+    struct str key = key_of(x, what, r, port);
     struct model_rule *out = map_get(&x->made, key);
     if (out)
         return out;
     out = model_rule_add(l->model, key);
-    out->name = id;
+    out->name = arena_strf(l->arena, STR_FMT "/" STR_FMT "/%s/%u", STR_ARG(o->ns), STR_ARG(o->name), what, r->node->index);
     out->origin = lower_origin(o, r->node, arena_strf(l->arena, "%s[%u]", what, r->node->index));
     out->action = ACTION_SPLIT;
     out->no_backend_status = 503;
@@ -111,6 +119,24 @@ static void lint_twice(struct lower *l, const struct model_rule *r, const struct
                     "the client's TLS is wrapped in TLS again: a DestinationRule of " STR_FMT " says so", STR_ARG(r->splits.v[i].name));
 }
 
+/* Is the name one of another server's, and none of this one's? A name that no server has goes to the first (3.1). */
+static bool belongs_elsewhere(const struct l4 *x, const struct istio_server_state *s, struct str name)
+{
+    struct str ns = x->vs->object->ns;
+    if (istio_server_meets(s, ns, name, NULL, NULL))
+        return false;
+    for (size_t g = 0; g < x->vs->gateways.n; g++) {
+        const struct istio_gw *gw = x->vs->gateways.v[g];
+        for (size_t i = 0; gw->selected && i < gw->n_servers; i++) {
+            const struct istio_server_state *o = &gw->servers[i];
+            if (o->claimed && o->serves == ISTIO_SERVES_PASSTHROUGH && o->listen_port == s->listen_port &&
+                str_eq(o->address, s->address) && istio_server_meets(o, ns, name, NULL, NULL))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void add_name(struct l4 *x, struct istio_server_state *s, const struct istio_l4_rule *r, struct str sni, const struct node *at)
 {
     struct str name = istio_host_canonical(x->l->arena, sni);
@@ -121,10 +147,11 @@ static void add_name(struct l4 *x, struct istio_server_state *s, const struct is
                 "a wildcard that is only part of a label matches nothing here");
         return;
     }
+    if (belongs_elsewhere(x, s, name))
+        return;
     const struct model_chain *first = s->listener ? map_get(&s->listener->bind->chains_by_name, name) : NULL;
     if (first && first->listener == s->listener) {
-        struct model_rule *rule = rule_of(x, "tls", r, s->port);
-        if (first->rule != rule)
+        if (!str_eq(first->rule->key, key_of(x, "tls", r, s->port)))
             diag_at(x->l->diags, DIAG_Conflict, at, "the first rule with the name wins",
                     "connections for \"" STR_FMT "\" are led by " STR_FMT " already", STR_ARG(name), STR_ARG(first->rule->key));
         return;
@@ -173,9 +200,10 @@ static void add_tcp_rule(struct l4 *x, struct istio_server_state *s)
     if (!r)
         return;
     if (s->stream_of) {
+        x->lost = r;
         diag_at(x->l->diags, DIAG_Conflict, r->node, "the first VirtualService with a rule for a server wins",
                 "connections of server \"" STR_FMT "\" of Gateway " STR_FMT " are led by VirtualService " STR_FMT "/" STR_FMT,
-                STR_ARG(s->server->port->name), STR_ARG(s->gw->id), STR_ARG(s->stream_of->ns), STR_ARG(s->stream_of->name));
+                STR_ARG(s->server->port->name), STR_ARG(s->gw->id), STR_ARG(s->stream_of->ns), STR_ARG(s->stream_of->name))->severity = DIAG_INFO;
         return;
     }
     s->stream_of = x->vs->object;
@@ -232,6 +260,8 @@ static void lower_object(struct lower *l, struct istio_vs *vs)
         }
     }
     tell_unused(l, vs, &f);
+    if (x.lost && vs->streams.n == 0)
+        diag_at(l->diags, DIAG_NotAttached, x.lost->node, NULL, "other VirtualServices lead the connections of all its servers");
 }
 
 /* ---- AUTO_PASSTHROUGH ---------------------------------------------------------------------------------------- */

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define DEFAULT_RETRIES 2
-#define WEIGHT_MAX      1000000u
 
 /* ---- headers ------------------------------------------------------------------------------------------ */
 
@@ -190,9 +189,9 @@ bool istio_rule_needs_port(struct lower *l, const struct istio_rule_ref *r)
 /* Shares stay as they are to one part in a million. */
 uint32_t istio_scaled_weight(int64_t weight, int64_t most)
 {
-    if (most <= WEIGHT_MAX || weight == 0)
+    if (most <= ISTIO_WEIGHT_MAX || weight == 0)
         return (uint32_t)weight;
-    return (uint32_t)GH_MAX(weight * WEIGHT_MAX / most, 1);
+    return (uint32_t)GH_MAX(weight * ISTIO_WEIGHT_MAX / most, 1);
 }
 
 static uint32_t scaled(const struct istio_http_rule *r, size_t i)

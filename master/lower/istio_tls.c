@@ -28,8 +28,10 @@ static void refuse(struct ask *a, enum diag_code code, const struct node *at, co
         return;
     struct diag *d = diag_at(a->l->diags, code, at, hint, STR_FMT, STR_ARG(text));
     d->severity = DIAG_WARNING;
-    if (a->o->kind->id == KIND_ISTIO_GATEWAY)
-        d->analyzer = code == DIAG_MissingReference ? "IST0101" : "IST0161";
+    if (code == DIAG_MissingReference)
+        d->analyzer = "IST0101";
+    else if (a->o->kind->id == KIND_ISTIO_GATEWAY)
+        d->analyzer = "IST0161";
 }
 
 static const char *missing_hint(struct ask *a, enum kind_id kind, struct str name, struct str ns)

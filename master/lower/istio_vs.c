@@ -31,7 +31,7 @@ struct bind_vs {
     bool private;       /* exported to single namespaces only (3.2) */
     bool live;          /* an entry stands on a port that listens */
     bool met;           /* the host being looked at met some server */
-    bool hosted;        /* ... and became a virtual host */
+    struct { const struct model_bind **v; size_t n, cap; } hosted; /* ... and became a virtual host on these */
     bool unserved;      /* ... that has no listener */
     const struct model_listener *shadow; /* ... but another server has a more specific name for it */
 };
@@ -94,7 +94,7 @@ static void on_meet(void *ctx, struct str name)
         b->shadow = owner;
         return;
     }
-    b->hosted = true;
+    *ARENA_PUSH(b->l->arena, &b->hosted) = listener->bind;
     struct model_host *h = model_host(b->l->model, listener->bind, name, listener);
     if (istio_server_redirects(b->server->server))
         set_redirect(b->l, b->server, h, b->server->server->node);
@@ -173,22 +173,34 @@ static void meet_servers(struct bind_vs *b, struct str host)
     }
 }
 
+/* The object is bound to a server of this port, and another one there has a more specific name for its host. */
+static void tell_shadow(struct bind_vs *b, const struct node *at)
+{
+    const struct model_bind *bind = b->shadow->bind;
+    for (size_t i = 0; i < b->hosted.n; i++)
+        if (b->hosted.v[i] == bind)
+            return;
+    diag_at(b->l->diags, DIAG_NotAttached, at, "name its Gateway in gateways, too",
+            "connections for this host on port %u go to listener " STR_FMT ", which has a more specific name", bind->port,
+            STR_ARG(b->shadow->name));
+}
+
 /* Meets host number `i` with every server of the Gateways. */
 static void bind_host(struct bind_vs *b, size_t i)
 {
     struct str names[2];
     size_t n = names_of(b->l, b->vs, i, names);
     const struct node *at = istio_item(b->vs->spec->node, "hosts", i);
-    b->met = b->hosted = false;
+    b->met = false;
+    b->hosted.n = 0;
     b->shadow = NULL;
     for (size_t k = 0; k < n; k++)
         meet_servers(b, names[k]);
     if (b->vs->gateways.n && !b->met)
         diag_at(b->l->diags, DIAG_NotAttached, at, "add it to a server's hosts", "no server of its gateways has this host")->analyzer =
             "IST0132";
-    else if (b->shadow && !b->hosted)
-        diag_at(b->l->diags, DIAG_NotAttached, at, "name its Gateway in gateways, too",
-                "connections for this host go to listener " STR_FMT ", which has a more specific name", STR_ARG(b->shadow->name));
+    else if (b->shadow)
+        tell_shadow(b, at);
 }
 
 /* ---- destinations ------------------------------------------------------------------------------------------ */

@@ -81,6 +81,52 @@ static void servers_of_one_port_merge_or_conflict(void **state)
     run(CASES, ARRAY_LEN(CASES));
 }
 
+#define TLS(name, hosts, mode) \
+    "{port: {number: 443, name: " name ", protocol: TLS}, hosts: [" hosts "], tls: {mode: " mode "}}"
+#define LEAD(host) "route: [{destination: {host: " host "}}]"
+#define GAPI_HTTP \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: istio, " \
+    "listeners: [{name: l, port: 80, protocol: HTTP}]}}\n---\n"
+
+static void servers_of_bytes_listen_when_a_rule_leads_on(void **state)
+{
+    static const struct kase CASES[] = {
+        {GW("default", "a", "{port: {number: 90, name: t, protocol: TCP}, hosts: ['*']}, " TLS("p", "'*'", "PASSTHROUGH")),
+         {"!bind", "\"name\":\"t\",\"port\":90,\"protocol\":\"TCP\",\"programmed\":false,\"reason\":\"NoRoute\"",
+          "\"reason\":\"NoRoute\",\"message\":\"no VirtualService has a rule for it, so nothing listens\""}},
+        {GW("default", "a", "{port: {number: 9, name: t, protocol: TCP}, hosts: ['*']}") SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tcp: [{" LEAD("s") "}]"),
+         {"bind * port 9, not bound", "stream -> VirtualService/default/v/tcp/0", "PortUnavailable"}},
+        /* a port of the Gateway API's */
+        {GAPI_HTTP GW("default", "a", "{port: {number: 80, name: t, protocol: TCP}, hosts: ['*']}") SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tcp: [{" LEAD("s") "}]"),
+         {"!stream", "port 80 belongs to HTTP listener default/g/l of the Gateway API"}},
+        {GAPI_HTTP GW("default", "a", HTTP("80", "'*'")), {"listener Gateway/default/g/l", "listener IstioGateway/default/a/p80", "!Conflict"}},
+        /* rules of another kind than the server's */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH")) VS("default", "v", "hosts: [x.com], gateways: [a], " OK("x")),
+         {"!host", "spec.http: these rules are for an HTTP server, or an HTTPS server that ends TLS", "\"reason\":\"NoRules\""}},
+        {GW("default", "a", HTTP("80", "'*'")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tls: [{match: [{sniHosts: [x.com]}], " LEAD("s") "}]"),
+         {"!chain", "!host", "spec.tls: these rules are for a server with TLS mode PASSTHROUGH"}},
+        /* a destination in no registry closes connections, and is a share all the same */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH"))
+             VS("default", "v", "hosts: [x.com], gateways: [a], tls: [{match: [{sniHosts: [X.com]}], " LEAD("gone") "}]"),
+         {"chain x.com of IstioGateway/default/a/p, passthrough", "split 1 -> 503 for gone", "IST0101"}},
+        /* only for some servers */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com, y.com, z.com], gateways: [a], tls: [{match: [{port: 444, sniHosts: [x.com]}, "
+                                "{gateways: [other], sniHosts: [y.com]}, {sourceLabels: {istio: egress}, sniHosts: [z.com]}], " LEAD("s") "}]"),
+         {"!chain", "\"reason\":\"NoRules\""}},
+        /* what a server name of the wildcard's own server would hide */
+        {GW("default", "a", TLS("p", "'*.com', x.net", "PASSTHROUGH") ", " TLS("q", "a.com", "PASSTHROUGH")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [a.com, b.com], gateways: [a], tls: [{match: [{sniHosts: [a.com, b.com]}], " LEAD("s") "}]"),
+         {"chain a.com of IstioGateway/default/a/p", "chain b.com of IstioGateway/default/a/p", "!chain a.com of IstioGateway/default/a/q",
+          "\"name\":\"q\",\"port\":443,\"protocol\":\"TLS\",\"programmed\":false,\"reason\":\"NoRoute\""}},
+    };
+    (void)state;
+    run(CASES, ARRAY_LEN(CASES));
+}
+
 static void https_redirect_covers_the_hosts_of_the_server(void **state)
 {
     static const struct kase CASES[] = {
@@ -307,6 +353,7 @@ int main(void)
         cmocka_unit_test(hosts_of_server_and_object_meet),
         cmocka_unit_test(gateways_are_picked_by_label_and_name),
         cmocka_unit_test(servers_of_one_port_merge_or_conflict),
+        cmocka_unit_test(servers_of_bytes_listen_when_a_rule_leads_on),
         cmocka_unit_test(https_redirect_covers_the_hosts_of_the_server),
         cmocka_unit_test(rules_of_a_host_come_in_order_with_catch_alls_last),
         cmocka_unit_test(static_conditions_pick_rules_by_server),
