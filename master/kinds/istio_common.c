@@ -296,6 +296,22 @@ bool istio_protocol_is_tls(enum istio_protocol p)
     return p == ISTIO_PROTO_HTTPS || p == ISTIO_PROTO_TLS;
 }
 
+enum istio_protocol istio_protocol_of_port(struct str app_protocol, struct str name)
+{
+    static const struct { const char *word; enum istio_protocol p; } KUBERNETES[] = {
+        {"kubernetes.io/h2c", ISTIO_PROTO_HTTP2}, {"kubernetes.io/ws", ISTIO_PROTO_HTTP}, {"kubernetes.io/wss", ISTIO_PROTO_HTTPS}};
+    for (size_t i = 0; i < ARRAY_LEN(KUBERNETES); i++)
+        if (str_eqc(app_protocol, KUBERNETES[i].word))
+            return KUBERNETES[i].p;
+    enum istio_protocol p = istio_protocol_of(app_protocol);
+    if (p != ISTIO_PROTO_UNKNOWN)
+        return p;
+    if (str_ieq(name, STR("grpc-web")) || (name.n > 9 && str_ieq(str_head(name, 9), STR("grpc-web-"))))
+        return ISTIO_PROTO_GRPC_WEB;
+    ptrdiff_t dash = str_chr(name, '-');
+    return istio_protocol_of(dash < 0 ? name : str_head(name, (size_t)dash));
+}
+
 static const struct field PORT_SELECTOR_FIELDS[] = {
     FIELD_INT(struct istio_port_selector, number, "number", FIELD_REQUIRED, 1, 65535,
               "Port number of the service, not of its endpoints."),

@@ -134,6 +134,8 @@ enum istio_protocol {
     ISTIO_PROTO_UDP,
 };
 enum istio_protocol istio_protocol_of(struct str s); /* any case */
+/* What a port of a service speaks (4.9): its appProtocol, else the beginning of its name, "<protocol>[-suffix]". */
+enum istio_protocol istio_protocol_of_port(struct str app_protocol, struct str name);
 bool istio_protocol_is_http(enum istio_protocol p);  /* HTTP, HTTP2, GRPC, GRPC-WEB */
 bool istio_protocol_is_tls(enum istio_protocol p);   /* HTTPS, TLS */
 

@@ -3,9 +3,11 @@
  *
  * The index is built once per load: every Service with its slices. A cluster is made when something
  * refers to its port for the first time; so a Service nobody uses costs nothing in the snapshot.
+ *
+ * What a DestinationRule says of a Service holds for the routes of both APIs, as in Istio.
  */
 #include "master/kinds/core_service.h"
-#include "master/lower/lower.h"
+#include "master/lower/istio.h"
 
 #define SLICE_LABEL "kubernetes.io/service-name"
 
@@ -132,15 +134,13 @@ static const struct core_service_port *find_port(const struct service *s, uint16
     return found;
 }
 
-/* What appProtocol means to the cluster (GEP-1911, and what Istio's users write). Words that are not in the list count
- * as absent. TLS is the caller's business: whom to trust is said elsewhere. */
+/* What the port says to the cluster (GEP-1911, ISTIO-RULES 4.9): its appProtocol, else the beginning of its name. Words
+ * that are not in the list count as absent. TLS is the caller's business: whom to trust is said elsewhere. */
 enum upstream_protocol lower_port_protocol(const struct core_service_port *p)
 {
-    static const char *const H2[] = {"kubernetes.io/h2c", "grpc", "http2"};
-    for (size_t i = 0; i < ARRAY_LEN(H2); i++)
-        if (str_ieq(p->app_protocol, str_c(H2[i])))
-            return UPSTREAM_H2;
-    return UPSTREAM_HTTP1;
+    enum istio_protocol word = istio_protocol_of_port(p->app_protocol, p->name);
+    bool h2 = word == ISTIO_PROTO_HTTP2 || word == ISTIO_PROTO_GRPC || word == ISTIO_PROTO_GRPC_WEB;
+    return h2 ? UPSTREAM_H2 : UPSTREAM_HTTP1;
 }
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
@@ -154,9 +154,14 @@ struct gather {
         seen; /* by key: an address may stand in several slices while they are being rewritten */
     size_t not_ready, no_port;
     struct str other_port; /* of a slice whose port has another name */
+    const struct service *service;
+    const struct core_service_port *port;
+    const struct istio_subset *subset; /* only endpoints with its labels; NULL: all */
+    size_t other_labels;
 };
 
-static void add_endpoint(struct gather *g, const struct object *o, const struct node *at,
+/* NULL: it is there already. */
+static struct model_endpoint *add_endpoint(struct gather *g, const struct object *o, const struct node *at,
                          struct str address, uint16_t port, bool dns)
 {
     struct arena *a = g->l->arena;
@@ -164,13 +169,14 @@ static void add_endpoint(struct gather *g, const struct object *o, const struct 
                          ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(address), port)
                          : arena_strf(a, STR_FMT ":%u", STR_ARG(address), port);
     if (map_get(&g->seen, key))
-        return;
+        return NULL;
     struct model_endpoint *e = arena_new(a, struct model_endpoint);
     *e = (struct model_endpoint){
         .key = key, .address = address, .port = port, .weight = 1, .dns = dns};
     e->origin = lower_origin(o, at, STR_NONE);
     *ARENA_PUSH(a, &g->cluster->endpoints) = e;
     map_put(&g->seen, key, e);
+    return e;
 }
 
 /* The slice's port that is for the Service port `p`: the one with the same name. */
@@ -187,6 +193,22 @@ static const struct core_endpoint_port *slice_port(struct gather *g,
     return NULL;
 }
 
+/* Labels of a subset: those of the slice or Endpoints object, and of the WorkloadEntry that targetRef names. */
+static bool in_subset(struct gather *g, const struct object *o, const struct node *endpoint)
+{
+    if (!g->subset)
+        return true;
+    const struct node *ref = endpoint ? node_get(endpoint, "targetRef") : NULL;
+    const struct object *w = NULL;
+    if (str_eqc(node_text(node_get(ref, "kind")), "WorkloadEntry"))
+        w = store_get(g->l->store, KIND_WORKLOAD_ENTRY, o->ns, node_text(node_get(ref, "name")));
+    const struct istio_endpoint *e = w ? ((const struct istio_workload_entry *)w->spec)->spec : NULL;
+    const struct str_map *const have[] = {w ? &w->labels : NULL, w ? &e->labels : NULL, &o->labels};
+    bool fits = istio_labels_cover(have, 3, &g->subset->labels);
+    g->other_labels += !fits;
+    return fits;
+}
+
 static void add_slice(struct gather *g, const struct object *o, const struct core_service_port *p)
 {
     const struct core_endpoint_slice *s = o->spec;
@@ -195,7 +217,7 @@ static void add_slice(struct gather *g, const struct object *o, const struct cor
         const struct core_slice_endpoint *e = &s->endpoints.v[i];
         if (e->conditions && e->conditions->ready.set && !e->conditions->ready.v)
             g->not_ready++;
-        else if (e->addresses.n) /* further addresses are the same endpoint again */
+        else if (e->addresses.n && in_subset(g, o, e->node)) /* further addresses are the same endpoint again */
             add_endpoint(g, o, e->node, e->addresses.v[0], (uint16_t)port->port.v,
                          s->address_type == CORE_FQDN);
     }
@@ -207,8 +229,40 @@ static void add_subset(struct gather *g, const struct object *o,
     const struct core_endpoint_port *port = slice_port(g, s->ports.v, s->ports.n, p);
     g->not_ready += s->not_ready.n;
     for (size_t i = 0; port && i < s->addresses.n; i++)
-        add_endpoint(g, o, s->addresses.v[i].node, s->addresses.v[i].ip, (uint16_t)port->port.v,
-                     false);
+        if (in_subset(g, o, s->addresses.v[i].node))
+            add_endpoint(g, o, s->addresses.v[i].node, s->addresses.v[i].ip,
+                         (uint16_t)port->port.v, false);
+}
+
+/* istio_workload_fn: a machine that the Service's selector picks. */
+static void add_workload(void *ctx, const struct object *o, const struct istio_endpoint *e)
+{
+    struct gather *g = ctx;
+    const struct core_service_port *p = g->port;
+    uint16_t own = istio_endpoint_port(e, p->name);
+    uint16_t target = (uint16_t)(p->target_port.set && p->target_port.is_int ? p->target_port.i : p->port.v);
+    const struct str_map *const have[] = {&o->labels, &e->labels};
+    if (g->subset && !istio_labels_cover(have, 2, &g->subset->labels)) {
+        g->other_labels++;
+        return;
+    }
+    if (istio_address_is_unix(e->address))
+        return;
+    struct model_endpoint *added = add_endpoint(g, o, e->node, e->address, own ? own : target, !istio_ip_valid(e->address));
+    if (added && e->weight.set && e->weight.v > 0)
+        added->weight = (uint32_t)GH_MIN(e->weight.v, ISTIO_WEIGHT_MAX);
+}
+
+static void add_workloads(struct gather *g)
+{
+    const struct node *sel = node_get(g->service->spec->node, "selector");
+    struct str_map want = {0};
+    if (!sel || sel->type != NODE_MAP || sel->n_kids == 0)
+        return;
+    want.v = arena_new_n(g->l->arena, struct str_pair, sel->n_kids);
+    for (size_t i = 0; i < sel->n_kids; i++)
+        want.v[want.n++] = (struct str_pair){sel->kids[i]->key, sel->kids[i]->text};
+    istio_workloads(g->l, g->service->object->ns, &want, add_workload, g);
 }
 
 /* Says why a port has no endpoints: nearly always one of three slips. */
@@ -219,7 +273,12 @@ static void tell_no_endpoints(struct gather *g, const struct service *s,
     const char *const text = "port %lld of Service " STR_FMT "/" STR_FMT
                              " has no endpoints: requests are answered with 503";
     struct str name = p->name, other = g->other_port;
-    if (g->not_ready)
+    if (g->other_labels)
+        diag_at(ds, DIAG_NoEndpoints, g->subset->node,
+                "endpoints have the labels of their EndpointSlice, and of the WorkloadEntry that targetRef names",
+                "no endpoint of Service " STR_FMT "/" STR_FMT " has the labels of subset \"" STR_FMT "\": requests are answered with 503",
+                STR_ARG(s->object->ns), STR_ARG(s->object->name), STR_ARG(g->subset->name))->analyzer = "IST0173";
+    else if (g->not_ready)
         diag_at(ds, DIAG_NoEndpoints, p->node, "conditions.ready of every endpoint is false", text,
                 (long long)p->port.v, STR_ARG(s->object->ns), STR_ARG(s->object->name));
     else if (g->no_port)
@@ -240,50 +299,76 @@ static void tell_no_endpoints(struct gather *g, const struct service *s,
 
 /* A Service with slices uses these alone: v1 Endpoints are the older mirror of the same addresses.
  */
-static void gather_endpoints(struct lower *l, const struct service *s,
-                             const struct core_service_port *p, struct model_cluster *c)
+static void gather_endpoints(struct lower *l, const struct service *s, const struct core_service_port *p,
+                             const struct istio_subset *subset, struct model_cluster *c)
 {
-    struct gather g = {.l = l, .cluster = c, .protocol = (enum core_protocol)p->protocol};
+    struct gather g = {.l = l, .cluster = c, .protocol = (enum core_protocol)p->protocol, .service = s, .port = p, .subset = subset};
     map_init(&g.seen, l->arena);
     for (size_t i = 0; i < s->slices.n; i++)
         add_slice(&g, s->slices.v[i], p);
     const struct core_endpoints *e = s->slices.n == 0 && s->endpoints ? s->endpoints->spec : NULL;
     for (size_t i = 0; e && i < e->subsets.n; i++)
         add_subset(&g, s->endpoints, &e->subsets.v[i], p);
+    if (s->slices.n == 0 && !s->endpoints)
+        add_workloads(&g);
     if (c->endpoints.n == 0)
         tell_no_endpoints(&g, s, p);
 }
 
 /* ---- clusters -------------------------------------------------------------------------------- */
 
-static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port, struct str variant,
-                                        bool *made)
+struct str lower_part_variant(struct arena *a, const struct lower_part *v)
 {
-    struct str key = arena_strf(l->arena, "Service/" STR_FMT "/" STR_FMT ":%u%s" STR_FMT, STR_ARG(s->object->ns),
-                                STR_ARG(s->object->name), port, variant.n ? "#" : "", STR_ARG(variant));
+    if (!v->raw)
+        return v->subset;
+    return v->subset.n ? arena_strf(a, STR_FMT ",raw", STR_ARG(v->subset)) : STR("raw");
+}
+
+/* A part of a service has a name of its own; other ways to speak to all of it have not. */
+static struct model_cluster *cluster_of(struct lower *l, const struct service *s, uint16_t port, struct str variant,
+                                        const struct lower_part *v, bool *made)
+{
+    struct str own = lower_part_variant(l->arena, v);
+    struct str name = arena_strf(l->arena, STR_FMT "/" STR_FMT ":%u%s" STR_FMT, STR_ARG(s->object->ns), STR_ARG(s->object->name),
+                                 port, own.n ? "#" : "", STR_ARG(own));
+    struct str key = arena_strf(l->arena, "Service/" STR_FMT "%s" STR_FMT, STR_ARG(name), variant.n ? "#" : "", STR_ARG(variant));
     struct model_cluster *c = model_cluster(l->model, key, made);
     if (!*made)
         return c;
-    c->name = str_head(str_skip(key, strlen("Service/")), key.n - strlen("Service/") - (variant.n ? variant.n + 1 : 0));
+    c->name = name;
     c->lb = l->instance ? l->instance->load_balancer : LB_ROUND_ROBIN;
     return c;
 }
 
+/* What DestinationRules say of the port; laid over the cluster when its endpoints are known. */
+static void policy_of(struct lower *l, const struct service *s, uint16_t port, const struct lower_part *v,
+                      struct istio_peer *peer, struct istio_policy *policy)
+{
+    struct str name = arena_strf(l->arena, STR_FMT "." STR_FMT, STR_ARG(s->object->name), STR_ARG(s->object->ns));
+    *peer = (struct istio_peer){.port = port, .subset = v->subset};
+    peer->host = arena_strf(l->arena, STR_FMT ".svc." STR_FMT, STR_ARG(name), STR_ARG(l->instance->cluster_domain));
+    istio_policy(l, peer->host, s->object->ns, port, v->subset, policy);
+}
+
 /* The port named by the reference needs no entry in the Service: it is the port of the external
  * host. */
-static struct model_cluster *external_cluster(struct lower *l, const struct service *s,
-                                              uint16_t port)
+static struct model_cluster *external_cluster(struct lower *l, const struct service *s, uint16_t port,
+                                              const struct lower_part *v)
 {
+    struct istio_policy policy;
+    struct istio_peer peer;
     bool made;
     if (port == 0)
         port = s->spec->ports.n == 1 ? (uint16_t)s->spec->ports.v[0].port.v : 80;
-    struct model_cluster *c = cluster_of(l, s, port, STR_NONE, &made);
+    struct model_cluster *c = cluster_of(l, s, port, STR_NONE, v, &made);
     if (!made)
         return c;
     struct gather g = {.l = l, .cluster = c};
     map_init(&g.seen, l->arena);
     c->origin = lower_origin(s->object, s->spec->node, STR_NONE);
     add_endpoint(&g, s->object, s->spec->node, s->spec->external_name, port, true);
+    policy_of(l, s, port, v, &peer, &policy);
+    istio_policy_apply(l, &policy, &peer, v->raw, c);
     return c;
 }
 
@@ -296,14 +381,20 @@ const struct core_service_port *lower_service_port(struct lower *l, struct str n
 }
 
 static struct model_cluster *make_cluster(struct lower *l, const struct service *s, const struct core_service_port *p,
-                                          struct str variant, bool *made)
+                                          struct str variant, const struct lower_part *v, bool *made)
 {
-    struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, variant, made);
+    struct istio_policy policy;
+    struct istio_peer peer;
+    struct model_cluster *c = cluster_of(l, s, (uint16_t)p->port.v, variant, v, made);
     if (!*made)
         return c;
+    enum istio_protocol word = istio_protocol_of_port(p->app_protocol, p->name);
+    policy_of(l, s, (uint16_t)p->port.v, v, &peer, &policy);
+    peer.opaque = word != ISTIO_PROTO_UNKNOWN && !istio_protocol_is_http(word) && !istio_protocol_is_tls(word);
     c->protocol = lower_port_protocol(p);
     c->origin = lower_origin(s->object, p->node, p->name);
-    gather_endpoints(l, s, p, c);
+    gather_endpoints(l, s, p, policy.subset, c);
+    istio_policy_apply(l, &policy, &peer, v->raw || p->protocol == CORE_UDP, c);
     return c;
 }
 
@@ -312,11 +403,17 @@ struct model_cluster *lower_service_variant(struct lower *l, struct str ns, stru
 {
     const struct service *s = service_get(l, ns, name);
     const struct core_service_port *p = lower_service_port(l, ns, name, port, datagram, why);
-    return p ? make_cluster(l, s, p, variant, made) : NULL;
+    return p ? make_cluster(l, s, p, variant, &(struct lower_part){.raw = false}, made) : NULL;
 }
 
 struct model_cluster *lower_service(struct lower *l, struct str ns, struct str name, uint16_t port,
                                     enum backend_problem *why)
+{
+    return lower_service_part(l, ns, name, port, &(struct lower_part){.raw = false}, why);
+}
+
+struct model_cluster *lower_service_part(struct lower *l, struct str ns, struct str name, uint16_t port,
+                                            const struct lower_part *v, enum backend_problem *why)
 {
     const struct service *s = service_get(l, ns, name);
     enum backend_problem unasked;
@@ -327,12 +424,14 @@ struct model_cluster *lower_service(struct lower *l, struct str ns, struct str n
         return NULL;
     *why = BACKEND_OK;
     if (s->spec->type == CORE_EXTERNAL_NAME)
-        return external_cluster(l, s, port);
+        return external_cluster(l, s, port, v);
     const struct core_service_port *p = find_port(s, port, false, why);
     if (!p)
         return NULL;
+    if (v->subset.n || v->raw)
+        return make_cluster(l, s, p, STR_NONE, v, &made);
     struct model_cluster **known = &s->clusters[p - s->spec->ports.v];
     if (!*known)
-        *known = make_cluster(l, s, p, STR_NONE, &made);
+        *known = make_cluster(l, s, p, STR_NONE, v, &made);
     return *known;
 }

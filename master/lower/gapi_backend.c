@@ -124,10 +124,10 @@ static struct model_cluster *speaking(struct lower *l, const struct gapi_use *us
     c->protocol = s->protocol;
     if (policy)
         c->tls = gapi_policy_client(l, policy, use->gw);
-    else if (tls)
+    else if (tls && !c->tls) { /* no DestinationRule says how either */
         c->tls = implied_client(l, use->gw);
-    if (tls && !policy)
         tell_implied(l, p);
+    }
     return c;
 }
 

@@ -2,8 +2,11 @@
  * istio_gateway.c - Istio Gateways to binds and listeners (ISTIO-RULES 2 and 2.4).
  *
  * Gateways come in object order, servers in list order. On one (address, port) the first server decides
- * the family; HTTP servers of all Gateways share one table of virtual hosts, whatever else comes later
- * is skipped and reported.
+ * the family; HTTP servers of all Gateways share one table of virtual hosts, TLS servers share the port by server name,
+ * whatever else comes later is skipped and reported.
+ *
+ * Servers of HTTP and HTTPS listen whether routes exist or not. Those of bytes (TCP, TLS, passthrough) are only claimed
+ * here: their listeners are made by the rules that lead somewhere (istio_l4.c).
  */
 #include "master/kinds/core_service.h"
 #include "master/lower/istio.h"
@@ -19,6 +22,10 @@ struct istio_work *istio_work(struct lower *l)
         map_init(&l->istio->entries, l->arena);
         map_init(&l->istio->gapi_hosts, l->arena);
         map_init(&l->istio->delegates, l->arena);
+        map_init(&l->istio->workloads, l->arena);
+        map_init(&l->istio->rules, l->arena);
+        map_init(&l->istio->merged, l->arena);
+        map_init(&l->istio->used, l->arena);
     }
     return l->istio;
 }
@@ -45,7 +52,7 @@ struct str istio_host_canonical(struct arena *a, struct str s)
 
 /* ---- selector ----------------------------------------------------------------------------------- */
 
-static bool has_label(const struct str_map *labels, const struct str_pair *want)
+bool istio_has_label(const struct str_map *labels, const struct str_pair *want)
 {
     for (size_t i = 0; i < labels->n; i++)
         if (str_eq(labels->v[i].key, want->key))
@@ -66,7 +73,7 @@ static bool is_selected(struct lower *l, const struct istio_gw *g)
 {
     const struct str_map *want = &g->spec->selector;
     for (size_t i = 0; i < want->n; i++) {
-        if (has_label(&l->instance->labels, &want->v[i]))
+        if (istio_has_label(&l->instance->labels, &want->v[i]))
             continue;
         struct str have = labels_text(l->arena, &l->instance->labels);
         struct str hint = arena_strf(l->arena, "labels of this instance: " STR_FMT, STR_ARG(have));
@@ -153,23 +160,29 @@ static bool service_selects(const struct lower *l, const struct core_service_spe
         return false;
     for (size_t i = 0; i < sel->n_kids; i++) {
         struct str_pair want = {sel->kids[i]->key, sel->kids[i]->text};
-        if (!has_label(&l->instance->labels, &want))
+        if (!istio_has_label(&l->instance->labels, &want))
             return false;
     }
     return true;
 }
 
 /* A Service that selects this instance may map its port to another one (2.4). */
-static uint16_t listen_port(const struct gateways *g, uint16_t port)
+static uint16_t listen_port(struct lower *l, const struct gateways *g, const struct istio_server *server)
 {
+    uint16_t port = (uint16_t)server->port->number.v;
     for (size_t i = 0; i < g->services.n; i++) {
         const struct core_service_spec *spec = g->services.v[i];
         for (size_t k = 0; k < spec->ports.n; k++) {
             const struct core_service_port *p = &spec->ports.v[k];
             if (p->port.v == port && p->protocol == CORE_TCP && p->target_port.set && p->target_port.is_int)
                 return (uint16_t)p->target_port.i;
+            if (p->port.v == port && p->protocol == CORE_TCP)
+                return port;
         }
     }
+    if (g->services.n)
+        diag_at(l->diags, DIAG_Suspicious, istio_at(server->port->node, "number"), "add the port to the Service",
+                "no Service that selects this instance has port %u", port)->analyzer = "IST0162";
     return port;
 }
 
@@ -195,12 +208,31 @@ static struct str bind_address(struct lower *l, struct str bind)
 
 /* ---- one server ---------------------------------------------------------------------------------------- */
 
-enum family { FAMILY_HTTP, FAMILY_TLS, FAMILY_TCP };
-
-static enum family family_of(const struct istio_server *s)
+static enum istio_serves serves_of(const struct istio_server *s)
 {
     enum istio_protocol p = istio_protocol_of(s->port->protocol);
-    return istio_protocol_is_http(p) ? FAMILY_HTTP : istio_protocol_is_tls(p) ? FAMILY_TLS : FAMILY_TCP;
+    if (istio_protocol_is_http(p))
+        return ISTIO_SERVES_HTTP;
+    if (!istio_protocol_is_tls(p))
+        return ISTIO_SERVES_TCP;
+    if (s->tls->mode == ISTIO_TLS_PASSTHROUGH)
+        return ISTIO_SERVES_PASSTHROUGH;
+    if (s->tls->mode == ISTIO_TLS_AUTO_PASSTHROUGH)
+        return ISTIO_SERVES_AUTO;
+    return p == ISTIO_PROTO_HTTPS ? ISTIO_SERVES_HTTPS : ISTIO_SERVES_TLS;
+}
+
+bool istio_serves_http(const struct istio_server_state *s)
+{
+    return s->serves == ISTIO_SERVES_HTTP || s->serves == ISTIO_SERVES_HTTPS;
+}
+
+enum family { FAMILY_HTTP, FAMILY_TLS, FAMILY_TCP };
+static const char *const FAMILIES[] = {"HTTP", "TLS", "TCP"};
+
+static enum family family_of(const struct istio_server_state *s)
+{
+    return s->serves == ISTIO_SERVES_HTTP ? FAMILY_HTTP : s->serves == ISTIO_SERVES_TCP ? FAMILY_TCP : FAMILY_TLS;
 }
 
 static struct str port_text(struct lower *l, struct str address, uint16_t port)
@@ -211,23 +243,53 @@ static struct str port_text(struct lower *l, struct str address, uint16_t port)
                      : arena_strf(l->arena, "port %u", port);
 }
 
+/* `owner` names who has the port already. */
+static bool lose_port(struct lower *l, struct istio_server_state *s, struct str where, enum family family, struct str owner)
+{
+    s->state = ISTIO_Conflict;
+    s->detail = arena_strf(l->arena, STR_FMT " belongs to %s " STR_FMT, STR_ARG(where), FAMILIES[family], STR_ARG(owner));
+    diag_at(l->diags, DIAG_Conflict, istio_at(s->server->port->node, "number"), "the older Gateway wins",
+            STR_FMT ", so nothing listens for this server", STR_ARG(s->detail));
+    return false;
+}
+
+/* Listeners of the Gateway API are there already: they have the port as an older server would. */
+static bool claim_from_gapi(struct lower *l, struct istio_server_state *s, struct str where)
+{
+    static const enum family OF[] = {
+        [LISTENER_HTTP] = FAMILY_HTTP, [LISTENER_HTTPS] = FAMILY_TLS, [LISTENER_TLS] = FAMILY_TLS, [LISTENER_TCP] = FAMILY_TCP};
+    for (size_t i = 0; i < l->model->binds.n; i++) {
+        const struct model_bind *b = l->model->binds.v[i];
+        if (b->datagram || b->port != s->listen_port || !str_eq(b->address, s->address) || b->listeners.n == 0)
+            continue;
+        const struct model_listener *ml = b->listeners.v[0];
+        enum family family = OF[ml->protocol];
+        if (str_starts(ml->key, STR("IstioGateway/")) || (family == family_of(s) && family != FAMILY_TCP))
+            return true;
+        return lose_port(l, s, where, family, arena_strf(l->arena, "listener " STR_FMT " of the Gateway API", STR_ARG(ml->name)));
+    }
+    return true;
+}
+
 static bool claim_port(struct lower *l, struct gateways *c, struct istio_server_state *s, struct str where)
 {
     struct istio_server_state *first = map_get(&c->ports, where);
     if (!first) {
+        if (!claim_from_gapi(l, s, where))
+            return false;
         map_put(&c->ports, where, s);
         return true;
     }
-    /* TLS servers share a port by SNI; how is for the release that serves them. */
-    if (family_of(first->server) == family_of(s->server) && family_of(s->server) != FAMILY_TCP)
+    if (family_of(first) == family_of(s) && family_of(s) != FAMILY_TCP)
         return true;
-    s->state = ISTIO_Conflict;
-    s->detail = arena_strf(l->arena, STR_FMT " belongs to %s server \"" STR_FMT "\" of Gateway " STR_FMT, STR_ARG(where),
-                           family_of(first->server) == FAMILY_HTTP ? "HTTP" : family_of(first->server) == FAMILY_TLS ? "TLS" : "TCP",
-                           STR_ARG(first->server->port->name), STR_ARG(first->gw->id));
-    diag_at(l->diags, DIAG_Conflict, istio_at(s->server->port->node, "number"), "the older Gateway wins",
-            STR_FMT ", so nothing listens for this server", STR_ARG(s->detail));
-    return false;
+    return lose_port(l, s, where, family_of(first),
+                     arena_strf(l->arena, "server \"" STR_FMT "\" of Gateway " STR_FMT, STR_ARG(first->server->port->name),
+                                STR_ARG(first->gw->id)));
+}
+
+static struct str host_key(struct lower *l, struct str where, const struct istio_server_host *h)
+{
+    return arena_strf(l->arena, STR_FMT "|" STR_FMT "/" STR_FMT, STR_ARG(where), STR_ARG(h->ns), STR_ARG(h->host));
 }
 
 /* Two Gateways with one host on one port: their routes merge, which is seldom meant. */
@@ -235,7 +297,7 @@ static void claim_hosts(struct lower *l, struct gateways *c, struct istio_server
 {
     for (size_t i = 0; i < s->hosts.n; i++) {
         const struct istio_server_host *h = &s->hosts.v[i];
-        struct str key = arena_strf(l->arena, STR_FMT "|" STR_FMT "/" STR_FMT, STR_ARG(where), STR_ARG(h->ns), STR_ARG(h->host));
+        struct str key = host_key(l, where, h);
         struct istio_server_state *first = map_get(&c->hosts, key);
         if (!first)
             map_put(&c->hosts, key, s);
@@ -246,42 +308,75 @@ static void claim_hosts(struct lower *l, struct gateways *c, struct istio_server
     }
 }
 
-static void listen_on(struct lower *l, struct istio_server_state *s, struct str address, uint16_t port)
+/* TLS servers: a name that another one has on this port costs the whole server (2.4). Names are compared as written, with
+ * their namespace. */
+static bool claim_names(struct lower *l, struct gateways *c, struct istio_server_state *s, struct str where)
 {
-    const struct object *o = s->gw->object;
+    for (size_t i = 0; i < s->hosts.n; i++) {
+        const struct istio_server_host *h = &s->hosts.v[i];
+        struct istio_server_state *first = map_get(&c->hosts, host_key(l, where, h));
+        if (!first)
+            continue;
+        s->state = ISTIO_Conflict;
+        s->detail = arena_strf(l->arena, "server \"" STR_FMT "\" of Gateway " STR_FMT " has \"" STR_FMT "\" on " STR_FMT,
+                               STR_ARG(first->server->port->name), STR_ARG(first->gw->id), STR_ARG(h->host), STR_ARG(where));
+        diag_at(l->diags, DIAG_Conflict, istio_item(s->server->node, "hosts", i), "a server name belongs to one server of a port",
+                STR_FMT ", so this server is left out", STR_ARG(s->detail))->analyzer = "IST0145";
+        return false;
+    }
+    for (size_t i = 0; i < s->hosts.n; i++)
+        map_put(&c->hosts, host_key(l, where, &s->hosts.v[i]), s);
+    return true;
+}
+
+struct model_listener *istio_listen(struct lower *l, struct istio_server_state *s)
+{
+    static const enum listener_protocol PROTOCOLS[] = {
+        [ISTIO_SERVES_HTTP] = LISTENER_HTTP, [ISTIO_SERVES_HTTPS] = LISTENER_HTTPS, [ISTIO_SERVES_TLS] = LISTENER_TLS,
+        [ISTIO_SERVES_PASSTHROUGH] = LISTENER_TLS, [ISTIO_SERVES_AUTO] = LISTENER_TLS, [ISTIO_SERVES_TCP] = LISTENER_TCP};
     const struct istio_server *server = s->server;
-    struct model_bind *b = model_bind(l->model, address, port);
+    if (s->listener)
+        return s->listener;
+    struct model_bind *b = model_bind(l->model, s->address, s->listen_port);
     struct str name = arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(s->gw->id), STR_ARG(server->port->name));
     struct str key = arena_strf(l->arena, "IstioGateway/" STR_FMT, STR_ARG(name));
     s->listener = model_listener_add(b, l->arena, key, s->hosts.n == 1 ? s->hosts.v[0].host : STR("*"));
     s->listener->name = name;
-    s->listener->protocol = LISTENER_HTTP;
-    s->listener->origin = lower_origin(o, server->node, server->port->name);
+    s->listener->protocol = PROTOCOLS[s->serves];
+    s->listener->origin = lower_origin(s->gw->object, server->node, server->port->name);
     s->state = ISTIO_Programmed;
+    return s->listener;
 }
 
 static void lower_server(struct lower *l, struct gateways *c, struct istio_server_state *s)
 {
     const struct istio_server *server = s->server;
     s->port = (uint16_t)server->port->number.v;
+    s->serves = serves_of(server);
     server_hosts(l, s);
     if (!s->gw->selected) {
         s->state = ISTIO_NotSelected;
         return;
     }
-    bool is_unix = istio_address_is_unix(server->bind);
-    uint16_t port = is_unix ? 0 : listen_port(c, s->port);
-    struct str address = bind_address(l, server->bind);
-    struct str where = port_text(l, address, port);
-    if (!claim_port(l, c, s, where))
-        return;
-    if (family_of(server) != FAMILY_HTTP) {
+    if (istio_protocol_of(server->port->protocol) == ISTIO_PROTO_UDP) {
         s->state = ISTIO_NotServed;
-        s->detail = arena_strf(l->arena, "protocol " STR_FMT " is not served yet", STR_ARG(server->port->protocol));
+        s->detail = STR("UDP servers have no effect, as in Istio");
         return;
     }
-    claim_hosts(l, c, s, where);
-    listen_on(l, s, address, port);
+    s->address = bind_address(l, server->bind);
+    s->listen_port = istio_address_is_unix(server->bind) ? 0 : listen_port(l, c, server);
+    struct str where = port_text(l, s->address, s->listen_port);
+    if (!claim_port(l, c, s, where) || (family_of(s) == FAMILY_TLS && !claim_names(l, c, s, where)))
+        return;
+    s->claimed = true;
+    if (s->serves == ISTIO_SERVES_HTTP) {
+        claim_hosts(l, c, s, where);
+        istio_listen(l, s);
+    } else if (s->serves == ISTIO_SERVES_HTTPS) {
+        istio_terminate(l, s, NULL);
+    } else {
+        s->state = ISTIO_NoRoute;
+    }
 }
 
 void lower_istio_gateways(struct lower *l)

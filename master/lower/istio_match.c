@@ -3,29 +3,30 @@
  */
 #include "master/lower/istio.h"
 
+bool istio_in_context(const struct lower *l, const struct istio_context *c, struct str own_ns, const struct istio_server_state *s)
+{
+    if (c->port.set && c->port.v != s->port)
+        return false;
+    for (size_t i = 0; i < c->gateways->n; i++) {
+        struct istio_gateway_ref ref = istio_gateway_ref_parse(c->gateways->v[i], own_ns);
+        if (!ref.mesh && str_eq(ref.ns, s->gw->object->ns) && str_eq(ref.name, s->gw->object->name))
+            return true;
+    }
+    if (c->gateways->n)
+        return false;
+    for (size_t i = 0; i < c->source_labels->n; i++)
+        if (!istio_has_label(&l->instance->labels, &c->source_labels->v[i]))
+            return false;
+    return c->source_namespace.n == 0 || str_eq(c->source_namespace, l->instance->ns);
+}
+
 bool istio_match_in_context(const struct lower *l, const struct istio_http_match *m, struct str own_ns,
                             const struct istio_server_state *s)
 {
     if (!m)
         return true;
-    if (m->port.set && m->port.v != s->port)
-        return false;
-    for (size_t i = 0; i < m->gateways.n; i++) {
-        struct istio_gateway_ref ref = istio_gateway_ref_parse(m->gateways.v[i], own_ns);
-        if (!ref.mesh && str_eq(ref.ns, s->gw->object->ns) && str_eq(ref.name, s->gw->object->name))
-            return true;
-    }
-    if (m->gateways.n)
-        return false;
-    for (size_t i = 0; i < m->source_labels.n; i++) {
-        const struct str_pair *want = &m->source_labels.v[i];
-        bool has = false;
-        for (size_t k = 0; k < l->instance->labels.n && !has; k++)
-            has = str_eq(l->instance->labels.v[k].key, want->key) && str_eq(l->instance->labels.v[k].val, want->val);
-        if (!has)
-            return false;
-    }
-    return m->source_namespace.n == 0 || str_eq(m->source_namespace, l->instance->ns);
+    struct istio_context c = {m->port, &m->gateways, &m->source_labels, m->source_namespace};
+    return istio_in_context(l, &c, own_ns, s);
 }
 
 static struct model_strmatch strmatch(const struct istio_string_match *m)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define DEFAULT_RETRIES 2
-#define WEIGHT_MAX      1000000u
 
 /* ---- headers ------------------------------------------------------------------------------------------ */
 
@@ -187,42 +186,30 @@ bool istio_rule_needs_port(struct lower *l, const struct istio_rule_ref *r)
     return false;
 }
 
-/* Weights of a rule within the model's range; shares stay as they are to one part in a million. */
+/* Shares stay as they are to one part in a million. */
+uint32_t istio_scaled_weight(int64_t weight, int64_t most)
+{
+    if (most <= ISTIO_WEIGHT_MAX || weight == 0)
+        return (uint32_t)weight;
+    return (uint32_t)GH_MAX(weight * ISTIO_WEIGHT_MAX / most, 1);
+}
+
 static uint32_t scaled(const struct istio_http_rule *r, size_t i)
 {
-    int64_t largest = 0, w = r->route.v[i].weight.v;
-    if (r->route.n == 1)
-        return 1;
+    int64_t most = 0;
     for (size_t k = 0; k < r->route.n; k++)
-        largest = GH_MAX(largest, r->route.v[k].weight.v);
-    if (largest <= WEIGHT_MAX || w == 0)
-        return (uint32_t)w;
-    return (uint32_t)GH_MAX(w * WEIGHT_MAX / largest, 1);
+        most = GH_MAX(most, r->route.v[k].weight.v);
+    return r->route.n == 1 ? 1 : istio_scaled_weight(r->route.v[i].weight.v, most);
 }
 
 static void split(struct lower *l, struct model_rule *out, const struct object *o, const struct istio_http_rule *r,
                   size_t i, uint16_t port, struct str rule_host)
 {
     const struct istio_http_destination *d = &r->route.v[i];
-    const struct istio_destination *t = d->destination;
     struct model_split *s = ARENA_PUSH(l->arena, &out->splits);
-    enum backend_problem why = BACKEND_NOT_FOUND;
     s->weight = scaled(r, i);
     s->origin = lower_origin(o, d->node, STR_NONE);
-    /* A subset is endpoints that DestinationRule picks: until that is served, none of them is known. */
-    if (t->subset.n == 0) {
-        struct istio_target found = istio_target(l, t->host, t->port ? (uint16_t)t->port->number.v : 0, port, o->ns);
-        why = found.problem;
-        if (why == BACKEND_OK)
-            s->cluster = lower_istio_host(l, found.host, found.port, o->ns, &why);
-    }
-    if (s->cluster)
-        s->name = s->cluster->name;
-    else {
-        s->name = t->subset.n ? arena_strf(l->arena, STR_FMT "#" STR_FMT, STR_ARG(t->host), STR_ARG(t->subset)) : t->host;
-        s->status = 503;
-        s->reason = REASON_UNKNOWN_CLUSTER;
-    }
+    istio_split(l, s, o, d->destination, port);
     if (r->route.n == 1)
         return;
     header_filter(l, &s->filters, o, FILTER_REQUEST_HEADERS, d->headers, NULL);

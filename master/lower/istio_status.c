@@ -97,9 +97,11 @@ static void gateway_status(struct lower *l, struct istio_gw *g, struct status_wr
             v.detail = s->detail;
         }
     }
+    enum istio_state first = v.programmed;
     if (n_programmed && n_programmed < g->n_servers) { /* which, is in the list of servers */
         v.programmed = ISTIO_Programmed;
-        v.detail = arena_strf(l->arena, "%zu of %zu servers listen; " STR_FMT, n_programmed, g->n_servers, STR_ARG(v.detail));
+        v.detail = arena_strf(l->arena, "%zu of %zu servers serve; " STR_FMT, n_programmed, g->n_servers,
+                              STR_ARG(v.detail.n ? v.detail : str_c(STATES[first].text)));
     }
     if (n_unserved == g->n_servers && g->selected)
         set_unserved(g->object);
@@ -123,7 +125,7 @@ static void vs_status(struct lower *l, struct istio_vs *vs, struct status_writer
         v.programmed = ISTIO_Programmed;
         v.detail = STR("its rules are used by objects that delegate to it");
     }
-    if (vs->state == ISTIO_NotServed || vs->spec->http.n == 0)
+    if (vs->state == ISTIO_NotServed)
         set_unserved(vs->object);
     if (vs->state == ISTIO_Programmed && vs->n_unresolved + vs->n_missing)
         v.detail = arena_strf(l->arena, "traffic is served, but %zu destinations and %zu gateways are missing",
@@ -159,6 +161,28 @@ static void entry_status(struct lower *l, const struct object *o, struct status_
     status_end(w);
 }
 
+/* ---- DestinationRule, WorkloadEntry ------------------------------------------------------------------------------ */
+
+static void rule_status(struct lower *l, size_t i, struct status_writer *w)
+{
+    const struct object *o = l->store->by_kind[KIND_DESTINATION_RULE][i];
+    enum istio_state state = istio_dr_state(l, i);
+    struct verdicts v = {ISTIO_Programmed, state, STR_NONE};
+    if (state == ISTIO_Programmed)
+        v.detail = STR("it holds for the services it names");
+    if (state == ISTIO_NotServed)
+        set_unserved(o);
+    begin(w, o, &v);
+    status_end(w);
+}
+
+static void workload_status(const struct object *o, struct status_writer *w)
+{
+    struct verdicts v = {ISTIO_Programmed, ISTIO_Programmed, STR("services that select its labels have it as an endpoint")};
+    begin(w, o, &v);
+    status_end(w);
+}
+
 void lower_istio_status(struct lower *l)
 {
     struct istio_work *work = istio_work(l);
@@ -170,5 +194,9 @@ void lower_istio_status(struct lower *l)
         vs_status(l, work->vs.v[i], &w);
     for (size_t i = 0; i < l->store->n_by_kind[KIND_SERVICE_ENTRY]; i++)
         entry_status(l, l->store->by_kind[KIND_SERVICE_ENTRY][i], &w);
+    for (size_t i = 0; i < l->store->n_by_kind[KIND_DESTINATION_RULE]; i++)
+        rule_status(l, i, &w);
+    for (size_t i = 0; i < l->store->n_by_kind[KIND_WORKLOAD_ENTRY]; i++)
+        workload_status(l->store->by_kind[KIND_WORKLOAD_ENTRY][i], &w);
     status_fini(&w);
 }

@@ -31,7 +31,9 @@ struct bind_vs {
     bool private;       /* exported to single namespaces only (3.2) */
     bool live;          /* an entry stands on a port that listens */
     bool met;           /* the host being looked at met some server */
-    bool unserved;      /* ... that this release does not serve, or could not listen */
+    struct { const struct model_bind **v; size_t n, cap; } hosted; /* ... and became a virtual host on these */
+    bool unserved;      /* ... that has no listener */
+    const struct model_listener *shadow; /* ... but another server has a more specific name for it */
 };
 
 /* ---- binding -------------------------------------------------------------------------------------------- */
@@ -79,11 +81,20 @@ static void on_meet(void *ctx, struct str name)
 {
     struct bind_vs *b = ctx;
     struct model_listener *listener = b->server->listener;
-    b->met = true;
+    if (!istio_serves_http(b->server) || b->vs->spec->http.n == 0)
+        return;
     if (!listener) {
         b->unserved = true;
         return;
     }
+    /* TLS connections of one server never reach the hosts of another: the most specific name has them (2.4, 2.6). */
+    const struct model_listener *owner =
+        b->server->serves == ISTIO_SERVES_HTTPS ? lower_chain_owner(listener->bind, name) : listener;
+    if (owner != listener) {
+        b->shadow = owner;
+        return;
+    }
+    *ARENA_PUSH(b->l->arena, &b->hosted) = listener->bind;
     struct model_host *h = model_host(b->l->model, listener->bind, name, listener);
     if (istio_server_redirects(b->server->server))
         set_redirect(b->l, b->server, h, b->server->server->node);
@@ -94,20 +105,18 @@ static void on_meet(void *ctx, struct str name)
     *ARENA_PUSH(b->l->arena, &v->servers) = b->server;
 }
 
-static void note_bound(struct bind_vs *b, const struct istio_gw *g)
+void istio_vs_note_bound(struct lower *l, struct istio_vs *vs, const struct istio_gw *g)
 {
-    for (size_t i = 0; i < b->vs->bound.n; i++)
-        if (str_eq(b->vs->bound.v[i], g->id))
+    for (size_t i = 0; i < vs->bound.n; i++)
+        if (str_eq(vs->bound.v[i], g->id))
             return;
-    *ARENA_PUSH(b->l->arena, &b->vs->bound) = g->id;
+    *ARENA_PUSH(l->arena, &vs->bound) = g->id;
 }
 
 /* The Gateway that entry `i` of spec.gateways names; NULL for mesh and for one that does not exist. */
-static struct istio_gw *gateway(struct bind_vs *b, size_t i)
+static struct istio_gw *gateway(struct lower *l, struct istio_vs *vs, size_t i)
 {
-    struct lower *l = b->l;
-    struct istio_vs *vs = b->vs;
-    struct istio_gateway_ref ref = istio_gateway_ref_parse(vs->spec->gateways.v[i], b->own_ns);
+    struct istio_gateway_ref ref = istio_gateway_ref_parse(vs->spec->gateways.v[i], vs->object->ns);
     const struct node *at = istio_item(vs->spec->node, "gateways", i);
     if (ref.mesh) {
         diag_at(l->diags, DIAG_NotServed, at, "its gateways are served", "traffic of the mesh is not served yet")->severity =
@@ -124,69 +133,133 @@ static struct istio_gw *gateway(struct bind_vs *b, size_t i)
     return NULL;
 }
 
-struct bound_gateways {
-    struct istio_gw **v;
-    size_t n;
-    bool visible; /* the object is exported to this instance */
-};
-
-static void meet_servers(struct bind_vs *b, struct str host, const struct bound_gateways *gws)
+/*
+ * The names that entry `i` of spec.hosts stands for. A name without dots is short for a service (section 1); machines
+ * without a cluster have such names too, so it is also taken as it stands.
+ */
+static size_t names_of(struct lower *l, const struct istio_vs *vs, size_t i, struct str names[2])
 {
-    for (size_t g = 0; g < gws->n; g++) {
-        for (size_t k = 0; k < gws->v[g]->n_servers; k++) {
-            b->server = &gws->v[g]->servers[k];
-            bool serves = gws->visible && gws->v[g]->selected;
+    struct str text = vs->spec->hosts.v[i];
+    names[0] = istio_host_canonical(l->arena, text);
+    names[1] = istio_fqdn(l, text, vs->object->ns);
+    if (str_chr(text, ':') >= 0) /* as in Host */
+        names[0] = names[1] = arena_strf(l->arena, "[" STR_FMT "]", STR_ARG(ip_canonical(l->arena, text)));
+    return str_eq(names[0], names[1]) ? 1 : 2;
+}
+
+bool istio_vs_meets(struct lower *l, const struct istio_vs *vs, const struct istio_server_state *s)
+{
+    struct str names[2];
+    for (size_t i = 0; i < vs->spec->hosts.n; i++)
+        for (size_t n = names_of(l, vs, i, names); n > 0; n--)
+            if (istio_server_meets(s, vs->object->ns, names[n - 1], NULL, NULL))
+                return true;
+    return false;
+}
+
+static void meet_servers(struct bind_vs *b, struct str host)
+{
+    for (size_t g = 0; g < b->vs->gateways.n; g++) {
+        struct istio_gw *gw = b->vs->gateways.v[g];
+        for (size_t k = 0; k < gw->n_servers; k++) {
+            b->server = &gw->servers[k];
+            bool serves = b->vs->visible && gw->selected;
             if (istio_server_meets(b->server, b->own_ns, host, serves ? on_meet : NULL, b) == 0)
                 continue;
             b->met = true;
             if (serves)
-                note_bound(b, gws->v[g]);
+                istio_vs_note_bound(b->l, b->vs, gw);
         }
     }
 }
 
-/*
- * Meets host number `i` with every server of the Gateways. A name without dots is short for a service
- * (section 1); machines without a cluster have such names too, so it is also taken as it stands.
- */
-static void bind_host(struct bind_vs *b, size_t i, const struct bound_gateways *gws)
+/* The object is bound to a server of this port, and another one there has a more specific name for its host. */
+static void tell_shadow(struct bind_vs *b, const struct node *at)
 {
-    struct str text = b->vs->spec->hosts.v[i];
-    struct str host = istio_host_canonical(b->l->arena, text), full = istio_fqdn(b->l, text, b->own_ns);
-    if (str_chr(text, ':') >= 0) /* as in Host */
-        host = full = arena_strf(b->l->arena, "[" STR_FMT "]", STR_ARG(ip_canonical(b->l->arena, text)));
+    const struct model_bind *bind = b->shadow->bind;
+    for (size_t i = 0; i < b->hosted.n; i++)
+        if (b->hosted.v[i] == bind)
+            return;
+    diag_at(b->l->diags, DIAG_NotAttached, at, "name its Gateway in gateways, too",
+            "connections for this host on port %u go to listener " STR_FMT ", which has a more specific name", bind->port,
+            STR_ARG(b->shadow->name));
+}
+
+/* Meets host number `i` with every server of the Gateways. */
+static void bind_host(struct bind_vs *b, size_t i)
+{
+    struct str names[2];
+    size_t n = names_of(b->l, b->vs, i, names);
+    const struct node *at = istio_item(b->vs->spec->node, "hosts", i);
     b->met = false;
-    meet_servers(b, host, gws);
-    if (!str_eq(host, full))
-        meet_servers(b, full, gws);
-    if (gws->n && !b->met)
-        diag_at(b->l->diags, DIAG_NotAttached, istio_item(b->vs->spec->node, "hosts", i), "add it to a server's hosts",
-                "no server of its gateways has this host")->analyzer = "IST0132";
+    b->hosted.n = 0;
+    b->shadow = NULL;
+    for (size_t k = 0; k < n; k++)
+        meet_servers(b, names[k]);
+    if (b->vs->gateways.n && !b->met)
+        diag_at(b->l->diags, DIAG_NotAttached, at, "add it to a server's hosts", "no server of its gateways has this host")->analyzer =
+            "IST0132";
+    else if (b->shadow)
+        tell_shadow(b, at);
 }
 
 /* ---- destinations ------------------------------------------------------------------------------------------ */
 
-static void check_destination(struct lower *l, struct istio_vs *vs, const struct istio_destination *t)
+static void tell_missing(struct lower *l, const struct istio_destination *t, const struct istio_target *found)
+{
+    const struct node *host = istio_at(t->node, "host");
+    if (found->problem == BACKEND_NO_PORT && t->port)
+        diag_at(l->diags, DIAG_MissingReference, istio_at(t->port->node, "number"), "requests are answered 503",
+                "service " STR_FMT " has no port %d", STR_ARG(found->host), (int)t->port->number.v)->analyzer = "IST0101";
+    else if (found->problem == BACKEND_NO_PORT)
+        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503", "service " STR_FMT " has no port",
+                STR_ARG(found->host))->analyzer = "IST0101";
+    else
+        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503; a Service or ServiceEntry must have it",
+                "host " STR_FMT " is in no registry", STR_ARG(found->host))->analyzer = "IST0101";
+}
+
+/* Requests to a port of TLS, when nothing says that this side is to speak it. */
+static void lint_plain(struct lower *l, const struct istio_destination *t, const struct istio_target *found)
+{
+    struct istio_policy p;
+    if (!istio_protocol_is_tls(istio_target_protocol(found)))
+        return;
+    istio_policy(l, found->host, istio_target_ns(found), found->port, t->subset, &p);
+    if (!p.tls)
+        diag_at(l->diags, DIAG_Suspicious, t->node, "add a DestinationRule with tls: {mode: SIMPLE} for this port",
+                "port %u of " STR_FMT " speaks TLS, but requests go to it in plain text", found->port, STR_ARG(found->host));
+}
+
+static void check_destination(struct lower *l, struct istio_vs *vs, const struct istio_destination *t, bool http)
 {
     struct istio_target found = istio_target(l, t->host, t->port ? (uint16_t)t->port->number.v : 0, 0, vs->object->ns);
-    const struct node *host = istio_at(t->node, "host");
+    istio_note_used(l, found.host, t->port ? (uint16_t)t->port->number.v : found.port);
     if (found.ambiguous) {
         diag_at(l->diags, DIAG_Suspicious, t->node, "set port.number",
                 "the service has several ports: the one with the number of the gateway's port is used")->analyzer = "IST0112";
         return;
     }
-    if (found.problem == BACKEND_OK)
+    if (found.problem != BACKEND_OK) {
+        vs->n_unresolved++;
+        tell_missing(l, t, &found);
         return;
-    vs->n_unresolved++;
-    if (found.problem == BACKEND_NO_PORT && t->port)
-        diag_at(l->diags, DIAG_MissingReference, istio_at(t->port->node, "number"), "requests are answered 503",
-                "service " STR_FMT " has no port %d", STR_ARG(found.host), (int)t->port->number.v)->analyzer = "IST0101";
-    else if (found.problem == BACKEND_NO_PORT)
-        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503", "service " STR_FMT " has no port",
-                STR_ARG(found.host))->analyzer = "IST0101";
-    else
-        diag_at(l->diags, DIAG_MissingReference, host, "requests are answered 503; a Service or ServiceEntry must have it",
-                "host " STR_FMT " is in no registry", STR_ARG(found.host))->analyzer = "IST0101";
+    }
+    if (t->subset.n && !istio_has_subset(l, &found, t->subset)) {
+        vs->n_unresolved++;
+        diag_at(l->diags, DIAG_MissingReference, istio_at(t->node, "subset"), "requests are answered 503",
+                "no DestinationRule of " STR_FMT " has a subset \"" STR_FMT "\"", STR_ARG(found.host), STR_ARG(t->subset))->analyzer = "IST0101";
+    }
+    if (http)
+        lint_plain(l, t, &found);
+}
+
+static void check_l4(struct lower *l, struct istio_vs *vs, const struct istio_l4_rule *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < r[i].route.n; k++)
+            if (r[i].route.v[k].destination)
+                check_destination(l, vs, r[i].route.v[k].destination, false);
 }
 
 static void check_destinations(struct lower *l, struct istio_vs *vs)
@@ -194,7 +267,9 @@ static void check_destinations(struct lower *l, struct istio_vs *vs)
     for (size_t i = 0; i < vs->spec->http.n; i++)
         for (size_t k = 0; k < vs->spec->http.v[i].route.n; k++)
             if (vs->spec->http.v[i].route.v[k].destination)
-                check_destination(l, vs, vs->spec->http.v[i].route.v[k].destination);
+                check_destination(l, vs, vs->spec->http.v[i].route.v[k].destination, true);
+    check_l4(l, vs, vs->spec->tls.v, vs->spec->tls.n);
+    check_l4(l, vs, vs->spec->tcp.v, vs->spec->tcp.n);
 }
 
 /* ---- rules --------------------------------------------------------------------------------------------------- */
@@ -285,20 +360,31 @@ static void lower_rules(struct bind_vs *b)
 
 /* ---- objects -------------------------------------------------------------------------------------------------- */
 
-static enum istio_state judge(const struct bind_vs *b, size_t n_gws, bool selected, bool visible)
+static bool streams_live(const struct istio_vs *vs)
+{
+    for (size_t i = 0; i < vs->streams.n; i++)
+        if (vs->streams.v[i]->bind_error == 0)
+            return true;
+    return false;
+}
+
+static enum istio_state judge(const struct bind_vs *b)
 {
     const struct istio_vs *vs = b->vs;
-    if (vs->n_entries)
-        return b->live ? ISTIO_Programmed : ISTIO_PortUnavailable;
-    if (n_gws == 0)
+    bool selected = false;
+    for (size_t i = 0; i < vs->gateways.n; i++)
+        selected |= vs->gateways.v[i]->selected;
+    if (vs->n_entries || vs->streams.n)
+        return b->live || streams_live(vs) ? ISTIO_Programmed : ISTIO_PortUnavailable;
+    if (vs->gateways.n == 0)
         return vs->n_missing ? ISTIO_GatewayNotFound : ISTIO_MeshOnly;
-    if (!visible)
+    if (!vs->visible)
         return ISTIO_NotVisible;
     if (!selected)
         return ISTIO_NotSelected;
     if (vs->bound.n == 0)
         return ISTIO_NotAttached;
-    return vs->spec->http.n == 0 || b->unserved ? ISTIO_NotServed : ISTIO_NoRules;
+    return b->unserved ? ISTIO_NotServed : ISTIO_NoRules;
 }
 
 static bool is_private(const struct str_list *export_to)
@@ -306,34 +392,42 @@ static bool is_private(const struct str_list *export_to)
     return export_to->n > 0 && !str_eqc(export_to->v[0], "*");
 }
 
-static void lower_vs(struct lower *l, const struct object *o)
+static void read_vs(struct lower *l, const struct object *o)
 {
     struct istio_vs *vs = arena_new(l->arena, struct istio_vs);
     vs->object = o;
     vs->spec = ((const struct istio_virtual_service *)o->spec)->spec;
+    vs->visible = istio_exported_to(&vs->spec->export_to, o->ns, l->instance->ns);
     *ARENA_PUSH(l->arena, &istio_work(l)->vs) = vs;
     check_destinations(l, vs);
     if (vs->spec->hosts.n == 0) {
         vs->state = ISTIO_Delegate;
         return;
     }
-    struct bind_vs b = {.l = l, .vs = vs, .own_ns = o->ns, .private = is_private(&vs->spec->export_to)};
-    map_init(&b.by_host, l->arena);
-    struct bound_gateways gws = {.v = arena_new_n(l->arena, struct istio_gw *, vs->spec->gateways.n)};
-    bool selected = false;
-    gws.visible = istio_exported_to(&vs->spec->export_to, o->ns, l->instance->ns);
     for (size_t i = 0; i < vs->spec->gateways.n; i++) {
-        struct istio_gw *g = gws.v[gws.n] = gateway(&b, i);
-        selected |= g && g->selected;
-        gws.n += g != NULL;
+        struct istio_gw *g = gateway(l, vs, i);
+        if (g)
+            *ARENA_PUSH(l->arena, &vs->gateways) = g;
     }
     if (vs->spec->gateways.n == 0)
         diag_at(l->diags, DIAG_NotServed, vs->spec->node, "name a Gateway in gateways",
                 "without gateways the object is for the mesh, which is not served yet")->severity = DIAG_INFO;
+}
+
+void istio_vs_read(struct lower *l)
+{
+    for (size_t i = 0; i < l->store->n_by_kind[KIND_VIRTUAL_SERVICE]; i++)
+        read_vs(l, l->store->by_kind[KIND_VIRTUAL_SERVICE][i]);
+}
+
+static void lower_vs(struct lower *l, struct istio_vs *vs)
+{
+    struct bind_vs b = {.l = l, .vs = vs, .own_ns = vs->object->ns, .private = is_private(&vs->spec->export_to)};
+    map_init(&b.by_host, l->arena);
     for (size_t i = 0; i < vs->spec->hosts.n; i++)
-        bind_host(&b, i, &gws);
+        bind_host(&b, i);
     lower_rules(&b);
-    vs->state = judge(&b, gws.n, selected, gws.visible);
+    vs->state = judge(&b);
 }
 
 /* Hosts of servers with httpsRedirect redirect whether routes exist or not (2.6). */
@@ -351,8 +445,10 @@ static void redirect_hosts(struct lower *l, const struct istio_server_state *s)
 void lower_istio_virtual_services(struct lower *l)
 {
     struct istio_work *w = istio_work(l);
-    for (size_t i = 0; i < l->store->n_by_kind[KIND_VIRTUAL_SERVICE]; i++)
-        lower_vs(l, l->store->by_kind[KIND_VIRTUAL_SERVICE][i]);
+    for (size_t i = 0; i < w->vs.n; i++)
+        if (w->vs.v[i]->state != ISTIO_Delegate)
+            lower_vs(l, w->vs.v[i]);
+    istio_dr_lint(l);
     for (size_t i = 0; i < w->gw.n; i++)
         for (size_t k = 0; k < w->gw.v[i]->n_servers; k++)
             if (w->gw.v[i]->servers[k].listener && istio_server_redirects(w->gw.v[i]->servers[k].server))

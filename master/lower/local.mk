@@ -3,8 +3,9 @@ liblower_a_SOURCES = \
 	%D%/backend.c \
 	%D%/credential.c %D%/credential.h \
 	%D%/istio.h %D%/istio_state.def \
-	%D%/istio_backend.c %D%/istio_delegate.c %D%/istio_gateway.c %D%/istio_match.c \
-	%D%/istio_rule.c %D%/istio_status.c %D%/istio_vs.c \
+	%D%/istio_backend.c %D%/istio_delegate.c %D%/istio_dr.c %D%/istio_gateway.c \
+	%D%/istio_l4.c %D%/istio_match.c %D%/istio_rule.c %D%/istio_status.c \
+	%D%/istio_tls.c %D%/istio_vs.c \
 	%D%/gapi.h \
 	%D%/gapi_attach.c \
 	%D%/gapi_backend.c \

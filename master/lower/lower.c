@@ -29,6 +29,7 @@ void lower_all(struct lower *l)
 {
     lower_gapi_gateways(l);
     lower_istio_gateways(l);
+    lower_istio_streams(l);
     bind_all(l);
     lower_gapi_routes(l);
     lower_istio_virtual_services(l);

@@ -4,6 +4,7 @@
  * lower_all runs, in this order:
  *
  *   gateways of both APIs   binds and listeners                         gapi_gateway.c  istio_gateway.c
+ *   streams of Istio        listeners that exist by their routes        istio_l4.c
  *   binding                 the master tries every address and port     lower.c
  *   routes of both APIs     hosts, rules, candidates                    gapi_route.c    istio_vs.c
  *   precedence              candidates become entries with ranks        precedence.c
@@ -59,6 +60,7 @@ void lower_gapi_gateways(struct lower *l);
 void lower_gapi_routes(struct lower *l);
 void lower_gapi_status(struct lower *l);
 void lower_istio_gateways(struct lower *l);
+void lower_istio_streams(struct lower *l);
 void lower_istio_virtual_services(struct lower *l);
 void lower_istio_status(struct lower *l);
 
@@ -85,6 +87,15 @@ const struct core_service_port *lower_service_port(struct lower *l, struct str n
                                                    bool datagram, enum backend_problem *why);
 /* What lower_service sets for it. */
 enum upstream_protocol lower_port_protocol(const struct core_service_port *p);
+/* A part of a service, or another way to speak to it: a cluster of its own, with this behind a '#' in its key. */
+struct lower_part {
+    struct str subset; /* of the host's DestinationRule; empty = all endpoints */
+    bool raw;          /* bytes as they come, whatever DestinationRule says of TLS (AUTO_PASSTHROUGH) */
+};
+/* What stands behind the '#' in its key and in its name; empty for the whole. */
+struct str lower_part_variant(struct arena *a, const struct lower_part *v);
+struct model_cluster *lower_service_part(struct lower *l, struct str ns, struct str name, uint16_t port,
+                                            const struct lower_part *v, enum backend_problem *why);
 /* Is there a Service ns/name of type ExternalName? */
 bool lower_service_is_external(struct lower *l, struct str ns, struct str name);
 /*
@@ -93,6 +104,8 @@ bool lower_service_is_external(struct lower *l, struct str ns, struct str name);
  */
 struct model_cluster *lower_istio_host(struct lower *l, struct str host, uint16_t port, struct str from_ns,
                                        enum backend_problem *why);
+struct model_cluster *lower_istio_host_part(struct lower *l, struct str host, uint16_t port, struct str from_ns,
+                                               const struct lower_part *v, enum backend_problem *why);
 
 /* One candidate of a host before it has a rank. Lowering pushes these; precedence.c sorts them. */
 struct lower_candidate {
@@ -123,6 +136,9 @@ void lower_precedence(struct lower *l);
 
 /* Registers a Gateway listener under its hostname; the leader of its group (itself, when it is the first). */
 struct model_listener *lower_group_join(struct lower *l, struct model_listener *ml);
+/* The listener of the most specific terminated HTTP chain of `b` that covers `host` (L_host of GATEWAY-API-RULES 5.2, of
+ * whichever API); NULL when there is none. */
+struct model_listener *lower_chain_owner(const struct model_bind *b, struct str host);
 /* The leader of the most specific group of `b` for `host`; NULL when there is none. */
 struct model_listener *lower_group_of(const struct lower *l, const struct model_bind *b, struct str host);
 /* The same for server names of TLS connections: HTTPS and TLS listeners share them. Join returns who has the very

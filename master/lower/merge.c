@@ -82,6 +82,17 @@ struct model_listener *lower_sni_of(const struct lower *l, const struct model_bi
     return l->names.n > b->index ? most_specific(&l->names.v[b->index].snis, name) : NULL;
 }
 
+struct model_listener *lower_chain_owner(const struct model_bind *b, struct str host)
+{
+    char buf[HTTP_HOST_MAX + 2];
+    for (struct str at = host; at.n; at = wider(at, buf)) {
+        const struct model_chain *c = map_get(&b->chains_by_name, at);
+        if (c && c->listener->protocol == LISTENER_HTTPS)
+            return c->listener;
+    }
+    return NULL;
+}
+
 /*
  * GATEWAY-API-RULES section 6: within one listener, a host whose rules do not match falls back to
  * the next less specific one. Hosts of others on the way are passed over: they can only be Istio's,

@@ -345,6 +345,8 @@ static void dump_tls_client(struct buf *out, const struct model_tls_client *t)
         buf_addc(out, "  ca of the system\n");
     if (t->insecure)
         buf_addc(out, "  not verified\n");
+    if (t->any_name)
+        buf_addc(out, "  any name\n");
     if (t->cert)
         add(out, "  certificate %u\n", t->cert->index);
     if (t->broken)

@@ -154,6 +154,8 @@ struct model_tls_client {
     struct str sni;                   /* empty: the Host that is sent (HTTP), the client's SNI (layer 4) */
     struct str identity;              /* DNS name that the certificate must have when `sans` is empty; empty: the SNI */
     struct str_list_model sans;       /* exact DNS or URI names, one of which it must have */
+    bool any_name;                    /* without sans: a certificate of the CA is enough, whatever its names (Istio's mutual
+                                       * TLS, whose identities are accounts, where the accounts are not known) */
     struct str ca;                    /* PEM bundle; empty with system_ca: that of the system */
     bool system_ca;
     struct str crl;

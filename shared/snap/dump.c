@@ -388,6 +388,8 @@ static void tls_client(const struct dump *d, const struct snap_tls_client *t)
         buf_addc(d->out, "  ca of the system\n");
     if (t->flags & SNAP_TLS_INSECURE)
         buf_addc(d->out, "  not verified\n");
+    if (t->flags & SNAP_TLS_ANY_NAME)
+        buf_addc(d->out, "  any name\n");
     if (t->cert != SNAP_NONE)
         add(d, "  certificate %u\n", t->cert);
     if (t->flags & SNAP_TLS_BROKEN)

@@ -12,6 +12,9 @@
  *   refuse=ADDRESS|PORT|ERRNO    binding fails so; ADDRESS empty = all addresses
  *   previous=KIND/NS/NAME JSON   the status the object had before
  *   with=FILE                    is read as well: ../../certs/certs.yaml has Secrets and ConfigMaps with certificates
+ *   mesh=CERT|KEY|ROOT           files of the instance's own identity
+ *
+ * Files that objects name by path are read below DIR/files.
  *
  * DIR/requests.txt, where it is, holds lines "METHOD URL [name:value...] => what answers"; the section requests
  * has the same questions with the answers that the snapshot gives (by the very code of `gatehouse explain`).
@@ -43,6 +46,7 @@ struct golden {
     struct { struct str *v; size_t n, cap; } controllers, previous;
     const char *paths[4];
     size_t n_paths;
+    struct outside outside;
 };
 
 static int refuse(void *ctx, struct str address, uint16_t port, bool datagram)
@@ -87,6 +91,10 @@ static void read_option(struct golden *g, struct str line)
         if (g->n_paths == ARRAY_LEN(g->paths))
             die("options: too many files");
         g->paths[g->n_paths++] = arena_str(&g->arena, value).p;
+    } else if (str_starts(line, STR("mesh="))) {
+        str_split(&value, '|', &g->instance.mesh.certificate);
+        str_split(&value, '|', &g->instance.mesh.private_key);
+        g->instance.mesh.root_certificate = value;
     } else if (str_starts(line, STR("refuse="))) {
         if (!str_split(&value, '|', &address) || !str_split(&value, '|', &port) || !str_split(&value, '|', &error) ||
             !str_u64(port, &p) || !str_u64(error, &e))
@@ -101,6 +109,8 @@ static void read_options(struct golden *g)
     struct str text = read_file(&g->arena, "options"), line;
     g->instance = (struct instance){.ns = STR("istio-system"), .cluster_domain = STR("cluster.local")};
     g->instance.labels = (struct str_map){labels, 1};
+    g->instance.mesh.trust_domain = STR("cluster.local");
+    g->instance.mesh.root_ns = STR("istio-system");
     *ARENA_PUSH(&g->arena, &g->controllers) = STR("gatehouse.dev/gateway-controller");
     *ARENA_PUSH(&g->arena, &g->controllers) = STR("istio.io/gateway-controller");
     while (str_split(&text, '\n', &line))
@@ -244,8 +254,9 @@ int main(int argc, char **argv)
     load_all(&st, &g.arena, &ds, &in, &stats);
     set_previous(&g, &st);
     model_init(&m, &g.arena);
+    outside_init(&g.outside, &g.arena, STR("files"));
     struct lower l = {.arena = &g.arena, .store = &st, .model = &m, .diags = &ds, .instance = &g.instance, .credentials = credentials,
-                      .now_wall_us = now, .bind = refuse, .bind_ctx = &g};
+                      .now_wall_us = now, .bind = refuse, .bind_ctx = &g, .outside = &g.outside};
     lower_all(&l);
     print(&g, &m, &st, &ds);
     arena_fini(&g.arena);

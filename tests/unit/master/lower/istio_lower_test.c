@@ -1,110 +1,6 @@
 /* What Istio's objects become in the model (ISTIO-RULES 2.4, 2.6, 3): each case is a file, and what its model,
  * findings and status must hold. */
-#include "master/lower/istio.h"
-#include "master/store/load.h"
-#include "shared/base/arena.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-struct world {
-    struct arena arena;
-    struct diags diags;
-    struct store store;
-    struct model model;
-    struct instance instance;
-    char path[40];   /* findings name it */
-    struct buf text; /* the model, "---", findings, "---", statuses */
-};
-
-static int refuse_9(void *ctx, struct str address, uint16_t port, bool datagram)
-{
-    (void)ctx;
-    (void)address;
-    (void)datagram;
-    return port == 9 ? 98 /* EADDRINUSE */ : 0;
-}
-
-static void load(struct world *w, const char *yaml)
-{
-    snprintf(w->path, sizeof(w->path), "/tmp/istio-lower-XXXXXX.yaml");
-    int fd = mkstemps(w->path, 5);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
-    close(fd);
-    const char *paths[] = {w->path};
-    struct load_stats stats = {0};
-    struct load_input in = {.paths = paths, .n_paths = 1};
-    load_all(&w->store, &w->arena, &w->diags, &in, &stats);
-    unlink(w->path);
-}
-
-static void world_init(struct world *w, const char *yaml)
-{
-    static struct str_pair labels[] = {{{"istio", 5}, {"ingressgateway", 14}}};
-    *w = (struct world){.instance = {.ns = STR("istio-system"), .cluster_domain = STR("cluster.local"), .labels = {labels, 1}}};
-    arena_init(&w->arena, 0, NULL);
-    diags_init(&w->diags, &w->arena);
-    model_init(&w->model, &w->arena);
-    load(w, yaml);
-    struct lower l = {.arena = &w->arena, .store = &w->store, .model = &w->model, .diags = &w->diags,
-                      .instance = &w->instance, .now_wall_us = 1700000000000000u, .bind = refuse_9};
-    lower_all(&l);
-    const char *fault = model_check(&w->model);
-    if (fault)
-        fail_msg("%s", fault);
-    diags_sort(&w->diags);
-    model_dump(&w->model, &w->text);
-    buf_addc(&w->text, "---\n");
-    for (size_t i = 0; i < w->diags.n; i++)
-        diag_text(&w->diags.v[i], &w->text);
-    buf_addc(&w->text, "---\n");
-    for (size_t i = 0; i < w->store.n_all; i++) {
-        const struct object *o = w->store.all[i];
-        buf_addf(&w->text, STR_FMT " %d " STR_FMT "\n", STR_ARG(o->name), (int)o->verdict, STR_ARG(o->status_json));
-    }
-}
-
-static void world_fini(struct world *w)
-{
-    buf_fini(&w->text);
-    arena_fini(&w->arena);
-}
-
-struct kase {
-    const char *yaml;
-    const char *want[12]; /* must be there; "!text" must not */
-};
-
-static void run(const struct kase *cases, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct world w;
-        world_init(&w, cases[i].yaml);
-        for (size_t k = 0; k < ARRAY_LEN(cases[i].want) && cases[i].want[k]; k++) {
-            const char *want = cases[i].want[k];
-            bool not = want[0] == '!';
-            bool found = str_find(buf_str(&w.text), str_c(want + not)) >= 0;
-            if (found == not)
-                fail_msg("case %zu: %s is %s\n%s\n=>\n%s", i, want + not, not ? "there" : "missing", cases[i].yaml, buf_cstr(&w.text));
-        }
-        world_fini(&w);
-    }
-}
-
-#define OBJ(kind, ns, name) "apiVersion: networking.istio.io/v1\nkind: " kind "\nmetadata: {name: " name ", namespace: " ns "}\nspec: "
-#define GW(ns, name, servers) OBJ("Gateway", ns, name) "{selector: {istio: ingressgateway}, servers: [" servers "]}\n---\n"
-#define HTTP(port, hosts) "{port: {number: " port ", name: p" port ", protocol: HTTP}, hosts: [" hosts "]}"
-#define VS(ns, name, spec) OBJ("VirtualService", ns, name) "{" spec "}\n---\n"
-#define SE(ns, name, spec) OBJ("ServiceEntry", ns, name) "{" spec "}\n---\n"
-#define OK(text) "http: [{directResponse: {status: 200, body: {string: " text "}}}]"
-#define SVC(ns, name, port)                                                                                             \
-    "{apiVersion: v1, kind: Service, metadata: {name: " name ", namespace: " ns "}, spec: {ports: [{name: http, port: " \
-    port "}]}}\n---\n"
+#include "tests/unit/master/lower/istio_world.h"
 
 static void hosts_of_server_and_object_meet(void **state)
 {
@@ -177,7 +73,55 @@ static void servers_of_one_port_merge_or_conflict(void **state)
           "v 0 {\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\""}},
         {GW("default", "a", "{port: {number: 443, name: s, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}")
              VS("default", "v", "hosts: [a.com], gateways: [a], " OK("x")),
-         {"!bind", "a 2 {", "v 2 {", "\"boundGateways\":[\"default/a\"]", "\"reason\":\"NotServed\",\"message\":\"protocol HTTPS is not served yet\""}},
+         {"chain * of IstioGateway/default/a/s, refuse: \"Secret istio-system/c does not exist\"", "a 0 {", "v 0 {",
+          "tls.credentialName: Secret istio-system/c does not exist [IST0101]", "\"boundGateways\":[\"default/a\"]",
+          "\"reason\":\"BadCertificate\",\"message\":\"Secret istio-system/c does not exist\""}},
+    };
+    (void)state;
+    run(CASES, ARRAY_LEN(CASES));
+}
+
+#define TLS(name, hosts, mode) \
+    "{port: {number: 443, name: " name ", protocol: TLS}, hosts: [" hosts "], tls: {mode: " mode "}}"
+#define LEAD(host) "route: [{destination: {host: " host "}}]"
+#define GAPI_HTTP \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: istio, " \
+    "listeners: [{name: l, port: 80, protocol: HTTP}]}}\n---\n"
+
+static void servers_of_bytes_listen_when_a_rule_leads_on(void **state)
+{
+    static const struct kase CASES[] = {
+        {GW("default", "a", "{port: {number: 90, name: t, protocol: TCP}, hosts: ['*']}, " TLS("p", "'*'", "PASSTHROUGH")),
+         {"!bind", "\"name\":\"t\",\"port\":90,\"protocol\":\"TCP\",\"programmed\":false,\"reason\":\"NoRoute\"",
+          "\"reason\":\"NoRoute\",\"message\":\"no VirtualService has a rule for it, so nothing listens\""}},
+        {GW("default", "a", "{port: {number: 9, name: t, protocol: TCP}, hosts: ['*']}") SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tcp: [{" LEAD("s") "}]"),
+         {"bind * port 9, not bound", "stream -> VirtualService/default/v/tcp/0", "PortUnavailable"}},
+        /* a port of the Gateway API's */
+        {GAPI_HTTP GW("default", "a", "{port: {number: 80, name: t, protocol: TCP}, hosts: ['*']}") SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tcp: [{" LEAD("s") "}]"),
+         {"!stream", "port 80 belongs to HTTP listener default/g/l of the Gateway API"}},
+        {GAPI_HTTP GW("default", "a", HTTP("80", "'*'")), {"listener Gateway/default/g/l", "listener IstioGateway/default/a/p80", "!Conflict"}},
+        /* rules of another kind than the server's */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH")) VS("default", "v", "hosts: [x.com], gateways: [a], " OK("x")),
+         {"!host", "spec.http: these rules are for an HTTP server, or an HTTPS server that ends TLS", "\"reason\":\"NoRules\""}},
+        {GW("default", "a", HTTP("80", "'*'")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com], gateways: [a], tls: [{match: [{sniHosts: [x.com]}], " LEAD("s") "}]"),
+         {"!chain", "!host", "spec.tls: these rules are for a server with TLS mode PASSTHROUGH"}},
+        /* a destination in no registry closes connections, and is a share all the same */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH"))
+             VS("default", "v", "hosts: [x.com], gateways: [a], tls: [{match: [{sniHosts: [X.com]}], " LEAD("gone") "}]"),
+         {"chain x.com of IstioGateway/default/a/p, passthrough", "split 1 -> 503 for gone", "IST0101"}},
+        /* only for some servers */
+        {GW("default", "a", TLS("p", "'*'", "PASSTHROUGH")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [x.com, y.com, z.com], gateways: [a], tls: [{match: [{port: 444, sniHosts: [x.com]}, "
+                                "{gateways: [other], sniHosts: [y.com]}, {sourceLabels: {istio: egress}, sniHosts: [z.com]}], " LEAD("s") "}]"),
+         {"!chain", "\"reason\":\"NoRules\""}},
+        /* what a server name of the wildcard's own server would hide */
+        {GW("default", "a", TLS("p", "'*.com', x.net", "PASSTHROUGH") ", " TLS("q", "a.com", "PASSTHROUGH")) SVC("default", "s", "80")
+             VS("default", "v", "hosts: [a.com, b.com], gateways: [a], tls: [{match: [{sniHosts: [a.com, b.com]}], " LEAD("s") "}]"),
+         {"chain a.com of IstioGateway/default/a/p", "chain b.com of IstioGateway/default/a/p", "!chain a.com of IstioGateway/default/a/q",
+          "\"name\":\"q\",\"port\":443,\"protocol\":\"TLS\",\"programmed\":false,\"reason\":\"NoRoute\""}},
     };
     (void)state;
     run(CASES, ARRAY_LEN(CASES));
@@ -258,7 +202,7 @@ static void destinations_are_looked_up_in_both_registries(void **state)
          {"split 1 -> 503 for s.other", "host s.other.svc.cluster.local is in no registry [IST0101]"}},
         {DEST("host: s.default"), {"split 1 -> 503 for s.default"}},
         {DEST("host: s, port: {number: 1}"), {"split 1 -> 503", "service s.default.svc.cluster.local has no port 1 [IST0101]"}},
-        {DEST("host: s, subset: v1"), {"split 1 -> 503 for s#v1", "spec.http[0].route[0].destination.subset: not served yet"}},
+        {DEST("host: s, subset: v1"), {"split 1 -> 503 for s#v1", "no DestinationRule of s.default.svc.cluster.local has a subset \"v1\" [IST0101]"}},
         {ONE SE("default", "e", "hosts: [x.com], ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}], resolution: DNS")
              VS("default", "v", "hosts: [a.com], gateways: [gw], http: [{route: [{destination: {host: X.com}}]}]"),
          {"cluster ServiceEntry/default/x.com:80 named x.com:80", "endpoint x.com port 8080 dns"}},
@@ -409,6 +353,7 @@ int main(void)
         cmocka_unit_test(hosts_of_server_and_object_meet),
         cmocka_unit_test(gateways_are_picked_by_label_and_name),
         cmocka_unit_test(servers_of_one_port_merge_or_conflict),
+        cmocka_unit_test(servers_of_bytes_listen_when_a_rule_leads_on),
         cmocka_unit_test(https_redirect_covers_the_hosts_of_the_server),
         cmocka_unit_test(rules_of_a_host_come_in_order_with_catch_alls_last),
         cmocka_unit_test(static_conditions_pick_rules_by_server),
