@@ -91,7 +91,7 @@ static void every_invariant_has_a_check(void **state)
     REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 0, alpn, 4, "alpn");
     REFUSED(&s, TLS_SERVERS, struct snap_tls_server, 1, sans.n, 99, "sans");
     REFUSED(&s, TLS_CLIENTS, struct snap_tls_client, 0, cert, 9, "cert");
-    REFUSED(&s, TLS_CLIENTS, struct snap_tls_client, 0, flags, 8, "flags");
+    REFUSED(&s, TLS_CLIENTS, struct snap_tls_client, 0, flags, 0x80, "flags");
     REFUSED(&s, CERTS, struct snap_cert, 0, key_type, 9, "key_type");
     REFUSED(&s, CERTS, struct snap_cert, 0, names.n, 99, "names");
     REFUSED(&s, CERTS, struct snap_cert, 0, chain.len, 3, "NUL");
