@@ -29,7 +29,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GATEHOUSE_BUILD", TOP / "build"))
-DEADLINE = float(os.environ.get("GATEHOUSE_TEST_DEADLINE", "20"))
+DEADLINE = float(os.environ.get("GATEHOUSE_TEST_DEADLINE", "60"))
 
 _claims = {}
 _ports = (10000, max(20000, int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])))
@@ -496,7 +496,7 @@ class Upstream(RawServer):
             elif m := re.fullmatch(r".*/status/(\d+)", path):
                 self._answer(c, method, int(m[1]), b"status\n")
             elif path.endswith("/hang"):
-                self.release.wait(DEADLINE)
+                self.release.wait(3 * DEADLINE)
                 return
             elif m := re.fullmatch(r".*/slow/(\d+)", path):
                 n = int(m[1])

@@ -147,12 +147,24 @@ def test_while_draining_answers_say_close_and_readyz_says_no(served):
     assert served.stop() == 0
 
 
+def test_a_new_connection_brings_its_first_request_to_a_worker_that_ends(upstream):
+    with gh.Gateway(gh.simple_files(upstream), workers=1) as g, g.connect() as kept, g.connect() as fresh:
+        kept.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert kept.response()[0] == 200
+        g.process.send_signal(signal.SIGTERM)
+        assert kept.closed()  # so connections have been looked through
+        fresh.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        status, headers, _ = fresh.response()
+        assert status == 200 and dict(headers)["connection"] == "close"
+        assert fresh.closed()
+
+
 def test_a_stop_does_not_wait_longer_than_the_drain_time(upstream):
     with gh.Gateway(gh.simple_files(upstream), settings="timeouts:\n  drain: 1s\n") as g:
         with g.connect() as c:
             c.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
             assert upstream.accepted.acquire(timeout=gh.DEADLINE)
-            assert g.stop(deadline=10) == 0
+            assert g.stop() == 0
 
 
 def test_a_killed_master_leaves_the_workers_serving_and_a_new_one_takes_over(served):

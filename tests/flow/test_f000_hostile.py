@@ -161,7 +161,7 @@ def statuses(raw, methods=()):
 @pytest.mark.parametrize("payload", data.PAYLOADS, ids=str)
 def test_a_hostile_request_is_refused_or_made_clean(world, payload):
     world.capture.begin()
-    with world.connect(timeout=4) as c:
+    with world.connect() as c:
         c.send(payload.data)
         first = b""
         with contextlib.suppress(EOFError, ConnectionResetError, TimeoutError):
@@ -174,7 +174,7 @@ def test_a_hostile_request_is_refused_or_made_clean(world, payload):
         if payload.verdict == data.REFUSED:
             assert status == 0 or 400 <= status < 600, first[:200]
             c.buffer = b""
-            assert c.closed(4) or c.rest() is not None, "a refused connection must end"
+            assert c.closed() or c.rest() is not None, "a refused connection must end"
     targets, _ = judge(world.capture.quiet())
     if payload.verdict == data.REFUSED:
         assert targets == [] or status >= 400, targets
@@ -200,7 +200,7 @@ def test_a_hostile_response_becomes_502_or_is_made_clean(response):
                 return
     with gh.RawServer(serve) as backend, gh.Gateway(
             gh.simple_files(backend), workers=1, settings="timeouts:\n  backend: 1s\n  streamIdle: 2s\n") as g:
-        with g.connect(timeout=8) as c:
+        with g.connect() as c:
             c.send(response.method + b" /first HTTP/1.1\r\nHost: a\r\n\r\n")
             try:
                 status, _, body = c.response(response.method.decode())
@@ -241,7 +241,7 @@ def test_answers_belong_to_their_requests(scenario):
     with Capture() as capture:
         with gh.Gateway(gh.simple_files(capture, hostnames=["desync.test"]), workers=1, settings="timeouts:\n  idle: 1s\n  header: 1s\n  bodyGrace: 1s\n") as g:
             capture.begin(scenario.upstream)
-            c = g.connect(timeout=8)
+            c = g.connect()
             c.seen = b""
             gone = False
             for step in scenario.client:

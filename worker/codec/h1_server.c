@@ -2,6 +2,7 @@
 #include "worker/codec/h1_server_internal.h"
 #include "worker/codec/h2_frames.h"
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CHECK_MS     1000 /* between looks at the timers of a running request */
@@ -732,6 +733,24 @@ uint32_t h1_servers_close_idle(struct h1_servers *all, uint32_t max,
         n++;
     }
     return n;
+}
+
+static bool may_bring_a_request(const struct h1_server *s)
+{
+    int n = 0;
+    if (ioctl(s->c.fd, FIONREAD, &n) == 0 && n > 0)
+        return true;
+    return s->requests == 0 && s->c.net->now_ms - s->since_ms < H1_FRESH_MS;
+}
+
+void h1_servers_drain(struct h1_servers *all)
+{
+    LIST_EACH(it, &all->idle)
+    {
+        struct h1_server *s = LIST_ITEM(it, struct h1_server, node);
+        if (!may_bring_a_request(s))
+            close_now(s);
+    }
 }
 
 void h1_servers_close_all(struct h1_servers *all)

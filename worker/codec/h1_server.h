@@ -37,6 +37,7 @@
 #include <stdatomic.h>
 
 #define H1_HALF_CLOSE_MS 5000
+#define H1_FRESH_MS      5000
 #define H1_AHEAD_MAX     (16u * 1024) /* bytes of later requests kept */
 #define H1_DISCARD_MAX   (64u * 1024) /* rest of an upload that is read to save the connection */
 #define H1_LINGER_MS     2000
@@ -100,6 +101,10 @@ int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *l
  * Returns how many. */
 uint32_t h1_servers_close_idle(struct h1_servers *all, uint32_t max, bool (*which)(void *ctx, const struct stream_link *l),
                                void *ctx);
+/* For a process that is to end, again and again until none is left: closes idle connections, but those whose client has
+ * sent something that is not read yet, and for H1_FRESH_MS those that have not brought their first request yet: a client
+ * may send a request again on a new connection when one that it kept is closed, but not when a new one is. */
+void h1_servers_drain(struct h1_servers *all);
 /* Closes everything now; exchanges hear CLIENT_ABORT. */
 void h1_servers_close_all(struct h1_servers *all);
 

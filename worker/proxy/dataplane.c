@@ -358,7 +358,7 @@ static void on_drain_timer(struct timer *t)
 {
     struct dataplane *d = CONTAINER_OF(t, struct dataplane, drain_timer);
     uint64_t now = d->net.now_ms;
-    h1_servers_close_idle(&d->servers, UINT32_MAX, NULL, NULL);
+    h1_servers_drain(&d->servers);
     h2_servers_drain(&d->servers2, NULL, NULL);
     if (n_clients(d) && now >= d->drain_end_ms) {
         log_info(d->c.log, "drain: %u connections cut at the deadline", n_clients(d));
