@@ -14,47 +14,42 @@
 #define BUILT "the system's build"
 #endif
 
-#ifdef HAVE_CPUID_INTEL
+#if defined(HAVE_CPUID_INTEL) && defined(GATEHOUSE_WOLFSSL)
 
 #include <cpuid.h>
 
 /* XCR0: the kernel saves and restores the SSE and the AVX halves of the registers. */
 #define XCR0_AVX 0x6u
 
-enum leaf { LEAF_1_ECX, LEAF_7_EBX, N_LEAVES };
-
-/* What the processor says in the leaves that matter, and whether wide registers are usable. */
+/* What the processor says in the two leaves that matter; no AVX where the kernel does not save its registers. */
 struct cpu {
-    uint32_t leaf[N_LEAVES];
-    bool wide;
+    uint32_t ecx_1, ebx_7;
 };
 
 struct feature {
     const char *name;
-    word32 flag;     /* wolfCrypt's word for it */
-    enum leaf leaf;
-    uint32_t bits;   /* all of these must be there */
-    bool wide;       /* code that uses it uses AVX registers too */
+    word32 flag;           /* wolfCrypt's word for it */
+    uint32_t ecx_1, ebx_7; /* all of these must be there: its code takes them for granted */
 };
 
-/* AES code multiplies with PCLMULQDQ and shuffles with SSSE3 and SSE4.1 without asking. */
-#define AES_BITS (bit_AES | bit_PCLMUL | bit_SSSE3 | bit_SSE4_1)
+/* Where one comes without the other is in virtual machines. */
+#define SSE_1  (bit_SSSE3 | bit_SSE4_1)
+#define AVX_1  (SSE_1 | bit_AVX)
+#define AVX2_7 (bit_AVX2 | bit_BMI | bit_BMI2)
 
 static const struct feature FEATURES[] = {
-    {"aesni", CPUID_AESNI, LEAF_1_ECX, AES_BITS, false},
-    {"avx", CPUID_AVX1, LEAF_1_ECX, bit_AVX, true},
-    {"avx2", CPUID_AVX2, LEAF_7_EBX, bit_AVX2, true},
-    {"bmi1", CPUID_BMI1, LEAF_7_EBX, bit_BMI, false},
-    {"bmi2", CPUID_BMI2, LEAF_7_EBX, bit_BMI2, false},
-    {"adx", CPUID_ADX, LEAF_7_EBX, bit_ADX, false},
-    {"movbe", CPUID_MOVBE, LEAF_1_ECX, bit_MOVBE, false},
-    {"sha", CPUID_SHA, LEAF_7_EBX, bit_SHA, false},
+    {"aesni", CPUID_AESNI, SSE_1 | bit_AES | bit_PCLMUL, 0},
+    {"avx", CPUID_AVX1, AVX_1, 0},
+    {"avx2", CPUID_AVX2 | CPUID_BMI1 | CPUID_BMI2, AVX_1, AVX2_7},
+    {"adx", CPUID_ADX, AVX_1, AVX2_7 | bit_ADX},
+    {"movbe", CPUID_MOVBE, AVX_1 | bit_MOVBE, AVX2_7},
+    {"sha", CPUID_SHA, SSE_1, bit_SHA},
 };
 
-static bool saves_wide_registers(uint32_t leaf_1_ecx)
+static bool saves_wide_registers(uint32_t ecx_1)
 {
     uint32_t lo, hi;
-    if (!(leaf_1_ecx & bit_OSXSAVE))
+    if (!(ecx_1 & bit_OSXSAVE))
         return false;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return (lo & XCR0_AVX) == XCR0_AVX;
@@ -64,18 +59,16 @@ static struct cpu look(void)
 {
     struct cpu c = {0};
     unsigned a, b, cx, d;
-    if (__get_cpuid(1, &a, &b, &cx, &d)) {
-        c.leaf[LEAF_1_ECX] = cx;
-        c.wide = saves_wide_registers(cx);
-    }
+    if (__get_cpuid(1, &a, &b, &cx, &d))
+        c.ecx_1 = saves_wide_registers(cx) ? cx : cx & ~(uint32_t)bit_AVX;
     if (__get_cpuid_count(7, 0, &a, &b, &cx, &d))
-        c.leaf[LEAF_7_EBX] = b;
+        c.ebx_7 = b;
     return c;
 }
 
 static bool has(const struct cpu *c, const struct feature *f)
 {
-    return (c->leaf[f->leaf] & f->bits) == f->bits && (c->wide || !f->wide);
+    return (c->ecx_1 & f->ecx_1) == f->ecx_1 && (c->ebx_7 & f->ebx_7) == f->ebx_7;
 }
 
 void tls_build_start(void)
@@ -85,8 +78,9 @@ void tls_build_start(void)
     for (size_t i = 0; i < ARRAY_LEN(FEATURES); i++)
         if (has(&c, &FEATURES[i]))
             flags |= FEATURES[i].flag;
-    wolfSSL_Init(); /* wolfCrypt looks here for the first time; what we select after it stays */
+    cpuid_get_flags(); /* it looks once, the first time; what is selected after that stays */
     cpuid_select_flags(flags);
+    wolfSSL_Init();
 }
 
 static void add_features(struct buf *out)
@@ -111,10 +105,12 @@ void tls_build_start(void)
 
 static void add_features(struct buf *out)
 {
-#ifdef WOLFSSL_SP_ASM
-    buf_addc(out, ": assembly for public keys");
+#ifdef WOLFSSL_AESNI
+    buf_addc(out, ", with processor instructions");
+#elif defined(WOLFSSL_SP_ASM)
+    buf_addc(out, ", with assembly for public keys");
 #else
-    buf_addc(out, ", without processor instructions");
+    buf_addc(out, ", without processor instructions: slow");
 #endif
 }
 

@@ -1,9 +1,10 @@
 /*
  * tls_build.h - which TLS library this program runs with, and what it makes of this processor.
  *
- * wolfCrypt chooses its code by processor at run time, the first time an algorithm is used. It asks CPUID only: it
- * does not ask whether the kernel saves the wide registers, and it trusts Intel and AMD alone. tls_build_start() asks
- * both questions and tells wolfCrypt the answer, so the same binary runs on any x86-64 machine, and as fast as it can.
+ * wolfCrypt chooses its code by processor at run time, the first time an algorithm is used. It asks CPUID only: not
+ * whether the kernel saves the wide registers, not for what usually comes together (AES with PCLMUL, ADX with AVX2), and
+ * of Intel and AMD alone. tls_build_start() asks for all of it and tells wolfCrypt the answer, so that the same binary
+ * runs on any x86-64 machine, as fast as it can.
  */
 #ifndef GATEHOUSE_TLS_BUILD_H
 #define GATEHOUSE_TLS_BUILD_H
@@ -13,7 +14,7 @@ struct buf;
 /* Once per process, in main(), before anything of wolfSSL is used. Children of fork() inherit the choice. */
 void tls_build_start(void);
 
-/* Appends e.g. "wolfSSL 5.7.2 (built for speed: aesni avx avx2 bmi2 adx sha)". After tls_build_start(). */
+/* Appends e.g. "wolfSSL 5.7.2 (built for speed: aesni avx avx2 adx movbe sha)". After tls_build_start(). */
 void tls_build_describe(struct buf *out);
 
 #endif
