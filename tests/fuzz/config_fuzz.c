@@ -4,6 +4,7 @@
  * statuses are JSON, and doing it again gives the same bytes.
  */
 #include "master/compile/compile.h"
+#include "master/lower/credential.h"
 #include "master/lower/json_read.h"
 #include "master/lower/lower.h"
 #include "master/store/load.h"
@@ -50,14 +51,15 @@ static void run(struct run *r, const char *path)
     static struct str controllers[] = {{"gatehouse.dev/gateway-controller", 32}, {"istio.io/gateway-controller", 27}};
     struct instance instance = {.ns = STR("istio-system"), .cluster_domain = STR("cluster.local"), .labels = {labels, 1},
                                 .controllers = {controllers, 2}};
-    struct load_input in = {.paths = &path, .n_paths = 1};
+    struct load_input in = {.paths = &path, .n_paths = 1, .vet = credentials_vet};
     struct load_stats stats = {0};
     arena_init(&r->arena, 0, NULL);
     diags_init(&r->diags, &r->arena);
+    in.vet_ctx = credentials_new(&r->arena, 1700000000000000u);
     load_all(&r->store, &r->arena, &r->diags, &in, &stats);
     model_init(&r->model, &r->arena);
     struct lower l = {.arena = &r->arena, .store = &r->store, .model = &r->model, .diags = &r->diags, .instance = &instance,
-                      .now_wall_us = 1700000000000000u};
+                      .credentials = in.vet_ctx, .now_wall_us = 1700000000000000u};
     lower_all(&l);
     const char *fault = model_check(&r->model);
     if (fault) {
