@@ -84,8 +84,8 @@ struct model_listener *lower_sni_of(const struct lower *l, const struct model_bi
 
 struct model_listener *lower_chain_owner(const struct model_bind *b, struct str host)
 {
-    char buf[HTTP_HOST_MAX + 2];
-    for (struct str at = host; at.n; at = wider(at, buf)) {
+    char buf[LOWER_WIDER_ROOM];
+    for (struct str at = host; at.n; at = lower_wider(at, buf)) {
         const struct model_chain *c = map_get(&b->chains_by_name, at);
         if (c && c->listener->protocol == LISTENER_HTTPS)
             return c->listener;
