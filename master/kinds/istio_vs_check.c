@@ -127,10 +127,19 @@ void istio_l4_match_check(struct decoder *d, void *obj)
     gateway_names_check(d, m->node, &m->gateways);
 }
 
-static bool within_hosts(const struct istio_vs_spec *s, struct str sni)
+static struct str lower(struct arena *a, struct str s)
 {
+    char *p = arena_alloc(a, s.n + 1);
+    for (size_t i = 0; i < s.n; i++)
+        p[i] = ascii_lower(s.p[i]);
+    return str_of(p, s.n);
+}
+
+static bool within_hosts(struct decoder *d, const struct istio_vs_spec *s, struct str sni)
+{
+    sni = lower(d->arena, sni);
     for (size_t i = 0; i < s->hosts.n; i++)
-        if (istio_host_covers(s->hosts.v[i], sni))
+        if (istio_host_covers(lower(d->arena, s->hosts.v[i]), sni))
             return true;
     return false;
 }
@@ -146,7 +155,7 @@ static void sni_check(struct decoder *d, const struct istio_vs_spec *s, const st
             diag_at(d->diags, DIAG_Suspicious, at, NULL, "clients send no SNI for an IP address");
         else if (!outbound && !istio_wildcard_domain_valid(h))
             diag_at(d->diags, DIAG_BadValue, at, NULL, "\"" STR_FMT "\" is no host name", STR_ARG(h));
-        else if (!within_hosts(s, h))
+        else if (!within_hosts(d, s, h))
             diag_at(d->diags, DIAG_BadValue, at, "add it to hosts", "\"" STR_FMT "\" lies outside the hosts of the object",
                     STR_ARG(h));
     }

@@ -24,6 +24,7 @@
 #include "master/kinds/gapi_http_route.h"
 #include "master/kinds/gapi_stream_route.h"
 #include "master/lower/lower.h"
+#include "master/lower/proxy.h"
 #include "master/lower/status.h"
 
 #define GAPI_RULES_MAX     16   /* of a route; the tables' limits */
@@ -122,7 +123,7 @@ struct gapi_gw {
     uint32_t number;                 /* from 1, in object order */
     struct model_cert *backend_cert; /* shown to backends that ask; NULL = none */
     struct gapi_fault backend_refs;  /* ResolvedRefs=False of the Gateway */
-    struct { struct model_cidr *v; size_t n, cap; } proxy_trusted; /* annotation gatehouse.dev/proxy-protocol-from */
+    struct proxy_ranges proxy_trusted; /* by its annotations */
 };
 
 /* One (listener, host) that serves the route. Host is empty for TCP and UDP. */

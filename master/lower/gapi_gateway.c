@@ -109,30 +109,9 @@ static void tell_annotations(struct lower *l, const struct object *o)
     const struct node *map = node_walk(o->root, "metadata.annotations");
     for (size_t i = 0; map && i < map->n_kids; i++)
         for (size_t j = 0; j < ARRAY_LEN(PREFIX); j++)
-            if (str_starts(map->kids[i]->key, str_c(PREFIX[j])))
+            if (str_starts(map->kids[i]->key, str_c(PREFIX[j])) && !str_eqc(map->kids[i]->key, "proxy.istio.io/config"))
                 diag_at(l->diags, DIAG_NotServed, map->kids[i], NULL,
                         "annotation " STR_FMT " has no effect yet", STR_ARG(map->kids[i]->key));
-}
-
-/* Who may begin a connection with a PROXY header: a list of ranges, for all listeners of the Gateway but UDP ones. */
-#define PROXY_ANNOTATION "gatehouse.dev/proxy-protocol-from"
-
-static void read_proxy_ranges(struct lower *l, struct gapi_gw *gw)
-{
-    struct str rest = object_annotation(gw->object, PROXY_ANNOTATION), word;
-    const struct node *map = node_walk(gw->object->root, "metadata.annotations");
-    while (rest.n && str_split(&rest, ',', &word)) {
-        struct model_cidr range;
-        word = str_trim(word, " \t\r\n");
-        if (word.n == 0)
-            continue;
-        if (cidr_parse(word, &range))
-            *ARENA_PUSH(l->arena, &gw->proxy_trusted) = range;
-        else
-            diag_at_key(l->diags, DIAG_BadValue, map ? map : gw->object->root, PROXY_ANNOTATION,
-                        "write addresses and ranges with commas between them: 10.0.0.0/8, 192.0.2.7",
-                        "%s is no address range; it is not trusted", diag_quote(l->arena, word));
-    }
 }
 
 static void add_gateway(struct lower *l, struct object *o)
@@ -147,7 +126,7 @@ static void add_gateway(struct lower *l, struct object *o)
     gapi_listeners_judge(l, gw);
     gapi_tls_backend(l, gw);
     tell_annotations(l, o);
-    read_proxy_ranges(l, gw);
+    proxy_ranges_read(l, o, &gw->proxy_trusted);
     if (class->fault.reason)
         gw->refused =
             (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};

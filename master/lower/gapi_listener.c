@@ -242,17 +242,6 @@ static bool port_is_free(struct lower *l, struct gapi_gw_listener *gl)
     return true;
 }
 
-static void trust(struct lower *l, struct model_bind *b, const struct gapi_gw *gw)
-{
-    for (size_t i = 0; i < gw->proxy_trusted.n && !b->datagram; i++) {
-        bool known = false;
-        for (size_t j = 0; j < b->proxy_trusted.n && !known; j++)
-            known = memcmp(&b->proxy_trusted.v[j], &gw->proxy_trusted.v[i], sizeof(struct model_cidr)) == 0;
-        if (!known)
-            *ARENA_PUSH(l->arena, &b->proxy_trusted) = gw->proxy_trusted.v[i];
-    }
-}
-
 /* Numbers whoever leads; hosts and chains that exist without any route (isolation, 5.1 and 5.2). */
 static void lead(struct lower *l, struct gapi_gw_listener *gl, struct model_listener *ml)
 {
@@ -272,7 +261,7 @@ static void make_listener(struct lower *l, struct gapi_gw_listener *gl, const st
     ml->name = str_skip(ml->key, strlen("Gateway/"));
     ml->protocol = PROTOCOLS[gl->protocol].model;
     ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
-    trust(l, b, gl->gw);
+    proxy_ranges_trust(l, &gl->gw->proxy_trusted, b);
     bool http = ml->protocol == LISTENER_HTTP || ml->protocol == LISTENER_HTTPS;
     struct model_listener *leader = http ? lower_group_join(l, ml) : ml;
     if (class_of(gl->protocol) == SOCKET_TLS)

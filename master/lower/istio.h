@@ -23,6 +23,7 @@
 #include "master/kinds/istio_virtual_service.h"
 #include "master/kinds/istio_workload_entry.h"
 #include "master/lower/lower.h"
+#include "master/lower/proxy.h"
 
 #define ISTIO_WEIGHT_MAX 1000000 /* of an endpoint and of a split; sums stay far below 32 bits */
 
@@ -68,6 +69,7 @@ struct istio_gw {
     const struct istio_gateway_spec *spec;
     struct str id; /* "ns/name" */
     bool selected; /* by this instance's labels */
+    struct proxy_ranges proxy_trusted; /* by its annotations */
     struct istio_server_state *servers;
     size_t n_servers;
 };

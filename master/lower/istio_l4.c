@@ -119,18 +119,29 @@ static void lint_twice(struct lower *l, const struct model_rule *r, const struct
                     "the client's TLS is wrapped in TLS again: a DestinationRule of " STR_FMT " says so", STR_ARG(r->splits.v[i].name));
 }
 
-/* Is the name one of another server's, and none of this one's? A name that no server has goes to the first (3.1). */
+/* How well the name fits the server: 0 not at all; 1 the server has a part of it; else by the length of the host. */
+static size_t fit(const struct istio_server_state *s, struct str ns, struct str name)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < s->hosts.n; i++) {
+        const struct istio_server_host *h = &s->hosts.v[i];
+        if ((h->ns.n && !str_eq(h->ns, ns)) || istio_host_is_partial_wildcard(h->host) || !istio_host_matches(h->host, name))
+            continue;
+        best = GH_MAX(best, str_eq(h->host, name) ? SIZE_MAX : istio_host_covers(h->host, name) ? h->host.n + 1 : 1);
+    }
+    return best;
+}
+
+/* Is it rather one of another server's? A name that no server has goes to the first (3.1). */
 static bool belongs_elsewhere(const struct l4 *x, const struct istio_server_state *s, struct str name)
 {
-    struct str ns = x->vs->object->ns;
-    if (istio_server_meets(s, ns, name, NULL, NULL))
-        return false;
+    size_t own = fit(s, x->vs->object->ns, name);
     for (size_t g = 0; g < x->vs->gateways.n; g++) {
         const struct istio_gw *gw = x->vs->gateways.v[g];
         for (size_t i = 0; gw->selected && i < gw->n_servers; i++) {
             const struct istio_server_state *o = &gw->servers[i];
             if (o->claimed && o->serves == ISTIO_SERVES_PASSTHROUGH && o->listen_port == s->listen_port &&
-                str_eq(o->address, s->address) && istio_server_meets(o, ns, name, NULL, NULL))
+                str_eq(o->address, s->address) && fit(o, x->vs->object->ns, name) > own)
                 return true;
         }
     }

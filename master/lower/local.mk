@@ -25,6 +25,7 @@ liblower_a_SOURCES = \
 	%D%/merge.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/precedence.c \
+	%D%/proxy.c %D%/proxy.h \
 	%D%/status.c %D%/status.h \
 	%D%/tls_words.c %D%/tls_words.h
 EXTRA_DIST += %D%/README.md
