@@ -1,6 +1,6 @@
 # The unit is made from a template that knows where the program will be.
 # ConfigurationDirectory= means a directory of /etc; where the configuration is elsewhere, make install makes it.
-UNIT_ETC = `test '$(sysconfdir)' = /etc || echo -e /^ConfigurationDirectory=/d`
+UNIT_ETC = `test '$(sysconfdir)' = /etc || printf '%s' '-e/^ConfigurationDirectory=/d'`
 systemdsystemunit_DATA = %D%/gatehouse.service
 sysusersdir = $(prefix)/lib/sysusers.d
 EXTRA_DIST += %D%/gatehouse.service.in %D%/gatehouse.socket.example %D%/gatehouse.sysusers %D%/notify-reload.conf
