@@ -43,7 +43,9 @@ static const struct feature FEATURES[] = {
     {"avx2", CPUID_AVX2 | CPUID_BMI1 | CPUID_BMI2, AVX_1, AVX2_7},
     {"adx", CPUID_ADX, AVX_1, AVX2_7 | bit_ADX},
     {"movbe", CPUID_MOVBE, AVX_1 | bit_MOVBE, AVX2_7},
+#ifdef CPUID_SHA /* since 5.6 */
     {"sha", CPUID_SHA, SSE_1, bit_SHA},
+#endif
 };
 
 static bool saves_wide_registers(uint32_t ecx_1)

@@ -3,6 +3,8 @@ EXTRA_DIST += tests/bench/bench.py tests/bench/peers.py tests/bench/loads.py \
 
 .PHONY: bench
 bench: all
+	tests/bench/tls_bench
+	@if test -x tests/bench/tls_bench_system; then echo; tests/bench/tls_bench_system; fi
 	python3 $(top_srcdir)/tests/bench/bench.py --build $(abs_builddir)
 
 # ns per request head; run it by hand.

@@ -125,8 +125,7 @@ WOLFSSL_CTX *loop_client(const char *roots, bool tls12)
         wolfSSL_CTX_free(ctx);
         return NULL;
     }
-    if (!roots)
-        wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
+    wolfSSL_CTX_set_verify(ctx, roots ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE, NULL); /* there is no one default */
     return ctx;
 }
 
