@@ -235,10 +235,8 @@ def test_only_traffic_workers_have_the_keys(upstream):
         fds = [os.readlink(f) for f in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         return maps, any("memfd:gatehouse-keys" in fd for fd in fds)
     with gh.Gateway(gh.simple_files(upstream)) as g:
-        end = time.monotonic() + gh.DEADLINE
-        while any(w["generation"] != 1 for w in g.status()["workers"]):  # the spare may be late
-            assert time.monotonic() < end
-        for w in g.status()["workers"]:
+        all_serve = g.wait_status(lambda s: all(w["generation"] == 1 for w in s["workers"]))  # the spare may be late
+        for w in all_serve["workers"]:
             assert has_keys(w["pid"]) == (w["role"] == "worker", False), w
             if w["role"] == "worker":
                 assert {"dd", "lo"} <= set(flags_of_mapping(w["pid"], "memfd:gatehouse-keys"))
