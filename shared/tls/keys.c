@@ -117,11 +117,15 @@ int keys_open(struct keys **out, int fd, struct buf *why)
     int rc = check_file(fd, &size, why);
     if (rc != 0)
         return rc;
-    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int lock_error = 0;
+    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_LOCKED, fd, 0); /* mlock would be one call more to allow */
+    if (p == MAP_FAILED) {
+        lock_error = errno;
+        p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
     if (p == MAP_FAILED)
         return fault(why, GH_E_SYSTEM, "the image of keys can't be mapped: %s", strerror(errno));
     madvise(p, size, MADV_DONTDUMP);
-    int lock_error = mlock(p, size) == 0 ? 0 : errno;
     rc = keys_open_bytes(out, str_of(p, size), why);
     if (rc != 0) {
         munmap(p, size);

@@ -40,7 +40,7 @@ int keys_peek(int fd, uint64_t *generation);
 void keys_close(struct keys *k);                /* wipes nothing: it is shared; NULL-safe */
 uint64_t keys_generation(const struct keys *k);
 uint32_t keys_count(const struct keys *k);
-/* 0, or the errno of mlock: the keys could be written to swap. No reason not to serve, but one to say so. */
+/* 0, or why its memory could not be locked (errno): the keys could be written to swap. No reason not to serve, but one to say so. */
 int keys_lock_error(const struct keys *k);
 /* PEM, with a NUL behind it; p is NULL when there is none of that id. Valid until keys_close. */
 struct str keys_find(const struct keys *k, uint64_t id);

@@ -222,6 +222,12 @@ def test_a_generation_without_its_keys_is_made_anew(upstream):
         manager.close()
 
 
+def flags_of_mapping(pid, name):
+    """Of the first mapping of a file with that name: "dd" is left out of core files, "lo" is locked in memory."""
+    after = pathlib.Path(f"/proc/{pid}/smaps").read_text().split(name, 1)[1]
+    return after.split("VmFlags:", 1)[1].split("\n", 1)[0].split()
+
+
 def test_only_traffic_workers_have_the_keys(upstream):
     """The master and nobody else holds the image besides them; it is not mapped there."""
     def has_keys(pid):
@@ -229,8 +235,11 @@ def test_only_traffic_workers_have_the_keys(upstream):
         fds = [os.readlink(f) for f in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         return maps, any("memfd:gatehouse-keys" in fd for fd in fds)
     with gh.Gateway(gh.simple_files(upstream)) as g:
-        for w in g.status()["workers"]:
+        all_serve = g.wait_status(lambda s: all(w["generation"] == 1 for w in s["workers"]))  # the spare may be late
+        for w in all_serve["workers"]:
             assert has_keys(w["pid"]) == (w["role"] == "worker", False), w
+            if w["role"] == "worker":
+                assert {"dd", "lo"} <= set(flags_of_mapping(w["pid"], "memfd:gatehouse-keys"))
         assert has_keys(g.process.pid) == (False, True)
         g.write("b.yaml", named_route("b", "/b"))
         g.reload()
