@@ -109,29 +109,55 @@ static void link_fallback(const struct model_bind *b, struct model_host *h)
     }
 }
 
-/* Exact names in order of arrival, then wildcards with many labels first, then "*". Stable, linear.
- */
-static void order_hosts(struct lower *l, struct model_bind *b)
+/* Exact names in order of arrival, then wildcards with many labels first, then "*": the places of names in that order.
+ * Stable, linear. */
+static const size_t *by_breadth(struct lower *l, const struct str *names, size_t n)
 {
     enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
     size_t at[DEEPEST + 2] = {0};
-    struct model_host **sorted = arena_new_n(l->arena, struct model_host *, b->hosts.n);
-    unsigned char *place = arena_alloc(l->arena, b->hosts.n);
-    for (size_t i = 0; i < b->hosts.n; i++) {
-        struct str name = b->hosts.v[i]->name;
+    size_t *sorted = arena_new_n(l->arena, size_t, n);
+    unsigned char *place = arena_alloc(l->arena, n);
+    for (size_t i = 0; i < n; i++) {
         size_t dots = 0;
-        for (size_t j = 0; j < name.n && name.p[0] == '*'; j++)
-            dots += name.p[j] == '.';
+        for (size_t j = 0; j < names[i].n && names[i].p[0] == '*'; j++)
+            dots += names[i].p[j] == '.';
         place[i] =
-            (unsigned char)(name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
+            (unsigned char)(names[i].p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
         at[place[i] + 1]++;
     }
     for (size_t i = 1; i <= DEEPEST; i++)
         at[i] += at[i - 1];
-    for (size_t i = 0; i < b->hosts.n; i++)
-        sorted[at[place[i]]++] = b->hosts.v[i];
+    for (size_t i = 0; i < n; i++)
+        sorted[at[place[i]]++] = i;
+    return sorted;
+}
+
+static void order_hosts(struct lower *l, struct model_bind *b)
+{
+    size_t n = b->hosts.n;
+    struct str *names = arena_new_n(l->arena, struct str, n);
+    struct model_host **sorted = arena_new_n(l->arena, struct model_host *, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = b->hosts.v[i]->name;
+    const size_t *order = by_breadth(l, names, n);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = b->hosts.v[order[i]];
     b->hosts.v = sorted;
-    b->hosts.cap = b->hosts.n;
+    b->hosts.cap = n;
+}
+
+static void order_chains(struct lower *l, struct model_bind *b)
+{
+    size_t n = b->chains.n;
+    struct str *names = arena_new_n(l->arena, struct str, n);
+    struct model_chain **sorted = arena_new_n(l->arena, struct model_chain *, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = b->chains.v[i]->name;
+    const size_t *order = by_breadth(l, names, n);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = b->chains.v[order[i]];
+    b->chains.v = sorted;
+    b->chains.cap = n;
 }
 
 void lower_merge(struct lower *l)
@@ -144,5 +170,6 @@ void lower_merge(struct lower *l)
                 link_fallback(b, h); /* a Gateway listener's host; Istio's never fall back */
         }
         order_hosts(l, b);
+        order_chains(l, b);
     }
 }
