@@ -109,29 +109,49 @@ static void link_fallback(const struct model_bind *b, struct model_host *h)
     }
 }
 
-/* Exact names in order of arrival, then wildcards with many labels first, then "*". Stable, linear.
- */
+enum { DEEPEST = 128, PLACES = DEEPEST + 2 }; /* a host name has at most 127 labels */
+
+/* Exact names, then wildcards with many labels first, then "*". */
+static size_t breadth(struct str name)
+{
+    size_t dots = 0;
+    for (size_t i = 0; i < name.n && name.p[0] == '*'; i++)
+        dots += name.p[i] == '.';
+    return name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1);
+}
+
+/* From how many have each breadth (one place further on) to where the first of each goes. */
+static void places(size_t at[PLACES])
+{
+    for (size_t i = 1; i < PLACES; i++)
+        at[i] += at[i - 1];
+}
+
+/* By breadth, then in order of arrival; linear. */
 static void order_hosts(struct lower *l, struct model_bind *b)
 {
-    enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
-    size_t at[DEEPEST + 2] = {0};
+    size_t at[PLACES] = {0};
     struct model_host **sorted = arena_new_n(l->arena, struct model_host *, b->hosts.n);
-    unsigned char *place = arena_alloc(l->arena, b->hosts.n);
-    for (size_t i = 0; i < b->hosts.n; i++) {
-        struct str name = b->hosts.v[i]->name;
-        size_t dots = 0;
-        for (size_t j = 0; j < name.n && name.p[0] == '*'; j++)
-            dots += name.p[j] == '.';
-        place[i] =
-            (unsigned char)(name.p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
-        at[place[i] + 1]++;
-    }
-    for (size_t i = 1; i <= DEEPEST; i++)
-        at[i] += at[i - 1];
     for (size_t i = 0; i < b->hosts.n; i++)
-        sorted[at[place[i]]++] = b->hosts.v[i];
+        at[breadth(b->hosts.v[i]->name) + 1]++;
+    places(at);
+    for (size_t i = 0; i < b->hosts.n; i++)
+        sorted[at[breadth(b->hosts.v[i]->name)]++] = b->hosts.v[i];
     b->hosts.v = sorted;
     b->hosts.cap = b->hosts.n;
+}
+
+static void order_chains(struct lower *l, struct model_bind *b)
+{
+    size_t at[PLACES] = {0};
+    struct model_chain **sorted = arena_new_n(l->arena, struct model_chain *, b->chains.n);
+    for (size_t i = 0; i < b->chains.n; i++)
+        at[breadth(b->chains.v[i]->name) + 1]++;
+    places(at);
+    for (size_t i = 0; i < b->chains.n; i++)
+        sorted[at[breadth(b->chains.v[i]->name)]++] = b->chains.v[i];
+    b->chains.v = sorted;
+    b->chains.cap = b->chains.n;
 }
 
 void lower_merge(struct lower *l)
@@ -144,5 +164,6 @@ void lower_merge(struct lower *l)
                 link_fallback(b, h); /* a Gateway listener's host; Istio's never fall back */
         }
         order_hosts(l, b);
+        order_chains(l, b);
     }
 }
