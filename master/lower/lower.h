@@ -149,7 +149,7 @@ struct model_listener *lower_sni_of(const struct lower *l, const struct model_bi
  * `buf` of LOWER_WIDER_ROOM bytes; `name` may lie in it. */
 #define LOWER_WIDER_ROOM 260
 struct str lower_wider(struct str name, char *buf);
-/* Fall-back chains and the final order of every bind's hosts: exact names, wildcards by labels, "*". */
+/* Fall-back chains and the final order of every bind's hosts and server names: exact names, wildcards by labels, "*". */
 void lower_merge(struct lower *l);
 
 /* model_origin of an object and one of its nodes (NULL = the object's first line). */

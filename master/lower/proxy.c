@@ -48,12 +48,18 @@ static const struct node *read_config(struct lower *l, const struct object *o, s
     return NULL;
 }
 
-static void tell_unserved(struct lower *l, const struct node *map, const struct node *at, const char *prefix, const char *served,
-                          const char *hint)
+/* All keys but those in `served`, with what to do instead where there is something. */
+static void tell_unserved(struct lower *l, const struct node *map, const struct node *at, const char *prefix, const char *const *served)
 {
-    for (size_t i = 0; map && map->type == NODE_MAP && i < map->n_kids; i++)
-        if (!str_eqc(map->kids[i]->key, served) && !str_eqc(map->kids[i]->key, "numTrustedProxies"))
-            diag_at(l->diags, DIAG_NotServed, at, hint, "%s" STR_FMT " has no effect yet", prefix, STR_ARG(map->kids[i]->key));
+    for (size_t i = 0; map && map->type == NODE_MAP && i < map->n_kids; i++) {
+        struct str key = map->kids[i]->key;
+        bool known = false;
+        for (const char *const *s = served; *s && !known; s++)
+            known = str_eqc(key, *s);
+        if (!known)
+            diag_at(l->diags, DIAG_NotServed, at, str_eqc(key, "concurrency") ? "set workers in gatehouse.yaml" : NULL,
+                    "%s" STR_FMT " has no effect%s", prefix, STR_ARG(key), str_eqc(key, "concurrency") ? " here" : " yet");
+    }
 }
 
 /* How many proxies are in front is a setting of the whole instance. */
@@ -69,13 +75,15 @@ static void check_hops(struct lower *l, const struct node *topology, const struc
 
 static void read_topology(struct lower *l, const struct object *o, struct proxy_ranges *out)
 {
+    static const char *const IN_CONFIG[] = {"gatewayTopology", NULL};
+    static const char *const IN_TOPOLOGY[] = {"proxyProtocol", "numTrustedProxies", NULL};
     struct str text = object_annotation(o, CONFIG);
     const struct node *at = annotation(o, CONFIG), *root = text.n ? read_config(l, o, text) : NULL;
     const struct node *topology = root ? node_get(root, "gatewayTopology") : NULL;
-    tell_unserved(l, root, at, "", "gatewayTopology", NULL);
+    tell_unserved(l, root, at, "", IN_CONFIG);
     if (!topology || topology->type != NODE_MAP)
         return;
-    tell_unserved(l, topology, at, "gatewayTopology.", "proxyProtocol", NULL);
+    tell_unserved(l, topology, at, "gatewayTopology.", IN_TOPOLOGY);
     check_hops(l, topology, at);
     if (!node_get(topology, "proxyProtocol") || out->n)
         return;

@@ -50,7 +50,8 @@ static void run(struct run *r, const char *path)
     static struct str_pair labels[] = {{{"istio", 5}, {"ingressgateway", 14}}};
     static struct str controllers[] = {{"gatehouse.dev/gateway-controller", 32}, {"istio.io/gateway-controller", 27}};
     struct instance instance = {.ns = STR("istio-system"), .cluster_domain = STR("cluster.local"), .labels = {labels, 1},
-                                .controllers = {controllers, 2}};
+                                .controllers = {controllers, 2},
+                                .mesh = {.trust_domain = STR("cluster.local"), .root_ns = STR("istio-system")}};
     struct load_input in = {.paths = &path, .n_paths = 1, .vet = credentials_vet};
     struct load_stats stats = {0};
     arena_init(&r->arena, 0, NULL);
