@@ -678,6 +678,12 @@ void conn_finish_reset(struct conn *c)
     conn_finish(c);
 }
 
+void conn_last_words(struct conn *c)
+{
+    if (c->fd >= 0)
+        shutdown(c->fd, SHUT_WR);
+}
+
 void conn_bury(struct net *n)
 {
     while (!list_empty(&n->closed)) {

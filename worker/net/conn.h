@@ -149,6 +149,10 @@ void conn_reset(struct conn *c);
 /* As conn_finish, but with a reset at the end: what is queued is given to the kernel first. */
 void conn_finish_reset(struct conn *c);
 
+/* Of a dead connection: our side ends now, and the owner closes a moment later, so that the peer gets to read why (an
+ * alert) before the reset that bytes nobody read make of a close. */
+void conn_last_words(struct conn *c);
+
 /* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
 static inline bool conn_is_plain(const struct conn *c)
 {

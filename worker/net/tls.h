@@ -27,6 +27,7 @@
 #ifndef GH_NET_TLS_H
 #define GH_NET_TLS_H
 
+#include "shared/tbl/enums.h"
 #include "worker/net/conn.h"
 #include <sys/uio.h>
 
@@ -35,12 +36,6 @@
 struct tls_context;
 struct tls_session;
 
-enum tls_fault {
-#define X(name, word, text) TLS_FAULT_##name,
-#include "shared/tbl/tls_fault.def"
-#undef X
-    TLS_FAULT_COUNT
-};
 const char *tls_fault_word(enum tls_fault f);
 const char *tls_fault_text(enum tls_fault f);
 
