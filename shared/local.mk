@@ -4,5 +4,5 @@ include shared/snap/local.mk
 include shared/board/local.mk
 include shared/ipc/local.mk
 include shared/tbl/local.mk
-include shared/regex/local.mk
 include shared/tls/local.mk
+include shared/regex/local.mk

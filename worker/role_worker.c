@@ -6,8 +6,12 @@
 #include "worker/proxy/dataplane.h"
 #include "worker/worker.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+
+/* Debian's bundle, as it is when the process starts: afterwards nothing is opened any more. */
+#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 struct traffic {
     struct dataplane *data;
@@ -97,7 +101,8 @@ static int start(struct worker *w, struct buf *why)
             getrlimit(RLIMIT_NOFILE, &files);
     }
     struct dataplane_config dc = {.loop = &w->loop, .board = w->board, .row = w->hello.row, .log = &w->log,
-                                  .access = t->access, .fd_limit = (size_t)files.rlim_cur};
+                                  .access = t->access, .fd_limit = (size_t)files.rlim_cur,
+                                  .system_ca_fd = open(SYSTEM_CA, O_RDONLY | O_CLOEXEC)};
     t->data = dataplane_new(&dc);
     return t->data ? 0 : (buf_addc(why, "out of memory"), GH_E_NOMEM);
 }

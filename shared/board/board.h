@@ -32,7 +32,7 @@
 #include <stdatomic.h>
 
 #define BOARD_MAGIC     0x44524f424147UL /* "GABORD" */
-#define BOARD_VERSION   2
+#define BOARD_VERSION   3
 #define BOARD_MAX_PROC  160    /* rows: workers, spares, scout, admin */
 #define BOARD_MAX_SLOTS 16384  /* series per slab: listeners, rules, clusters */
 #define BOARD_MAX_ENDPOINTS 16384
@@ -67,6 +67,13 @@ struct board_counters {
 #undef X
 };
 
+/* Handshakes of a process, by side, version (0: 1.2, 1: 1.3) and whether a session was resumed; and those that failed. */
+enum { BOARD_TLS_CLIENTS, BOARD_TLS_UPSTREAM, BOARD_TLS_SIDES };
+struct board_tls {
+    _Atomic uint64_t handshakes[BOARD_TLS_SIDES][2][2];
+    _Atomic uint64_t faults[BOARD_TLS_SIDES][TLS_FAULT_COUNT];
+};
+
 struct board_proc {
     _Atomic uint32_t role, state, pid, row;
     _Atomic uint64_t generation;    /* it serves */
@@ -77,6 +84,7 @@ struct board_proc {
     _Atomic uint32_t accepting;     /* 1 while it polls the listening sockets */
     _Atomic uint32_t generations_held;
     struct board_counters counters;
+    struct board_tls tls;
 } __attribute__((aligned(64)));
 
 struct board_endpoint { /* shared by all workers */

@@ -88,6 +88,14 @@ enum header_var {
     HEADER_VAR_COUNT
 };
 
+/* Why a TLS connection did not come about, or broke. */
+enum tls_fault {
+#define X(name, word, text) TLS_FAULT_##name,
+#include "shared/tbl/tls_fault.def"
+#undef X
+    TLS_FAULT_COUNT
+};
+
 /* Why an exchange ended as it did: one closed list for the log, the metrics and explain. */
 enum reason {
 #define X(name, flag, status, text) REASON_##name,

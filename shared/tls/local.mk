@@ -3,6 +3,7 @@ libtls_a_SOURCES = \
 	%D%/cert.c %D%/cert.h \
 	%D%/hello.c %D%/hello.h \
 	%D%/keys.c %D%/keys.h \
+	%D%/peer_name.c %D%/peer_name.h \
 	%D%/tls_build.c %D%/tls_build.h \
 	%D%/x509.c %D%/x509.h
 EXTRA_DIST += %D%/README.md %D%/wolfssl-build %D%/wolfssl.patch

@@ -151,7 +151,7 @@ static struct rig *rig_get(void)
     struct board_proc *me = board_proc(r->board, 1);
     me->role = ROLE_WORKER;
     me->state = PROC_ACTIVE;
-    r->dp = dataplane_new(&(struct dataplane_config){.loop = &r->loop, .board = r->board, .row = 1, .log = &r->log});
+    r->dp = dataplane_new(&(struct dataplane_config){.loop = &r->loop, .board = r->board, .row = 1, .log = &r->log, .system_ca_fd = -1});
     must(r->dp);
     must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80, false), dup(r->listener), false) == 0);
     load(r, 1, false);

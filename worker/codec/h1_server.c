@@ -287,7 +287,7 @@ static bool hand_over(struct h1_server *s, size_t seen, const char *data, size_t
 static bool take_preface(struct h1_server *s, const char *data, size_t n)
 {
     size_t seen = s->preface, k = GH_MIN(n, H2_PREFACE_LEN - seen);
-    if (!s->all->take_h2 || s->requests || s->rx != RX_IDLE || s->ahead.n)
+    if (!s->all->take_h2 || s->requests || s->rx != RX_IDLE || s->ahead.n || s->link.tls)
         return false;
     if (memcmp(data, &H2_PREFACE[seen], k) == 0) {
         s->preface += (uint8_t)k;
@@ -693,6 +693,21 @@ bool h1_servers_set(struct h1_servers *all, const struct h1_settings *s)
     return true;
 }
 
+/* What follows when the connection is there, whoever had it before. */
+static void begin(struct h1_server *s, struct h1_servers *all, const struct stream_link *link)
+{
+    s->c.flags |= CONN_F_EAGER;
+    s->all = all;
+    s->link = *link;
+    s->link.conn = &s->c;
+    s->stream = (struct stream){.ops = &OPS, .link = &s->link};
+    s->rx = RX_CLOSING; /* so that go_idle counts it */
+    list_init(&s->node);
+    timer_init(&s->timer, on_timer);
+    count(all, 1);
+    go_idle(s);
+}
+
 int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *link)
 {
     struct h1_server *s = slab_get(&all->conns);
@@ -706,15 +721,21 @@ int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *l
         slab_put(&all->conns, s);
         return err;
     }
-    s->c.flags |= CONN_F_EAGER;
-    s->all = all;
-    s->link = *link;
-    s->stream = (struct stream){.ops = &OPS, .link = &s->link};
-    s->rx = RX_CLOSING; /* so that go_idle counts it */
-    list_init(&s->node);
-    timer_init(&s->timer, on_timer);
-    count(all, 1);
-    go_idle(s);
+    begin(s, all, link);
+    return 0;
+}
+
+int h1_server_take(struct h1_servers *all, struct conn *from, const struct stream_link *link, const char *data, size_t n)
+{
+    struct h1_server *s = slab_get(&all->conns);
+    if (!s)
+        return GH_E_NOMEM;
+    memset(s, 0, sizeof(*s));
+    conn_move(from, &s->c, &EVENTS);
+    s->c.read_max = NET_SCRATCH;
+    begin(s, all, link);
+    if (n)
+        on_read(&s->c, (char *)(uintptr_t)data, n);
     return 0;
 }
 

@@ -17,7 +17,7 @@
  * H1_HALF_CLOSE_MS; else the exchange ends as aborted. (nginx ends it at the FIN, HAProxy waits for the
  * backend's timeouts.) Time in which the client has bytes to take is the send rate's.
  *
- * The first bytes of a connection may be the preface of HTTP/2 (prior knowledge): then the connection goes to
+ * The first bytes of a plain connection may be the preface of HTTP/2 (prior knowledge; TLS says it in ALPN): then the connection goes to
  * whoever serves that. Nothing is kept of a preface that is not all there: its bytes are known.
  *
  * Slow clients, all absolute: the head must be complete header_timeout after its first byte. A body, and
@@ -96,6 +96,9 @@ bool h1_servers_set(struct h1_servers *all, const struct h1_settings *s);
 
 /* Takes over a connected, non-blocking descriptor. */
 int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *link);
+/* Takes over an open connection of somebody else, with n bytes that were read from it. `from` is as after conn_close.
+ * Negative gh_err: no memory; nothing was done. */
+int h1_server_take(struct h1_servers *all, struct conn *from, const struct stream_link *link, const char *data, size_t n);
 
 /* Closes idle connections for which `which` says yes (NULL: all), the longest idle first, at most `max`.
  * Returns how many. */

@@ -567,6 +567,7 @@ int h2_server_take(struct h2_servers *all, struct conn *from, const struct strea
     s->h.c.full_at = H2_CONN_QUEUE;
     s->all = all;
     s->link = *link;
+    s->link.conn = &s->h.c;
     s->state = CLOSED;
     list_init(&s->node);
     timer_init(&s->timer, on_timer);

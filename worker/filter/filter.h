@@ -15,6 +15,7 @@
 #include "shared/regex/regex.h"
 #include "shared/snap/route.h"
 #include "worker/http/head.h"
+#include "worker/net/tls.h"
 
 /* Facts of the exchange that values may name (%DOWNSTREAM_REMOTE_ADDRESS% ...) and that forwarding
  * fields tell. Borrowed; texts that do not apply (yet) are empty. */
@@ -29,6 +30,7 @@ struct filter_facts {
     struct str route_name, server_name, hostname;
     uint64_t start_wall_us;
     bool https;                 /* the client's connection */
+    const struct tls_facts *tls;/* NULL = it is plain */
 };
 
 /* One exchange's view, filled by the pipeline. `response` is NULL on the request side. */

@@ -30,6 +30,7 @@
 #include "shared/tbl/enums.h"
 #include "worker/http/head.h"
 
+struct conn;
 struct stream;
 
 /* What an exchange asks of a codec. */
@@ -75,6 +76,8 @@ struct stream_link {
     uint8_t peer_family, local_family; /* 4, 6, 1 = unix */
     bool tls;
     uint8_t peer[16], local[16];       /* address bytes in network order */
+    uint64_t listener_id;  /* tls: snap_listener.id of the listener that its server name belongs to */
+    const struct conn *conn;           /* for conn_tls_facts; NULL before it has a codec */
 };
 
 /* Embedded in the codec's own struct; `ev` and `user` are set by whoever takes the stream. */

@@ -1,6 +1,7 @@
-#include "worker/net/conn.h"
+#include "worker/net/conn_internal.h"
 #include "shared/base/err.h"
 #include "worker/net/outq.h"
+#include "worker/net/tls.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
@@ -13,7 +14,7 @@ static void on_socket(struct watch *w, uint32_t events);
 
 /* --- the two functions that touch the bytes ------------------------------------------------------- */
 
-static ssize_t raw_read(struct conn *c, char *p, size_t n)
+ssize_t conn_raw_read(struct conn *c, char *p, size_t n)
 {
     for (;;) {
         ssize_t k = recv(c->fd, p, n, 0);
@@ -22,7 +23,7 @@ static ssize_t raw_read(struct conn *c, char *p, size_t n)
     }
 }
 
-static ssize_t raw_write(struct conn *c, struct iovec *v, unsigned n)
+ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n)
 {
     for (;;) {
         ssize_t k;
@@ -81,6 +82,12 @@ int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, sockl
     return err;
 }
 
+bool conn_preface(struct conn *c, const void *data, size_t n)
+{
+    must(!c->sent && !c->out && !(c->tls && !tls_shaking(c)));
+    return chunkq_add(&c->queue, &c->net->chunks, data, n);
+}
+
 /* --- gather and flush -------------------------------------------------------------------------------- */
 
 static void out_release(struct conn *c)
@@ -94,7 +101,7 @@ static void out_release(struct conn *c)
 }
 
 /* Makes sure that the owner hears of it, later: from conn_tell. */
-static void fail(struct conn *c, int err)
+void conn_fail(struct conn *c, int err)
 {
     if (c->flags & (CONN_F_DEAD | CONN_F_CLOSED))
         return;
@@ -103,7 +110,7 @@ static void fail(struct conn *c, int err)
     chunkq_clear(&c->queue, &c->net->chunks);
 }
 
-static void read_later(struct conn *c)
+void conn_read_later(struct conn *c)
 {
     if (list_empty(&c->node))
         list_push(&c->net->again, &c->node);
@@ -111,20 +118,34 @@ static void read_later(struct conn *c)
 
 /* Nothing goes out any more. A client that takes no answer is gone; a server may have answered before it went,
  * so what it said is read first, and the error comes in the place of the end. */
-static void write_failed(struct conn *c, int err)
+void conn_write_failed(struct conn *c, int err)
 {
     if (c->flags & (CONN_F_EAGER | CONN_F_END | CONN_F_CLOSED)) {
-        fail(c, err);
+        conn_fail(c, err);
         return;
     }
     c->flags |= CONN_F_MUTE | CONN_F_READABLE | CONN_F_HUP;
     c->error = (int16_t)err;
     chunkq_clear(&c->queue, &c->net->chunks);
-    read_later(c);
+    conn_read_later(c);
 }
 
-static void written_all(struct conn *c)
+/* close_notify comes before our side is closed, and the handshake before close_notify. True: not yet. */
+static bool end_waits(struct conn *c)
 {
+    if (!(c->flags & (CONN_F_FINISH | CONN_F_SHUT_WANTED)) || conn_lost(c))
+        return false;
+    if (tls_shaking(c) && (tls_kept(c) || !(c->flags & CONN_F_FINISH)))
+        return true;
+    if (tls_seal_end(c))
+        conn_push(c);
+    return c->queue.n > 0;
+}
+
+void conn_written_all(struct conn *c)
+{
+    if (c->tls && end_waits(c))
+        return;
     if (c->flags & CONN_F_FINISH) {
         conn_close(c);
     } else if ((c->flags & (CONN_F_SHUT_WANTED | CONN_F_SHUT)) == CONN_F_SHUT_WANTED) {
@@ -134,13 +155,13 @@ static void written_all(struct conn *c)
 }
 
 /* From now on the loop says when there is room. */
-static void watch_out(struct conn *c)
+void conn_watch_out(struct conn *c)
 {
     if (c->flags & CONN_F_WATCH_OUT)
         return;
     c->flags |= CONN_F_WATCH_OUT;
     if (net_rewatch(c->net, c->fd, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
-        fail(c, errno);
+        conn_fail(c, errno);
 }
 
 static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
@@ -158,23 +179,54 @@ static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
     return true;
 }
 
-static void flush_one(struct conn *c, struct outq *o)
+/* As much of the queue as the kernel takes. No callback. */
+void conn_write_queue(struct conn *c)
+{
+    while (c->queue.n) {
+        struct iovec v[16];
+        unsigned n = 0;
+        size_t want = 0;
+        for (struct chunk *k = c->queue.first; k && n < ARRAY_LEN(v); k = k->next) {
+            v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
+            want += k->to - k->from;
+        }
+        ssize_t done = conn_raw_write(c, v, n);
+        if (done < 0) {
+            if (errno != EAGAIN)
+                conn_write_failed(c, errno);
+            return;
+        }
+        chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
+        if ((size_t)done < want)
+            return;
+    }
+}
+
+static void flush_plain(struct conn *c, struct outq *o)
 {
     size_t done = 0;
-    if (c->flags & (CONN_F_DEAD | CONN_F_MUTE)) {
-        done = o->bytes;
-    } else if (o->n && !c->queue.n && !(c->flags & CONN_F_CONNECTING)) {
-        ssize_t k = raw_write(c, o->v, o->n);
+    if (o->n && !c->queue.n && !(c->flags & CONN_F_CONNECTING)) {
+        ssize_t k = conn_raw_write(c, o->v, o->n);
         if (k >= 0)
             done = (size_t)k;
         else if (errno != EAGAIN)
-            write_failed(c, errno);
+            conn_write_failed(c, errno);
     }
     if (done < o->bytes && !(c->flags & (CONN_F_DEAD | CONN_F_MUTE))) {
         if (!queue_rest(c, o, done))
-            fail(c, ENOBUFS);
+            conn_fail(c, ENOBUFS);
         else if (!(c->flags & CONN_F_CONNECTING))
-            watch_out(c);
+            conn_watch_out(c);
+    }
+}
+
+static void flush_one(struct conn *c, struct outq *o)
+{
+    if (!(c->flags & (CONN_F_DEAD | CONN_F_MUTE))) {
+        if (c->tls)
+            conn_flush_tls(c, o);
+        else
+            flush_plain(c, o);
     }
     o->n = 0;
     o->bytes = 0;
@@ -209,9 +261,20 @@ void net_flush(struct net *n)
             c->out = NULL;
             slab_put(&n->outqs, o);
             if (!c->queue.n && !(c->flags & (CONN_F_DEAD | CONN_F_CONNECTING)))
-                written_all(c);
+                conn_written_all(c);
         }
     }
+}
+
+void conn_tell_error(struct conn *c)
+{
+    if ((c->flags & (CONN_F_DEAD | CONN_F_TOLD | CONN_F_CLOSED)) != CONN_F_DEAD)
+        return;
+    c->flags |= CONN_F_TOLD;
+    if (conn_shaking(c))
+        c->ev->on_connect(c, c->error);
+    else
+        c->ev->on_error(c, c->error);
 }
 
 void conn_tell(struct net *n)
@@ -226,10 +289,7 @@ void conn_tell(struct net *n)
         }
         out_release(c);
         if (c->flags & CONN_F_DEAD) {
-            if (!(c->flags & CONN_F_TOLD)) {
-                c->flags |= CONN_F_TOLD;
-                c->ev->on_error(c, c->error);
-            }
+            conn_tell_error(c);
             continue;
         }
         if (has_room_again(c)) {
@@ -238,12 +298,12 @@ void conn_tell(struct net *n)
                 c->ev->on_writable(c);
         }
         if (!c->out && !c->queue.n && !(c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_CONNECTING)))
-            written_all(c);
+            conn_written_all(c);
     }
 }
 
 /* The connection's place in the list of those to be flushed; NULL when memory has run out. */
-static struct outq *out_get(struct conn *c)
+struct outq *conn_out_get(struct conn *c)
 {
     struct outq *o = c->out;
     if (o)
@@ -262,10 +322,10 @@ void conn_write(struct conn *c, const void *data, size_t n)
 {
     if (n == 0 || (c->flags & (CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH | CONN_F_MUTE)))
         return;
-    struct outq *o = out_get(c);
+    struct outq *o = conn_out_get(c);
     if (!o) {
         /* No memory to gather, none to tell of it either: the peer goes; the owner sees it as reset. */
-        fail(c, ENOBUFS);
+        conn_fail(c, ENOBUFS);
         shutdown(c->fd, SHUT_RDWR);
         return;
     }
@@ -308,7 +368,7 @@ void conn_room_back(struct conn *c, size_t unused)
 
 size_t conn_queued(const struct conn *c)
 {
-    return c->queue.n + (c->out ? c->out->bytes : 0);
+    return c->queue.n + (c->out ? c->out->bytes : 0) + (c->tls ? tls_kept(c) : 0);
 }
 
 bool conn_unheard(const struct conn *c, uint64_t before)
@@ -328,7 +388,7 @@ bool conn_unheard(const struct conn *c, uint64_t before)
 bool conn_heard(const struct conn *c, bool ask)
 {
     char byte;
-    if (c->watch.pending || (c->flags & (CONN_F_READABLE | CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)))
+    if (c->watch.pending || (c->tls && tls_more(c)) || (c->flags & (CONN_F_READABLE | CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)))
         return true;
     return ask && (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN);
 }
@@ -343,36 +403,11 @@ bool conn_full(struct conn *c)
 
 /* --- the loop's side --------------------------------------------------------------------------------- */
 
-static void tell_error(struct conn *c)
-{
-    if ((c->flags & (CONN_F_DEAD | CONN_F_TOLD | CONN_F_CLOSED)) != CONN_F_DEAD)
-        return;
-    c->flags |= CONN_F_TOLD;
-    c->ev->on_error(c, c->error);
-}
-
 static void pump_write(struct conn *c)
 {
-    while (c->queue.n) {
-        struct iovec v[16];
-        unsigned n = 0;
-        size_t want = 0;
-        for (struct chunk *k = c->queue.first; k && n < ARRAY_LEN(v); k = k->next) {
-            v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
-            want += k->to - k->from;
-        }
-        ssize_t done = raw_write(c, v, n);
-        if (done < 0) {
-            if (errno != EAGAIN)
-                write_failed(c, errno);
-            break;
-        }
-        chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
-        if ((size_t)done < want)
-            break;
-    }
+    conn_write_queue(c);
     if (c->flags & CONN_F_DEAD) {
-        tell_error(c);
+        conn_tell_error(c);
         return;
     }
     if (has_room_again(c)) {
@@ -381,11 +416,11 @@ static void pump_write(struct conn *c)
             c->ev->on_writable(c);
     }
     if (!c->queue.n && !c->out && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
-        written_all(c);
+        conn_written_all(c);
 }
 
 /* errno value, or 0, for a read of nothing: is it the end, or was something lost before it? */
-static int end_or_error(const struct conn *c)
+int conn_end_or_error(const struct conn *c)
 {
     if ((c->flags & CONN_F_MUTE) && c->error != EPIPE) /* EPIPE: it had closed before the reset */
         return c->error;
@@ -393,43 +428,62 @@ static int end_or_error(const struct conn *c)
     return gone ? ECONNRESET : 0;
 }
 
+void conn_tell_end(struct conn *c, int err)
+{
+    if (!err) {
+        c->flags |= CONN_F_END;
+        if (c->ev->on_end)
+            c->ev->on_end(c);
+    } else if (err != EAGAIN) {
+        conn_fail(c, err);
+        conn_tell_error(c);
+    }
+}
+
+/* Bytes for the owner are in net->scratch, or something else has come up. */
+void conn_give(struct conn *c, size_t n)
+{
+    c->ev->on_read(c, c->net->scratch, n);
+    if (!list_empty(&c->net->dirty) && (c->flags & CONN_F_READABLE))
+        net_flush(c->net); /* the next read overwrites what was gathered */
+}
+
+static bool may_read(const struct conn *c)
+{
+    return !(c->paused && !conn_shaking(c)) && !(c->flags & (CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)) &&
+           (c->flags & CONN_F_READABLE);
+}
+
+static bool pump_plain(struct conn *c)
+{
+    uint32_t want = c->read_max;
+    ssize_t k = conn_raw_read(c, c->net->scratch, want);
+    if (k > 0) {
+        if ((uint32_t)k < want && !(c->flags & CONN_F_HUP))
+            c->flags &= (uint16_t)~CONN_F_READABLE;
+        conn_give(c, (size_t)k);
+        return true;
+    }
+    c->flags &= (uint16_t)~CONN_F_READABLE;
+    conn_tell_end(c, k ? errno : conn_end_or_error(c));
+    return false;
+}
+
 /* Reads while there is something, within limits. READABLE says whether there may be more. */
 static void pump_read(struct conn *c)
 {
-    struct net *n = c->net;
     for (int i = 0; i < READS_PER_TURN; i++) {
-        if (c->paused || (c->flags & (CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED)) ||
-            !(c->flags & CONN_F_READABLE))
+        if (!may_read(c))
             return;
-        uint32_t want = c->read_max;
-        if (!want) {
+        if (!c->read_max) {
             c->ev->on_readable(c);
             if (!c->read_max)
                 return;
-            continue;
+        } else if (!(c->tls ? conn_pump_tls(c) : pump_plain(c))) {
+            return;
         }
-        ssize_t k = raw_read(c, n->scratch, want);
-        if (k > 0) {
-            if ((uint32_t)k < want && !(c->flags & CONN_F_HUP))
-                c->flags &= (uint16_t)~CONN_F_READABLE;
-            c->ev->on_read(c, n->scratch, (size_t)k);
-            if (!list_empty(&n->dirty) && (c->flags & CONN_F_READABLE))
-                net_flush(n); /* the next read overwrites what was gathered */
-            continue;
-        }
-        c->flags &= (uint16_t)~CONN_F_READABLE;
-        int err = k ? errno : end_or_error(c);
-        if (!err) {
-            c->flags |= CONN_F_END;
-            if (c->ev->on_end)
-                c->ev->on_end(c);
-        } else if (err != EAGAIN) {
-            fail(c, err);
-            tell_error(c);
-        }
-        return;
     }
-    read_later(c);
+    conn_read_later(c);
 }
 
 static void connected(struct conn *c, uint32_t events)
@@ -443,6 +497,10 @@ static void connected(struct conn *c, uint32_t events)
         return;
     }
     c->flags &= (uint16_t)~CONN_F_CONNECTING;
+    if (!err && c->tls) {
+        conn_begin_tls(c);
+        return;
+    }
     if (err)
         c->flags |= CONN_F_DEAD | CONN_F_TOLD;
     c->ev->on_connect(c, err);
@@ -461,7 +519,7 @@ static void on_socket(struct watch *w, uint32_t events)
             return;
     }
     if (c->flags & CONN_F_DEAD) {
-        tell_error(c);
+        conn_tell_error(c);
         return;
     }
     if ((events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM)))
@@ -476,8 +534,8 @@ static void on_socket(struct watch *w, uint32_t events)
         bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
         bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
         if (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT))) {
-            fail(c, ECONNRESET);
-            tell_error(c);
+            conn_fail(c, ECONNRESET);
+            conn_tell_error(c);
             return;
         }
         pump_read(c);
@@ -503,7 +561,7 @@ void conn_read_again(struct net *n)
             c->ev->on_kick(c);
         }
         if (c->flags & CONN_F_DEAD)
-            tell_error(c);
+            conn_tell_error(c);
         else
             pump_read(c);
         net_leave(n);
@@ -521,7 +579,7 @@ void conn_resume(struct conn *c, enum conn_pause why)
         return;
     c->paused &= (uint8_t)~why;
     if (!c->paused && (c->flags & CONN_F_READABLE) && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
-        read_later(c);
+        conn_read_later(c);
 }
 
 void conn_kick(struct conn *c)
@@ -529,7 +587,7 @@ void conn_kick(struct conn *c)
     if (c->flags & (CONN_F_CLOSED | CONN_F_DEAD))
         return;
     c->flags |= CONN_F_KICK;
-    read_later(c);
+    conn_read_later(c);
 }
 
 /* --- to another owner -------------------------------------------------------------------------------- */
@@ -550,6 +608,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
 
     list_del(&from->node);
     from->out = NULL;
+    from->tls = NULL;
     from->queue = (struct chunkq){NULL, NULL, 0};
     from->fd = -1;
     from->flags |= CONN_F_CLOSED;
@@ -557,11 +616,11 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
 
     /* What the loop was about to tell `from` is told again, for epoll judges the socket anew. */
     if (net_rewatch(n, to->fd, &to->watch, EPOLLIN | out | EPOLLRDHUP | EPOLLET)) {
-        fail(to, errno);
+        conn_fail(to, errno);
         shutdown(to->fd, SHUT_RDWR);
     }
     if (to->flags & (CONN_F_READABLE | CONN_F_DEAD))
-        read_later(to);
+        conn_read_later(to);
 }
 
 /* --- end --------------------------------------------------------------------------------------------- */
@@ -572,7 +631,7 @@ void conn_shutdown(struct conn *c)
         return;
     c->flags |= CONN_F_SHUT_WANTED;
     if (!c->queue.n && !c->out && !(c->flags & CONN_F_CONNECTING))
-        written_all(c);
+        conn_written_all(c);
 }
 
 void conn_finish(struct conn *c)
@@ -583,13 +642,15 @@ void conn_finish(struct conn *c)
     if (c->flags & CONN_F_DEAD)
         conn_close(c);
     else if (!c->queue.n && !c->out)
-        conn_close(c);
+        conn_written_all(c);
 }
 
 void conn_close(struct conn *c)
 {
     if (c->flags & CONN_F_CLOSED)
         return;
+    if (c->tls)
+        conn_say_goodbye(c);
     c->flags |= CONN_F_CLOSED;
     out_release(c);
     chunkq_clear(&c->queue, &c->net->chunks);
@@ -604,6 +665,8 @@ void conn_reset(struct conn *c)
     if (c->flags & CONN_F_CLOSED)
         return;
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    if (c->tls)
+        tls_forget_end(c);
     conn_close(c);
 }
 
@@ -615,11 +678,18 @@ void conn_finish_reset(struct conn *c)
     conn_finish(c);
 }
 
+void conn_last_words(struct conn *c)
+{
+    if (c->fd >= 0)
+        shutdown(c->fd, SHUT_WR);
+}
+
 void conn_bury(struct net *n)
 {
     while (!list_empty(&n->closed)) {
         struct conn *c = LIST_ITEM(n->closed.next, struct conn, node);
         list_del(&c->node);
+        tls_free(c);
         c->ev->on_closed(c);
     }
 }

@@ -1,7 +1,6 @@
 /*
- * conn.h - one stream socket: bytes in, bytes out, pause(reason). Client and upstream side alike. Only
- * two functions of conn.c touch the socket's bytes (raw_read, raw_write): that is where TLS goes, behind
- * the same face.
+ * conn.h - one stream socket: bytes in, bytes out, pause(reason). Client and upstream side alike, plain or
+ * TLS (tls.h) behind the same face. Only two functions of conn.c touch the socket's bytes (raw_read, raw_write).
  *
  * Reading: the socket is watched edge-triggered from its first to its last moment, so that neither a
  * request nor a pause costs an epoll_ctl. A read that does not fill the buffer means the socket is
@@ -38,7 +37,7 @@ struct conn;
 
 /* The owner's ears. Any may be NULL but on_read, on_error and on_closed. */
 struct conn_events {
-    void (*on_connect)(struct conn *c, int err); /* 0, or an errno value; then close it */
+    void (*on_connect)(struct conn *c, int err); /* of TCP, or of TLS: 0, or an errno value; then close it */
     void (*on_read)(struct conn *c, char *data, size_t n);
     void (*on_readable)(struct conn *c);         /* instead of on_read while read_max is 0: take them (splice.h) */
     void (*on_end)(struct conn *c);              /* the peer will send nothing more */
@@ -75,6 +74,7 @@ enum {
 };
 
 struct outq; /* gathered output of one connection, private */
+struct tls;
 
 /* Embedded in its owner. Members are private to the room but `net`, `sent`, `paused` and `flags`, which
  * may be read, and `read_max` and `full_at`, which the owner may set. */
@@ -84,8 +84,9 @@ struct conn {
     struct net *net;
     const struct conn_events *ev;
     struct outq *out;     /* gathered in this callback; NULL when nothing was */
-    struct chunkq queue;  /* not taken by the kernel yet */
-    uint64_t sent;        /* bytes that the kernel has taken */
+    struct tls *tls;      /* NULL = plain */
+    struct chunkq queue;  /* not taken by the kernel yet; with TLS: records */
+    uint64_t sent;        /* bytes that the kernel has taken; with TLS: of records */
     int fd;
     uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
     uint32_t full_at;     /* bytes queued from which on it is full; 0 = net.high_water */
@@ -112,6 +113,9 @@ int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, sockl
  */
 void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev);
 
+/* Bytes that go before all others, and before TLS: a PROXY header. While it connects, or before anything was written;
+ * false: no memory. */
+bool conn_preface(struct conn *c, const void *data, size_t n);
 /* Gathers. After an error the bytes go nowhere. */
 void conn_write(struct conn *c, const void *data, size_t n);
 /* `n` bytes of memory valid until net_leave, to be filled and then given to conn_write (any number of
@@ -145,11 +149,14 @@ void conn_reset(struct conn *c);
 /* As conn_finish, but with a reset at the end: what is queued is given to the kernel first. */
 void conn_finish_reset(struct conn *c);
 
+/* Of a dead connection: our side ends now, and the owner closes a moment later, so that the peer gets to read why (an
+ * alert) before the reset that bytes nobody read make of a close. */
+void conn_last_words(struct conn *c);
+
 /* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
 static inline bool conn_is_plain(const struct conn *c)
 {
-    (void)c;
-    return true;
+    return !c->tls;
 }
 
 static inline bool conn_is_closed(const struct conn *c)

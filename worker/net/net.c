@@ -2,6 +2,7 @@
 #include "shared/base/err.h"
 #include "worker/net/conn.h"
 #include "worker/net/outq.h"
+#include "worker/net/tls.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -63,6 +64,7 @@ int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count
 void net_fini(struct net *n)
 {
     conn_bury(n);
+    tls_room_free(n);
     if (n->epoll >= 0)
         close(n->epoll);
     free(n->scratch);

@@ -45,6 +45,7 @@ struct net {
     bool quit;
     struct watch uv_watch;
     bool uv_ready;
+    struct tls_room *tls_room;       /* of all TLS connections; NULL until there was one */
     char *scratch;                   /* what a read fills; valid during one on_read */
     char *out;                       /* heads are serialised here; valid until net_leave */
     size_t out_n, out_cap;

@@ -5,6 +5,7 @@
 #include "worker/net/listener.h"
 #include "worker/http/live.h"
 #include "worker/proxy/datagram.h"
+#include "worker/proxy/front.h"
 #include "worker/proxy/http.h"
 
 #include <malloc.h>
@@ -21,6 +22,9 @@ struct dataplane {
     struct net net;
     struct h1_servers servers;
     struct h2_servers servers2;
+    struct tls_contexts contexts;
+    struct fronts fronts;
+    struct front_host front_host;
     struct upstream upstream;
     struct http_proxy http;
     struct listeners listeners;
@@ -47,7 +51,17 @@ static struct dataplane *of_listeners(struct listeners *l)
 /* Connections of clients. */
 static uint32_t n_clients(const struct dataplane *d)
 {
-    return d->servers.n + d->servers2.n;
+    return d->servers.n + d->servers2.n + d->fronts.n;
+}
+
+/* Negative gh_err: it is closed. */
+static int hand_on(struct dataplane *d, int fd, const struct stream_link *link)
+{
+    struct snap *s = d->live.current;
+    const struct snap_bind *b = s ? generation_bind(generation_of(s), link->bind_id) : NULL;
+    if (b && front_wanted(s, b, link))
+        return front_accept(&d->fronts, fd, link);
+    return h1_server_accept(&d->servers, fd, link);
 }
 
 static void accepted(struct listeners *l, const struct accepted *a)
@@ -62,7 +76,7 @@ static void accepted(struct listeners *l, const struct accepted *a)
     };
     memcpy(link.peer, a->peer, sizeof(link.peer));
     memcpy(link.local, a->local, sizeof(link.local));
-    if (h1_server_accept(&d->servers, a->fd, &link))
+    if (hand_on(d, a->fd, &link))
         board_add(&d->net.count->refused_full, 1);
     d->most = GH_MAX(d->most, n_clients(d) + d->upstream.n_conns);
 }
@@ -82,6 +96,8 @@ static bool room(struct listeners *l, bool kernel_is_out)
         return true;
     uint32_t want = kernel_is_out ? 8 : 1, n = h1_servers_close_idle(&d->servers, want, NULL, NULL);
     n += h2_servers_close_idle(&d->servers2, want - n);
+    if (!n)
+        n = fronts_close_slow(&d->fronts, want);
     if (!n || kernel_is_out)
         n += upstream_close_idle(&d->upstream, 8);
     board_add(&d->net.count->closed_idle, n);
@@ -100,6 +116,32 @@ static bool take_h2(struct h1_servers *all, struct conn *from, const struct stre
     return h2_server_take(&d->servers2, from, l, data, n) == 0;
 }
 
+static struct dataplane *of_front(struct front_host *h)
+{
+    return CONTAINER_OF(h, struct dataplane, front_host);
+}
+
+static struct snap *front_current(struct front_host *h)
+{
+    return of_front(h)->live.current;
+}
+
+static void front_http(struct front_host *h, struct conn *from, const struct stream_link *l, bool h2, const char *data, size_t n)
+{
+    struct dataplane *d = of_front(h);
+    if (h2 ? h2_server_take(&d->servers2, from, l, data, n) : h1_server_take(&d->servers, from, l, data, n))
+        conn_close(from);
+}
+
+static void front_stream(struct front_host *h, struct conn *from, const struct stream_link *l, struct snap *s,
+                         const struct snap_listener *listener, const struct snap_rule *rule, struct str server_name,
+                         const char *data, size_t n)
+{
+    (void)h, (void)l, (void)s, (void)listener, (void)rule, (void)server_name, (void)data, (void)n;
+    conn_close(from);
+}
+
+static const struct front_host FRONT_HOST = {front_current, front_http, front_stream};
 static const struct listeners_owner LISTENERS = {.accepted = accepted, .room = room, .wanted = wanted};
 
 static struct snap *current(void *ctx)
@@ -128,6 +170,7 @@ static void on_trim_timer(struct timer *t)
     if (d->most > now + TRIM_LEAST && now < d->most / 2) {
         slab_trim(&d->servers.conns, 32);
         slab_trim(&d->servers.works, 32);
+        slab_trim(&d->fronts.slab, 32);
         h2_servers_trim(&d->servers2);
         slab_trim(&d->upstream.conns, 32);
         http_trim(&d->http);
@@ -159,6 +202,7 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
         .keep = keep,
         .ctx = d,
     };
+    d->front_host = FRONT_HOST;
     http_init(&d->http);
     datagrams_init(&d->datagrams);
     listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
@@ -166,12 +210,14 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
     timer_init(&d->trim_timer, on_trim_timer);
     timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
     if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
-        h1_servers_init(&d->servers, &d->net, &d->http.host) || h2_servers_init(&d->servers2, &d->net, &d->http.host)) {
+        h1_servers_init(&d->servers, &d->net, &d->http.host) || h2_servers_init(&d->servers2, &d->net, &d->http.host) ||
+        tls_contexts_init(&d->contexts, &d->net, c->board, c->system_ca_fd) ||
+        fronts_init(&d->fronts, &d->net, &d->front_host, &d->contexts, d->me)) {
         dataplane_free(d);
         return NULL;
     }
     atomic_store_explicit(&d->me->connections, 0, memory_order_relaxed);
-    d->servers.shown = d->servers2.shown = &d->me->connections;
+    d->servers.shown = d->servers2.shown = d->fronts.shown = &d->me->connections;
     d->servers.take_h2 = take_h2;
     return d;
 }
@@ -183,6 +229,7 @@ void dataplane_free(struct dataplane *d)
     net_enter(&d->net);
     listeners_fini(&d->listeners);
     datagrams_fini(&d->datagrams);
+    fronts_close_all(&d->fronts);
     http_cut(&d->http);
     h1_servers_close_all(&d->servers);
     h2_servers_close_all(&d->servers2);
@@ -196,6 +243,8 @@ void dataplane_free(struct dataplane *d)
     h1_servers_fini(&d->servers);
     h2_servers_fini(&d->servers2);
     upstream_fini(&d->upstream);
+    fronts_fini(&d->fronts);
+    tls_contexts_fini(&d->contexts);
     net_fini(&d->net);
     free(d);
 }
@@ -329,6 +378,7 @@ static void apply(struct dataplane *d, const struct snap_settings *s)
     if (!h1_servers_set(&d->servers, &h1) || !upstream_set(&d->upstream, s))
         log_warn(d->c.log, "limits of the new generation not applied: out of memory");
     d->net.high_water = GH_MAX(s->buffer_bytes, NET_SCRATCH);
+    d->contexts.ticket_lifetime_s = s->ticket_lifetime_s;
 }
 
 bool dataplane_commit(struct dataplane *d, uint64_t generation)
@@ -336,6 +386,7 @@ bool dataplane_commit(struct dataplane *d, uint64_t generation)
     if (!live_commit(&d->live, generation))
         return false;
     apply(d, d->live.current->SETTINGS);
+    tls_contexts_keep(&d->contexts, d->live.current);
     atomic_store_explicit(&d->me->generation, generation, memory_order_relaxed);
     listeners_refresh(&d->listeners);
     close_strays(d);
@@ -362,6 +413,7 @@ static void on_drain_timer(struct timer *t)
     h2_servers_drain(&d->servers2, NULL, NULL);
     if (n_clients(d) && now >= d->drain_end_ms) {
         log_info(d->c.log, "drain: %u connections cut at the deadline", n_clients(d));
+        fronts_close_all(&d->fronts);
         http_cut(&d->http);
         h1_servers_close_all(&d->servers);
         h2_servers_close_all(&d->servers2);

@@ -24,6 +24,7 @@ struct dataplane_config {
     struct access_log *access;    /* NULL = no access log */
     size_t fd_limit;              /* RLIMIT_NOFILE: the reserve and max_connections come from it */
     size_t memory_limit;          /* bytes for queues of bodies; 0 = no limit */
+    int system_ca_fd;             /* PEM bundle of the system's CA certificates, taken over; -1 = there is none */
 };
 
 struct dataplane *dataplane_new(const struct dataplane_config *c); /* NULL: out of memory */

@@ -212,6 +212,8 @@ static enum step sender(struct request *r)
     x->peer_port = l->peer_port;
     x->client_address = x->peer;
     x->https = l->tls;
+    if (l->tls)
+        conn_tls_facts(l->conn, &r->tls);
     if (s->trusted_hops) {
         struct str proto;
         x->client_address = forward_client_address(&x->req, s->trusted_hops, x->peer);
@@ -230,7 +232,9 @@ static enum step sender(struct request *r)
         .local_port = l->local_port,
         .protocol = r->has_head && x->req.major == 1 && !x->req.minor ? STR("HTTP/1.0") : r->facts.protocol,
         .hostname = str_c(r->p->hostname),
+        .server_name = r->tls.server_name,
         .https = x->https,
+        .tls = l->tls ? &r->tls : NULL,
     };
     r->ctx = (struct filter_ctx){
         .snap = x->snap,
@@ -270,6 +274,20 @@ static bool header_of(const void *ctx, struct str name, struct str *value)
     return head_value(&x->req, &x->arena, name, value);
 }
 
+/*
+ * GATEWAY-API-RULES 5.2: the host belongs to another listener than the server name of the connection. The connection
+ * remembers its listener; where that is not the host's, this generation is asked, for it may be a newer one.
+ */
+static bool is_misdirected(const struct request *r)
+{
+    const struct exchange *x = &r->x;
+    const struct stream_link *l = x->client->link;
+    if (!l->tls || !x->hit.listener || x->hit.listener->id == l->listener_id)
+        return false;
+    const struct snap_chain *chain = route_chain(x->snap, x->bind, r->facts.server_name);
+    return !chain || &x->snap->LISTENERS[chain->listener] != x->hit.listener;
+}
+
 static enum step route(struct request *r)
 {
     struct exchange *x = &r->x;
@@ -288,6 +306,8 @@ static enum step route(struct request *r)
     };
     enum reason why = x->bind ? route_find(x->snap, x->bind, &q, &x->hit) : REASON_NO_LISTENER_HOST;
     account_begin(r);
+    if (is_misdirected(r))
+        return fail(r, REASON_MISDIRECTED);
     /* Istio's httpsRedirect comes before any route. */
     if (x->hit.host && (x->hit.host->flags & SNAP_HOST_HTTPS_REDIRECT) && !x->https) {
         struct str location;

@@ -49,6 +49,7 @@ struct request {
     struct list node;
     struct generation *gen;
     struct filter_facts facts;
+    struct tls_facts tls;       /* of the client's connection */
     struct filter_ctx ctx;      /* over x, for every run of filters */
 
     struct pipe body;           /* of the request; unused without content */

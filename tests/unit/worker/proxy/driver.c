@@ -4,9 +4,11 @@
  *
  *   reload      compiles the same configuration as a new generation and commits it
  *   drain       as dataplane_drain, 5 s, then exits
+ *   turn        new keys of session tickets
  *   counters    prints the process's counters as key=value lines, ended by a line "."
  *
  *   driver [--port N] [--log] [--set name=value]... [--cluster NAME=host:port[*weight],...[;option=value]]...
+ *          [--tls 'name=... mode=... cert=FILE ...']... [--trusted CIDR]... (driver_tls.h)
  *          [--rule 'prefix=/x cluster=NAME[*weight][,NAME] ...']...
  *
  * Prints "port N" when it serves. Options of a rule: prefix= element= exact= host= redirect=URL direct=STATUS:TEXT
@@ -15,6 +17,9 @@
  */
 #include "master/compile/compile.h"
 #include "shared/base/clock.h"
+#include "shared/tls/keys.h"
+#include "shared/tls/tls_build.h"
+#include "tests/unit/worker/proxy/driver_tls.h"
 #include "worker/proxy/access_log.h"
 #include "worker/proxy/dataplane.h"
 
@@ -44,6 +49,7 @@ struct driver {
     struct log log;
     int access_fd;
     uint16_t port;
+    uint64_t ticket_s;
 };
 
 static bool option(struct str piece, const char *name, struct str *value)
@@ -117,17 +123,17 @@ static void cluster(struct driver *d, struct str text)
             c->max_pending = number(v);
         else if (option(part, "max_requests=", &v))
             c->max_requests = number(v);
-        else
+        else if (!driver_cluster_tls(&d->model, c, part))
             die("no option " STR_FMT, STR_ARG(part));
     }
 }
 
-static struct model_host *host(struct driver *d, struct str name)
+static struct model_host *host(struct driver *d, struct str name, struct model_listener *l)
 {
     for (size_t i = 0; i < d->n_hosts; i++)
         if (str_eq(d->hosts[i]->name, name))
             return d->hosts[i];
-    return d->hosts[d->n_hosts++] = model_host(&d->model, d->listener->bind, name, d->listener);
+    return d->hosts[d->n_hosts++] = model_host(&d->model, d->listener->bind, name, l);
 }
 
 static void header_op(struct driver *d, struct model_rule *r, enum filter_type type, enum header_op op, struct str v)
@@ -182,6 +188,7 @@ static void rule(struct driver *d, struct str text)
     struct model_rule *r = model_rule_add(&d->model, arena_strf(&d->arena, "rule/%u", d->rank));
     struct model_match *m = arena_new(&d->arena, struct model_match);
     struct str piece, v, name = STR("*");
+    struct model_listener *l = d->listener;
     r->name = r->key;
     while (str_split(&text, ' ', &piece)) {
         if (option(piece, "prefix=", &v)) {
@@ -195,6 +202,8 @@ static void rule(struct driver *d, struct str text)
             m->path_value = v;
         } else if (option(piece, "host=", &v)) {
             name = v;
+        } else if (option(piece, "listener=", &v)) {
+            l = driver_listener(&d->model, d->listener->bind, v, LISTENER_HTTPS);
         } else if (option(piece, "cluster=", &v)) {
             splits(d, r, v);
         } else if (option(piece, "redirect=", &v)) {
@@ -227,7 +236,7 @@ static void rule(struct driver *d, struct str text)
     }
     if (r->action == ACTION_SPLIT && !r->splits.n)
         r->no_backend_status = 500;
-    struct model_host *h = host(d, name);
+    struct model_host *h = host(d, name, l);
     uint32_t rank = (uint32_t)h->entries.n;
     *ARENA_PUSH(&d->arena, &h->entries) = (struct model_entry){m, r, rank};
     d->rank++;
@@ -241,13 +250,17 @@ static uint32_t slot(void *ctx, const char *table, struct str key)
 
 static int load(struct driver *d)
 {
-    struct buf image = {0}, why = {0};
+    struct buf image = {0}, keys = {0}, why = {0};
     struct compile_input in = {.model = &d->model, .generation = ++d->generation, .slot = slot, .slot_ctx = d};
-    int fd = -1;
+    int fd = -1, keys_fd = -1;
     if (compile_bytes(&in, &image, &why) || (fd = image_seal("driver", buf_str(&image))) < 0 ||
-        dataplane_offer(d->dp, fd, -1, &why) || !dataplane_commit(d->dp, d->generation))
+        compile_keys(&d->model, d->generation, &keys) || (keys_fd = image_seal("driver", buf_str(&keys))) < 0 ||
+        dataplane_offer(d->dp, fd, keys_fd, &why) || !dataplane_commit(d->dp, d->generation))
         die("snapshot: " STR_FMT, STR_ARG(buf_str(&why)));
     close(fd);
+    close(keys_fd);
+    keys_wipe(&keys);
+    buf_fini(&keys);
     buf_fini(&image);
     buf_fini(&why);
     return 0;
@@ -276,6 +289,18 @@ static void print_counters(struct driver *d)
 #define X(name, type, unit, text) printf("%s=%llu\n", #name, (unsigned long long)board_get(&c->name));
 #include "shared/tbl/counter.def"
 #undef X
+    struct board_tls *t = &board_proc(d->board, 1)->tls;
+    static const char *const faults[] = {
+#define X(name, word, text) word,
+#include "shared/tbl/tls_fault.def"
+#undef X
+    };
+    for (int side = 0; side < BOARD_TLS_SIDES; side++) {
+        for (int i = 0; i < 4; i++)
+            printf("tls%d_1.%d_%d=%llu\n", side, 2 + i / 2, i % 2, (unsigned long long)board_get(&t->handshakes[side][i / 2][i % 2]));
+        for (int i = 1; i < TLS_FAULT_COUNT; i++)
+            printf("tls%d_%s=%llu\n", side, faults[i], (unsigned long long)board_get(&t->faults[side][i]));
+    }
     printf(".\n");
     fflush(stdout);
 }
@@ -294,6 +319,8 @@ static void on_input(uv_poll_t *p, int status, int events)
     line[n] = '\0';
     if (!strncmp(line, "reload", 6))
         load(d);
+    else if (!strncmp(line, "turn", 4))
+        board_tickets_rotate(board_tickets(d->board), d->ticket_s += 50000, 86400);
     else if (!strncmp(line, "drain", 5))
         dataplane_drain(d->dp, clock_ms() + 5000, drained, d);
     else if (!strncmp(line, "counters", 8))
@@ -328,6 +355,10 @@ static void parse(struct driver *d, int argc, char **argv)
             cluster(d, v);
         else if (!strcmp(argv[i], "--rule"))
             rule(d, v);
+        else if (!strcmp(argv[i], "--tls"))
+            driver_chain(&d->model, b, d->listener, v);
+        else if (!strcmp(argv[i], "--trusted"))
+            driver_trusted(&d->model, b, v);
         else if (!strcmp(argv[i], "--log"))
             d->access_fd = 2;
         if (strcmp(argv[i], "--log"))
@@ -340,6 +371,7 @@ static void parse(struct driver *d, int argc, char **argv)
     if (board_make(&d->board, &board_fd))
         die("board");
     close(board_fd);
+    board_tickets_rotate(board_tickets(d->board), d->ticket_s = 1000, 86400);
     struct board_proc *me = board_proc(d->board, 1);
     me->role = ROLE_WORKER;
     me->state = PROC_ACTIVE;
@@ -349,7 +381,8 @@ static void parse(struct driver *d, int argc, char **argv)
         access_log_set_fd(access, dup(d->access_fd));
     }
     d->dp = dataplane_new(&(struct dataplane_config){
-        .loop = &d->loop, .board = d->board, .row = 1, .log = &d->log, .access = access, .fd_limit = 20000});
+        .loop = &d->loop, .board = d->board, .row = 1, .log = &d->log, .access = access, .fd_limit = 20000,
+        .system_ca_fd = open("/etc/ssl/certs/ca-certificates.crt", O_RDONLY | O_CLOEXEC)});
     if (!d->dp)
         die("dataplane");
     dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port, false), fd, false);
@@ -369,6 +402,7 @@ int main(int argc, char **argv)
 {
     struct driver d = {.access_fd = -1};
     signal(SIGPIPE, SIG_IGN);
+    tls_build_start();
     arena_init(&d.arena, 0, NULL);
     uv_loop_init(&d.loop);
     log_init(&d.log, 2, "driver");

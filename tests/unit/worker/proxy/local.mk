@@ -20,9 +20,9 @@ endif
 
 # A worker without a master, for the tests beside it and for measurements.
 check_PROGRAMS += tests/unit/worker/proxy/driver
-tests_unit_worker_proxy_driver_SOURCES = %D%/driver.c
+tests_unit_worker_proxy_driver_SOURCES = %D%/driver.c %D%/driver_tls.c %D%/driver_tls.h
 tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
-	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libtls.a libbase.a \
+	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
 	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 TESTS += tests/unit/worker/proxy/http_test.py tests/unit/worker/proxy/hostile_test.py
 EXTRA_DIST += %D%/http_test.py %D%/hostile_test.py %D%/wire.py

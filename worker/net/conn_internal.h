@@ -1,0 +1,56 @@
+/*
+ * conn_internal.h - between conn.c (the socket, the queue, what the owner hears) and conn_tls.c (where records come in
+ * between). Nobody else includes it.
+ */
+#ifndef GH_NET_CONN_INTERNAL_H
+#define GH_NET_CONN_INTERNAL_H
+
+#include "worker/net/outq.h"
+#include "worker/net/tls.h"
+
+/* --- conn.c --- */
+
+/* The two functions that touch the bytes. */
+ssize_t conn_raw_read(struct conn *c, char *p, size_t n);
+ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n);
+/* DEAD; who calls makes sure that the owner hears of it, later. */
+void conn_fail(struct conn *c, int err);
+void conn_write_failed(struct conn *c, int err);
+void conn_read_later(struct conn *c);
+void conn_watch_out(struct conn *c);
+/* As much of the queue as the kernel takes. No callback. */
+void conn_write_queue(struct conn *c);
+/* Everything the owner gave is with the kernel. */
+void conn_written_all(struct conn *c);
+/* The connection's place in the list of those to be flushed; NULL when memory has run out. */
+struct outq *conn_out_get(struct conn *c);
+void conn_tell_error(struct conn *c);
+/* The end of what the peer says, or (an errno value) an error in its place. */
+void conn_tell_end(struct conn *c, int err);
+int conn_end_or_error(const struct conn *c);
+/* Bytes for the owner are in net->scratch. */
+void conn_give(struct conn *c, size_t n);
+
+/* --- conn_tls.c --- */
+
+/* What TLS has made goes to the kernel, behind what waits; the buffer of records is empty after it. */
+void conn_push(struct conn *c);
+void conn_flush_tls(struct conn *c, const struct outq *o);
+/* Reads and opens once. False: there is nothing more now. */
+bool conn_pump_tls(struct conn *c);
+/* A client's first flight, behind a preface if there is one. */
+void conn_begin_tls(struct conn *c);
+/* close_notify, if it can still come behind everything else. */
+void conn_say_goodbye(struct conn *c);
+
+static inline bool conn_lost(const struct conn *c)
+{
+    return (c->flags & (CONN_F_DEAD | CONN_F_MUTE)) != 0;
+}
+/* The TLS handshake is under way: nothing of the owner's goes out or comes in yet. */
+static inline bool conn_shaking(const struct conn *c)
+{
+    return c->tls && tls_shaking(c);
+}
+
+#endif
