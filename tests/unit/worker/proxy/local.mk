@@ -15,7 +15,7 @@ tests_unit_worker_proxy_generation_test_SOURCES = %D%/generation_test.c
 tests_unit_worker_proxy_generation_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_generation_test_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
 	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libtls.a libbase.a \
-	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) -lm
+	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 endif
 
 # A worker without a master, for the tests beside it and for measurements.
