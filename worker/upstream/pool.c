@@ -220,7 +220,7 @@ static void on_timer(struct timer *t)
 /* Does an endpoint (the connection, once there is one) speak HTTP/2? By configuration. */
 static bool speaks_h2(const struct endpoint *e)
 {
-    return e->cluster->protocol == UPSTREAM_H2C;
+    return e->cluster->protocol == UPSTREAM_H2;
 }
 
 /* May it take another lease now? `sure`: as far as the kernel knows. */

@@ -116,7 +116,7 @@ static void cluster(struct driver *d, struct str text)
         if (option(part, "lb=", &v))
             c->lb = (enum lb_policy)number(v);
         else if (option(part, "h2c=", &v))
-            c->protocol = number(v) ? UPSTREAM_H2C : UPSTREAM_HTTP1;
+            c->protocol = number(v) ? UPSTREAM_H2 : UPSTREAM_HTTP1;
         else if (option(part, "connect_ms=", &v))
             c->connect_timeout_ms = number(v);
         else if (option(part, "max_connections=", &v))
