@@ -930,7 +930,7 @@ class Change(unittest.TestCase):
             c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             up.accepted.get(timeout=5)
             d.order("drain")
-            self.assertTrue(idle.closed(5))
+            self.assertTrue(idle.closed(20))  # a new connection has 5 s for its first request
             go.set()
             status, fields, _ = c.response()
             self.assertEqual(status, 200)
