@@ -120,7 +120,7 @@ static void the_lock_of_a_dead_master_s_child_is_waited_for(void **state)
         int fd = rundir_lock(dir, &holder);
         if (fork() == 0) { /* has the lock for a moment longer than its parent lives */
             (void)!read(go[0], &c, 1);
-            usleep(50000);
+            usleep(50000); /* most likely the other waits by then; whether or not, it must get the lock */
             _exit(0);
         }
         (void)!write(ready[1], fd >= 0 ? "y" : "n", 1);
