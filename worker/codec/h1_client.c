@@ -1,4 +1,6 @@
 #include "worker/codec/h1_client.h"
+#include "shared/http/websocket.h"
+
 #include <stdlib.h>
 
 #define HEAD_FIRST   2048
@@ -117,10 +119,21 @@ static enum rx body_phase(struct h1_client *k)
     }
 }
 
+/* A key of ours was answered as RFC 6455 wants: by one who knows what it agrees to. */
+static bool accepted(const struct h1_client *k)
+{
+    char accept[WEBSOCKET_ACCEPT_LEN];
+    const struct http_field *f = h1_head_find(&k->h1, FIELD_SEC_WEBSOCKET_ACCEPT);
+    if (!k->ws_key.n)
+        return true;
+    websocket_accept(k->ws_key, accept);
+    return f && str_eq(f->value, str_of(accept, sizeof(accept)));
+}
+
 /* `more`: bytes follow in what was read. */
 static void head_done(struct h1_client *k, bool more)
 {
-    if (k->h1.status == 101 && (!k->upgrade || !k->h1.upgrade)) {
+    if (k->h1.status == 101 && (!k->upgrade || !k->h1.upgrade || !accepted(k))) {
         fail(k, REASON_UPSTREAM_PROTOCOL);
         return;
     }
@@ -392,12 +405,32 @@ static const struct conn_events EVENTS = {
 
 /* --- the request ------------------------------------------------------------------------------------- */
 
+/* *more is the head with a key. False: no memory. */
+static bool add_key(struct h1_client *k, const struct http_head *h, struct http_head *more)
+{
+    uint64_t random[2] = {rng_next(&k->c.net->rng), rng_next(&k->c.net->rng)};
+    char *key = arena_room(k->stream.arena, WEBSOCKET_KEY_LEN);
+    if (!key)
+        return false;
+    websocket_key((const uint8_t *)random, key);
+    k->ws_key = str_of(key, WEBSOCKET_KEY_LEN);
+    *more = *h;
+    return head_set_id(more, k->stream.arena, FIELD_SEC_WEBSOCKET_KEY, k->ws_key);
+}
+
 static bool send_head(struct stream *s, const struct http_head *h, bool end)
 {
     struct h1_client *k = of_stream(s);
+    struct http_head more;
     k->method = (uint8_t)h->method_id;
     k->upgrade = h->upgrade;
     k->interim = 0;
+    k->ws_key = STR_NONE;
+    if (h->upgrade && h->major == 2 && str_ieq(h->upgrade_to, STR("websocket"))) {
+        if (!add_key(k, h, &more))
+            return false;
+        h = &more;
+    }
     if (k->rx != RX_IDLE || !h1_write_request(&k->c, h, &k->out))
         return false;
     k->requests++;

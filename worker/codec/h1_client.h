@@ -64,6 +64,7 @@ struct h1_client {
     bool begun;            /* the parser has seen bytes of this head */
     bool own_fields;       /* h1.fields is in the arena, not all->fields */
     bool upgrade;          /* the request asks for it */
+    struct str ws_key;     /* made here, for a WebSocket over HTTP/2, which has none; in the arena */
 };
 
 bool h1_clients_set(struct h1_clients *all, const struct h1_limits *limits); /* false: no memory */

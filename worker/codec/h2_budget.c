@@ -12,41 +12,33 @@ static const uint8_t COST[H2_GLITCH_COUNT] = {
 #undef X
 };
 
+static uint32_t most(const struct h2_budget *b)
+{
+    return 1000 * H2_BUDGET_POINTS * b->scale;
+}
+
 void h2_budget_init(struct h2_budget *b, uint16_t scale, uint64_t now_ms)
 {
-    *b = (struct h2_budget){
-        .points = H2_BUDGET_POINTS * scale,
-        .scale = scale,
-        .window_free = 64,
-        .ping_free = true,
-        .mark_ms = now_ms,
-    };
+    *b = (struct h2_budget){.scale = scale, .window_free = 64, .ping_free = true, .mark_ms = now_ms};
+    b->milli = most(b);
 }
 
-static void add(struct h2_budget *b, uint64_t points)
+static void add(struct h2_budget *b, uint64_t milli)
 {
-    uint64_t n = b->points + points, max = (uint64_t)H2_BUDGET_POINTS * b->scale;
-    b->points = (uint32_t)GH_MIN(n, max);
+    b->milli = (uint32_t)GH_MIN(b->milli + milli, (uint64_t)most(b));
 }
 
-/* What time has given back. What is less than a point stays for the next time. */
+/* What time has given back. */
 static void refill(struct h2_budget *b, uint64_t now_ms)
 {
-    const uint64_t rate = (uint64_t)H2_BUDGET_PER_SECOND * b->scale, full = 1000 * H2_BUDGET_POINTS / H2_BUDGET_PER_SECOND + 1;
-    uint64_t dt = now_ms - b->mark_ms, earned;
-    if (dt >= full) {
-        b->mark_ms = now_ms;
-        add(b, (uint64_t)H2_BUDGET_POINTS * b->scale);
-        return;
-    }
-    earned = dt * rate / 1000;
-    b->mark_ms += earned * 1000 / rate;
-    add(b, earned);
+    uint64_t dt = GH_MIN(now_ms - b->mark_ms, UINT64_C(3600000));
+    b->mark_ms = now_ms;
+    add(b, dt * H2_BUDGET_PER_SECOND * b->scale);
 }
 
 bool h2_budget_spend(struct h2_budget *b, enum h2_glitch g, uint32_t times, uint64_t now_ms)
 {
-    uint32_t cost = COST[g] * times;
+    uint32_t cost = 1000u * COST[g] * times;
     if (g == H2_GLITCH_ping && b->ping_free) {
         b->ping_free = false;
         return true;
@@ -56,15 +48,15 @@ bool h2_budget_spend(struct h2_budget *b, enum h2_glitch g, uint32_t times, uint
         return true;
     }
     refill(b, now_ms);
-    if (b->points < cost) {
-        b->points = 0;
+    if (b->milli < cost) {
+        b->milli = 0;
         return false;
     }
-    b->points -= cost;
+    b->milli -= cost;
     return true;
 }
 
 void h2_budget_done(struct h2_budget *b)
 {
-    add(b, H2_BUDGET_DONE);
+    add(b, 1000 * H2_BUDGET_DONE);
 }

@@ -29,11 +29,11 @@ enum h2_glitch {
 extern const char *const h2_glitch_text[H2_GLITCH_COUNT];
 
 struct h2_budget {
-    uint32_t points;
+    uint32_t milli;         /* thousandths of points that are left, as of mark_ms */
     uint16_t scale;         /* times as many points, time and all: peers that we chose ourselves */
     uint16_t window_free;   /* WINDOW_UPDATE and PRIORITY that cost nothing */
     bool ping_free;
-    uint64_t mark_ms;       /* points are right as of then */
+    uint64_t mark_ms;
 };
 
 void h2_budget_init(struct h2_budget *b, uint16_t scale, uint64_t now_ms);

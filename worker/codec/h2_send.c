@@ -40,13 +40,13 @@ static bool write_block(struct h2_session *h, uint32_t id, char *p, size_t n, bo
     return true;
 }
 
-bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end)
+/* The block of a head, behind room for the head of its frame. NULL: it can't be made. */
+static char *make_block(struct h2_session *h, const struct http_head *head, size_t *n)
 {
-    struct h2_session *h = st->h;
     size_t size = H2_HEAD + 1 + h2_head_bound(head);
     char *p = h2_room(h, size);
     if (!p)
-        return false;
+        return NULL;
     struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
     if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
         *b.at++ = 0x20;
@@ -54,15 +54,52 @@ bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end
         h2_write_answer(&h->all->encoder, &b, head);
     else
         h2_write_request(&h->all->encoder, &b, head, h->https);
-    size_t n = (size_t)(b.at - b.start);
-    if (!h2_block_ok(&b)) {
-        conn_room_back(&h->c, size);
+    bool ok = h2_block_ok(&b);
+    *n = (size_t)(b.at - b.start);
+    conn_room_back(&h->c, ok ? size - H2_HEAD - *n : size);
+    return ok ? p + H2_HEAD : NULL;
+}
+
+bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end)
+{
+    struct h2_session *h = st->h;
+    size_t n;
+    char *block = make_block(h, head, &n);
+    if (!block)
         return false;
-    }
-    conn_room_back(&h->c, size - H2_HEAD - n);
     h->table_said = false;
     h->budget.ping_free = true;
+    return write_block(h, st->id, block, n, end);
+}
+
+bool h2_stream_keep_head(struct h2_stream *st, const struct http_head *head)
+{
+    size_t n;
+    char *block = make_block(st->h, head, &n);
+    if (!block)
+        return false;
+    conn_room_back(&st->h->c, H2_HEAD + n);
+    return chunkq_add(&st->tail, &st->h->all->net->chunks, block, n);
+}
+
+/* `tail` as frames. */
+static bool write_tail(struct h2_stream *st, bool end)
+{
+    struct h2_session *h = st->h;
+    size_t n = st->tail.n;
+    char *p = h2_room(h, H2_HEAD + n), *at = p ? p + H2_HEAD : NULL;
+    if (!p)
+        return false;
+    for (struct str s; (s = chunkq_front(&st->tail)).n; chunkq_drop(&st->tail, &h->all->net->chunks, s.n)) {
+        memcpy(at, s.p, s.n);
+        at += s.n;
+    }
     return write_block(h, st->id, p + H2_HEAD, n, end);
+}
+
+bool h2_stream_kept_head(struct h2_stream *st)
+{
+    return write_tail(st, false);
 }
 
 /* --- content --------------------------------------------------------------------------------------------- */
@@ -114,21 +151,7 @@ static size_t send_now(struct h2_stream *st, const char *data, size_t n, bool en
 /* Behind all content: trailers, or an empty frame. */
 static void send_end(struct h2_stream *st)
 {
-    struct h2_session *h = st->h;
-    size_t n = st->tail.n;
-    if (!n) {
-        if (write_data_head(st, 0, true))
-            h2_stream_sent(st);
-        return;
-    }
-    char *p = h2_room(h, H2_HEAD + n), *at = p + H2_HEAD;
-    if (!p)
-        return;
-    for (struct str s; (s = chunkq_front(&st->tail)).n; chunkq_drop(&st->tail, &h->all->net->chunks, s.n)) {
-        memcpy(at, s.p, s.n);
-        at += s.n;
-    }
-    if (write_block(h, st->id, p + H2_HEAD, n, true))
+    if (st->tail.n ? write_tail(st, true) : write_data_head(st, 0, true))
         h2_stream_sent(st);
 }
 
@@ -162,7 +185,7 @@ static void keep(struct h2_stream *st, const char *data, size_t n)
 {
     if (!n || chunkq_add(&st->queue, &st->h->all->net->chunks, data, n))
         return;
-    st->failed = true;
+    st->fault = H2_INTERNAL_ERROR;
     h2_do_later(st);
 }
 
@@ -188,7 +211,7 @@ bool h2_op_body(struct stream *s, const char *data, size_t n, bool end)
         return false;
     }
     keep(st, data + done, n - done);
-    if (end && !st->queue.n && !st->failed)
+    if (end && !st->queue.n && !st->fault)
         send_end(st);
     else
         h2_stream_ready(st);
@@ -210,10 +233,10 @@ void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n)
     h2_write_trailers(&h->all->encoder, &b, f, n);
     /* What can't be written is left out; the content was complete without it. */
     if (h2_block_ok(&b) && b.at > p && !chunkq_add(&st->tail, &h->all->net->chunks, p, (size_t)(b.at - p)))
-        st->failed = true;
+        st->fault = H2_INTERNAL_ERROR;
     conn_room_back(&h->c, size);
     st->tx = H2_TX_END;
-    if (st->failed)
+    if (st->fault)
         h2_do_later(st);
     else if (!st->queue.n)
         send_end(st);

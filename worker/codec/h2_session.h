@@ -85,7 +85,10 @@ struct h2_stream {
     bool end_told;              /* the exchange knows that the message has ended */
     bool full;                  /* the exchange waits for on_writable */
     bool tunnel_wait;           /* content belongs to a tunnel that is not agreed on yet */
-    bool failed;                /* memory: the exchange must hear of it, later */
+    uint8_t fault;              /* enum h2_code: the exchange must hear of it, later */
+    bool connect, connect_wait; /* upstream: a request for a tunnel; it waits for the peer's SETTINGS */
+    const char *ws_accept;      /* upstream: what HTTP/1.1 wants to hear then; NULL = nothing */
+    uint64_t sent_before;       /* upstream: bytes of the connection before it */
     bool malformed;             /* no answer goes out */
 };
 
@@ -207,6 +210,8 @@ void h2_stream_take_trailers(struct h2_stream *st, struct h2_head *d);
 void h2_stream_take_end(struct h2_stream *st);
 /* What waited for a kick. */
 void h2_stream_later(struct h2_stream *st);
+/* All that is held, though the exchange would rather wait: the connection is no more. */
+void h2_stream_give_all(struct h2_stream *st);
 /* The exchange lets go: what is to be written still is. An answer that is not complete is reset, with abort_code or
  * `code`. A request that is answered before it is complete may go on for a moment, so that those that are nearly
  * over need no reset, which some clients take for a failure. */
@@ -214,6 +219,9 @@ void h2_stream_release(struct h2_stream *st, enum h2_code code);
 
 /* Writes a head of the stream (`write` fills the block). False: it can't be sent. */
 bool h2_stream_head(struct h2_stream *st, const struct http_head *h, bool end);
+/* Keeps it instead, in `tail`; writes what was kept. */
+bool h2_stream_keep_head(struct h2_stream *st, const struct http_head *h);
+bool h2_stream_kept_head(struct h2_stream *st);
 /* The ops of both sides. */
 bool h2_op_body(struct stream *s, const char *data, size_t n, bool end);
 void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n);

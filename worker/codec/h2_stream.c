@@ -198,7 +198,7 @@ static void finish(struct h2_stream *st)
         return;
     if (st->rx == H2_RX_END)
         h2_stream_leave(st, H2_PAST_ENDED);
-    else if (!st->h->role->server || (st->s.flags & STREAM_F_TUNNEL) || st->got > H2_DISCARD_MAX)
+    else if ((st->s.flags & STREAM_F_TUNNEL) || st->got > H2_DISCARD_MAX)
         h2_stream_stop(st);
 }
 
@@ -220,11 +220,11 @@ void h2_stream_release(struct h2_stream *st, enum h2_code code)
     leave_block(st);
     list_del(&st->later);
     drop_held(st);
-    if (st->tx < H2_TX_END || st->abort_code) {
+    bool all = st->h->role->server ? st->tx >= H2_TX_END : st->tx == H2_TX_SENT && st->rx == H2_RX_END;
+    if (!all || st->abort_code) {
         h2_stream_reset(st, st->abort_code ? (enum h2_code)st->abort_code : code);
         return;
     }
-    st->abort_code = st->h->role->server ? H2_NO_ERROR : H2_CANCEL;
     st->got = 0; /* of what nobody wants any more */
     finish(st);
 }
@@ -348,10 +348,20 @@ static void give_held(struct h2_stream *st)
         tell_end(st);
 }
 
+void h2_stream_give_all(struct h2_stream *st)
+{
+    struct h2_session *h = st->h;
+    uint32_t id = st->id;
+    do {
+        st->paused = false;
+        give_held(st);
+    } while (h2_find(h, id) == st && st->s.user && st->held.n);
+}
+
 void h2_stream_later(struct h2_stream *st)
 {
-    if (st->failed)
-        out_of_memory(st);
+    if (st->fault)
+        reset_and_tell(st, (enum h2_code)st->fault);
     else if (st->s.user)
         give_held(st);
 }

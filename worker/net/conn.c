@@ -393,6 +393,16 @@ bool conn_heard(const struct conn *c, bool ask)
     return ask && (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN);
 }
 
+bool conn_ending(const struct conn *c, bool ask)
+{
+    char byte;
+    if ((c->flags & (CONN_F_END | CONN_F_DEAD | CONN_F_CLOSED | CONN_F_HUP)) ||
+        (c->watch.pending & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        return true;
+    ssize_t n = ask ? recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
 bool conn_full(struct conn *c)
 {
     if (conn_queued(c) < full_at(c) || (c->flags & CONN_F_DEAD))

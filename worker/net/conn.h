@@ -128,6 +128,9 @@ void conn_room_back(struct conn *c, size_t unused);
 bool conn_unheard(const struct conn *c, uint64_t before);
 /* Something came, or may have come, that on_read, on_end and on_error have not told. `ask`: the kernel, too. */
 bool conn_heard(const struct conn *c, bool ask);
+/* The peer has closed, or the loop is about to tell so; with `ask`: or the kernel knows. For connections that may say
+ * something at any time. */
+bool conn_ending(const struct conn *c, bool ask);
 /* Bytes that the kernel has not taken. */
 size_t conn_queued(const struct conn *c);
 /* More than the limit is queued: stop giving; on_writable follows. */

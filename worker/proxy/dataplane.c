@@ -172,7 +172,7 @@ static void on_trim_timer(struct timer *t)
         slab_trim(&d->servers.works, 32);
         slab_trim(&d->fronts.slab, 32);
         h2_servers_trim(&d->servers2);
-        slab_trim(&d->upstream.conns, 32);
+        upstream_trim(&d->upstream);
         http_trim(&d->http);
         net_trim(&d->net);
         malloc_trim(64 * 1024);

@@ -43,7 +43,7 @@ enum retry retry_decide(const struct try_state *s, const struct try_outcome *o)
 {
     if (!s->replayable)
         return RETRY_NO;
-    if (o->end == TRY_RESET && o->reused && !o->heard && !s->stale_used &&
+    if (o->end == TRY_RESET && (o->reused || o->refused) && !o->heard && !s->stale_used &&
         (!o->wrote || http_method_is_idempotent(s->method)))
         return RETRY_STALE;
     if (s->policy)

@@ -3,7 +3,8 @@
  *
  * Safe is what certainly had no effect: nothing of the request reached the endpoint. Beyond that, only
  * what the rule asks for (GATEWAY-API-RULES 9, ISTIO-RULES 3.9), and requests that may be repeated by
- * their method when a pooled connection turned out to be closed (RFC 9110 9.2.2, RFC 9112 9.3.1).
+ * their method when a pooled connection turned out to be closed (RFC 9110 9.2.2, RFC 9112 9.3.1). An endpoint that
+ * refuses a stream of HTTP/2, or names a last one before it, has not looked at it (RFC 9113 8.7).
  */
 #ifndef GH_PROXY_RETRY_H
 #define GH_PROXY_RETRY_H
@@ -25,6 +26,7 @@ struct try_outcome {
     bool wrote;         /* some byte of the request may have reached the endpoint */
     bool heard;         /* some byte of an answer came */
     bool reused;        /* on a pooled connection */
+    bool refused;       /* the endpoint said that it did not look at it (HTTP/2); `wrote` is false then */
 };
 
 struct try_state {

@@ -386,6 +386,7 @@ static void on_abort(struct stream *s, enum reason why)
         .wrote = (s->flags & STREAM_F_WROTE) && !(s->flags & STREAM_F_REFUSED),
         .heard = s->flags & STREAM_F_HEARD,
         .reused = s->flags & STREAM_F_REUSED,
+        .refused = s->flags & STREAM_F_REFUSED,
     };
     try_cancel(r);
     if (!r->x.head_sent) {

@@ -58,9 +58,10 @@ int upstream_init(struct upstream *u, struct net *n, struct board *b, uint32_t r
     list_init(&u->raws);
     slab_init(&u->raw_slab, sizeof(struct raw), 256);
     slab_init(&u->conns, sizeof(struct upconn), 256);
+    slab_init(&u->h2s, sizeof(struct up_h2), 32);
     u->table_log2 = 6;
     u->table = calloc((size_t)1 << u->table_log2, sizeof(struct cluster *));
-    return u->table && upstream_set(u, &FIRST) ? 0 : GH_E_NOMEM;
+    return h2_clients_init(&u->h2, n) && u->table && upstream_set(u, &FIRST) ? 0 : GH_E_NOMEM;
 }
 
 bool upstream_set(struct upstream *u, const struct snap_settings *s)
@@ -70,6 +71,8 @@ bool upstream_set(struct upstream *u, const struct snap_settings *s)
         .max_line = s->max_header_bytes, /* answers have long lines: cookies, policies */
         .max_fields = (uint16_t)GH_MIN(s->max_fields, 10000u),
     };
+    const struct h2_limits h2 = {limits.max_head, limits.max_line, limits.max_fields};
+    h2_clients_set(&u->h2, &h2);
     u->connect_timeout_ms = s->connect_timeout_ms;
     u->idle_timeout_ms = s->upstream_idle_timeout_ms;
     u->max_idle = s->upstream_pool_idle;
@@ -151,6 +154,8 @@ static struct endpoint *endpoint_new(struct cluster *c, const struct address *a,
     e->id = id;
     e->index = BALANCE_NONE;
     list_init(&e->idle);
+    list_init(&e->shared);
+    e->streams = H2_CLIENT_FIRST;
     e->to_len = a->len;
     memcpy(e->to, &a->to, a->len);
     char *name = (char *)e->to + a->len;

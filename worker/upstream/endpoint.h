@@ -6,15 +6,25 @@
 
 #include "worker/upstream/upstream.h"
 
-/* One connection. Owned by the pool from connect to the codec's closed(). */
+/* One connection. Owned by the pool from connect to the codec's closed(). `k` makes it, and speaks HTTP/1.1 on it;
+ * what is found to speak HTTP/2 moves on to `h2`, and `k` is an empty shell from then on. */
 struct upconn {
     struct h1_client k;
+    struct up_h2 *h2;      /* NULL: HTTP/1.1, or not connected yet */
     struct endpoint *ep;   /* held */
-    struct lease *lease;   /* that waits for the connect, or has the stream; NULL while idle */
+    struct list leases;    /* that wait for the connect, or have a stream; with HTTP/1.1 at most one */
+    uint32_t n_leases;
     struct list node;      /* in ep->idle */
+    struct list share;     /* in ep->shared, or none */
     struct list lru;       /* in upstream->lru, or ->busy */
     struct timer timer;    /* connect, or idle */
     bool idle, connected;
+    bool gone;             /* out of the books */
+};
+
+struct up_h2 {
+    struct h2_client k;
+    struct upconn *u;
 };
 
 /* No more requests for it: closes its idle connections. */

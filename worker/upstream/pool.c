@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static const struct h1_client_owner OWNER;
+static const struct h2_client_owner OWNER_H2;
 static void serve_waiting(struct cluster *c, struct upconn *free_conn);
 
 static struct board_series *series(const struct cluster *c)
@@ -18,6 +19,35 @@ static struct board_series *series(const struct cluster *c)
 static struct upconn *of_client(struct h1_client *k)
 {
     return CONTAINER_OF(k, struct upconn, k);
+}
+
+static struct upconn *of_h2(struct h2_client *k)
+{
+    return CONTAINER_OF(k, struct up_h2, k)->u;
+}
+
+/* The lease belongs to the connection: to a stream of it (HELD), or to its hope (CONNECTING). */
+static void join(struct lease *l, struct upconn *u, enum lease_state state)
+{
+    l->conn = u;
+    l->state = (uint8_t)state;
+    list_push(&u->leases, &l->node);
+    u->n_leases++;
+}
+
+static void part(struct lease *l)
+{
+    if (!l->conn)
+        return;
+    list_del(&l->node);
+    l->conn->n_leases--;
+    l->conn = NULL;
+}
+
+static void part_all(struct upconn *u)
+{
+    while (!list_empty(&u->leases))
+        part(LIST_ITEM(u->leases.next, struct lease, node));
 }
 
 uint64_t cluster_active(const struct cluster *c)
@@ -54,7 +84,9 @@ static void leave_books(struct upconn *u)
     struct upstream *all = e->cluster->all;
     leave_pool(u);
     list_del(&u->lru);
+    list_del(&u->share);
     timer_stop(&u->timer);
+    u->gone = true;
     e->n_conns--;
     e->cluster->n_conns--;
     all->n_conns--;
@@ -65,7 +97,10 @@ static void leave_books(struct upconn *u)
 static void close_conn(struct upconn *u)
 {
     leave_books(u);
-    h1_client_close(&u->k);
+    if (u->h2)
+        h2_client_close(&u->h2->k);
+    else
+        h1_client_close(&u->k);
 }
 
 static uint32_t idle_timeout(const struct cluster *c)
@@ -77,10 +112,7 @@ static void enter_pool(struct upconn *u)
 {
     struct endpoint *e = u->ep;
     struct upstream *all = e->cluster->all;
-    if (u->lease)
-        u->lease->conn = NULL;
     u->idle = true;
-    u->lease = NULL;
     list_push_front(&e->idle, &u->node);
     list_del(&u->lru);
     list_push(&all->lru, &u->lru);
@@ -94,6 +126,7 @@ static void enter_pool(struct upconn *u)
 static void set_free(struct upconn *u)
 {
     struct endpoint *e = u->ep; /* lives, and its cluster, until the connection's closed() */
+    part_all(u);
     if (e->index == BALANCE_NONE) {
         close_conn(u);
         serve_waiting(e->cluster, NULL);
@@ -131,9 +164,18 @@ void upstream_close(struct upstream *u)
 void upstream_fini(struct upstream *u)
 {
     h1_clients_fini(&u->h1);
+    h2_clients_fini(&u->h2);
     slab_fini(&u->conns);
     slab_fini(&u->raw_slab);
+    slab_fini(&u->h2s);
     free(u->table);
+}
+
+void upstream_trim(struct upstream *u)
+{
+    slab_trim(&u->conns, 32);
+    slab_trim(&u->h2s, 8);
+    h2_shared_trim(&u->h2.shared);
 }
 
 /* --- connecting --------------------------------------------------------------------------------------- */
@@ -147,17 +189,20 @@ static void lease_failed(struct lease *l, enum reason why)
 
 static void connect_failed(struct upconn *u, enum reason why)
 {
-    struct lease *l = u->lease;
+    struct list waiting;
     struct cluster *c = u->ep->cluster;
+    list_init(&waiting);
     board_add(&series(c)->connect_failures, 1);
     endpoint_result(u->ep, false);
-    u->lease = NULL;
-    if (l)
-        l->conn = NULL;
+    while (!list_empty(&u->leases)) {
+        struct lease *l = LIST_ITEM(u->leases.next, struct lease, node);
+        part(l);
+        list_push(&waiting, &l->node);
+    }
     c->refs++; /* over the callbacks */
     close_conn(u);
-    if (l)
-        lease_failed(l, why);
+    while (!list_empty(&waiting))
+        lease_failed(LIST_ITEM(waiting.next, struct lease, node), why);
     if (c->n_waiting)
         serve_waiting(c, NULL);
     cluster_drop(c);
@@ -172,32 +217,92 @@ static void on_timer(struct timer *t)
         close_conn(u);
 }
 
-static void hand_over(struct lease *l, struct upconn *u)
+/* Does an endpoint (the connection, once there is one) speak HTTP/2? By configuration. */
+static bool speaks_h2(const struct endpoint *e)
 {
-    u->lease = l;
-    l->conn = u;
-    l->state = LEASE_HELD;
+    return e->cluster->protocol == UPSTREAM_H2;
+}
+
+/* May it take another lease now? `sure`: as far as the kernel knows. */
+static bool has_room(const struct upconn *u, bool sure)
+{
+    if (u->gone || !u->connected)
+        return false;
+    return u->h2 ? h2_client_room(&u->h2->k, sure) > 0 : u->idle && h1_client_usable(&u->k, sure);
+}
+
+/* A stream of a connection that has room. NULL: no memory, nothing has changed. */
+static struct stream *take(struct lease *l, struct upconn *u)
+{
+    struct stream *s = u->h2 ? h2_client_stream(&u->h2->k) : h1_client_stream(&u->k);
+    if (!s)
+        return NULL;
+    leave_pool(u);
+    timer_stop(&u->timer);
+    join(l, u, LEASE_HELD);
+    if (s->flags & STREAM_F_REUSED)
+        board_add(&u->ep->cluster->all->net->count->upstream_reused, 1);
+    return s;
+}
+
+/* What was promised to more than the peer allows, or to nobody any more, begins again. */
+static void begin_again(struct lease *l);
+
+/* Those that waited for the connection get streams of it. */
+static void serve_leases(struct upconn *u)
+{
+    while (!list_empty(&u->leases)) {
+        struct lease *l = LIST_ITEM(u->leases.next, struct lease, node);
+        if (l->state != LEASE_CONNECTING) /* these are behind the others */
+            break;
+        part(l);
+        if (u->h2 && !has_room(u, false)) {
+            begin_again(l);
+            continue;
+        }
+        struct stream *s = take(l, u);
+        if (s)
+            l->ev->ready(l, s);
+        else
+            lease_failed(l, REASON_MEMORY);
+    }
+    if (u->gone || u->idle)
+        return;
+    if (!u->n_leases)
+        set_free(u); /* who asked for it went away meanwhile */
+    else if (u->ep->cluster->n_waiting)
+        serve_waiting(u->ep->cluster, u);
+}
+
+/* From now on it speaks HTTP/2. False: no memory. */
+static bool become_h2(struct upconn *u)
+{
+    struct upstream *all = u->ep->cluster->all;
+    u->h2 = slab_get(&all->h2s);
+    if (!u->h2)
+        return false;
+    u->h2->u = u;
+    h2_client_take(&u->h2->k, &all->h2, &OWNER_H2, &u->k.c, false, u->ep->streams);
+    return true;
 }
 
 static void connected(struct h1_client *k, int err)
 {
     struct upconn *u = of_client(k);
-    struct lease *l = u->lease;
     if (err) {
         connect_failed(u, REASON_CONNECT_FAILED);
+        return;
+    }
+    if (speaks_h2(u->ep) && !become_h2(u)) {
+        connect_failed(u, REASON_MEMORY);
         return;
     }
     u->connected = true;
     timer_stop(&u->timer);
     board_add(&series(u->ep->cluster)->connects, 1);
-    board_add(&k->c.net->count->upstream_connects, 1);
+    board_add(&u->ep->cluster->all->net->count->upstream_connects, 1);
     endpoint_result(u->ep, true);
-    if (l) {
-        hand_over(l, u);
-        l->ev->ready(l, h1_client_stream(k));
-    } else {
-        set_free(u); /* the request went away meanwhile */
-    }
+    serve_leases(u);
 }
 
 /* Negative errno. */
@@ -217,10 +322,15 @@ static int open_conn(struct endpoint *e, struct lease *l)
         return err;
     }
     u->ep = endpoint_hold(e);
-    u->lease = l;
-    u->idle = u->connected = false;
+    u->h2 = NULL;
+    u->idle = u->connected = u->gone = false;
+    u->n_leases = 0;
+    list_init(&u->leases);
     list_init(&u->node);
+    list_init(&u->share);
     list_init(&u->lru);
+    if (speaks_h2(e))
+        list_push_front(&e->shared, &u->share);
     list_push(&all->busy, &u->lru);
     timer_init(&u->timer, on_timer);
     uint32_t wait = c->connect_timeout_ms ? c->connect_timeout_ms : all->connect_timeout_ms;
@@ -230,8 +340,7 @@ static int open_conn(struct endpoint *e, struct lease *l)
     c->n_conns++;
     all->n_conns++;
     board_add(&all->net->count->upstream_active, 1);
-    l->conn = u;
-    l->state = LEASE_CONNECTING;
+    join(l, u, LEASE_CONNECTING);
     return 0;
 }
 
@@ -242,24 +351,34 @@ static void on_idle(struct h1_client *k)
     set_free(of_client(k));
 }
 
-static void on_gone(struct h1_client *k)
+static void conn_gone(struct upconn *u)
 {
-    struct upconn *u = of_client(k);
     struct cluster *c = u->ep->cluster; /* lives as long as the connection holds its endpoint */
     leave_books(u);
     if (c->n_waiting)
         serve_waiting(c, NULL);
 }
 
-static void on_closed(struct h1_client *k)
+static void conn_closed(struct upconn *u)
 {
-    struct upconn *u = of_client(k);
     struct upstream *all = u->ep->cluster->all;
-    if (u->lease)
-        u->lease->conn = NULL;
+    part_all(u);
     timer_close(&u->timer);
     endpoint_drop(u->ep);
+    if (u->h2)
+        slab_put(&all->h2s, u->h2);
     slab_put(&all->conns, u);
+}
+
+static void on_gone(struct h1_client *k)
+{
+    conn_gone(of_client(k));
+}
+
+static void on_closed(struct h1_client *k)
+{
+    if (!of_client(k)->h2) /* else it was the shell that a connection has left */
+        conn_closed(of_client(k));
 }
 
 static const struct h1_client_owner OWNER = {
@@ -267,6 +386,32 @@ static const struct h1_client_owner OWNER = {
     .idle = on_idle,
     .gone = on_gone,
     .closed = on_closed,
+};
+
+/* A stream has ended, or the peer allows another number of them. */
+static void on_news_h2(struct h2_client *k)
+{
+    struct upconn *u = of_h2(k);
+    struct endpoint *e = u->ep;
+    e->streams = GH_MAX(GH_MIN(k->h.peer_streams, H2_CLIENT_MOST), 1u);
+    if (e->cluster->n_waiting)
+        serve_waiting(e->cluster, u);
+}
+
+static void on_gone_h2(struct h2_client *k)
+{
+    conn_gone(of_h2(k));
+}
+
+static void on_closed_h2(struct h2_client *k)
+{
+    conn_closed(of_h2(k));
+}
+
+static const struct h2_client_owner OWNER_H2 = {
+    .news = on_news_h2,
+    .gone = on_gone_h2,
+    .closed = on_closed_h2,
 };
 
 /* --- leases --------------------------------------------------------------------------------------------- */
@@ -296,28 +441,30 @@ static void count_out(struct lease *l)
 
 /* The youngest one that has said nothing. What is found dead is closed; about what the loop is going to tell
  * in this turn, it is going to tell. */
-static struct upconn *find_idle(struct endpoint *e, enum lease_want want)
+static struct upconn *find_idle(struct endpoint *e, bool sure)
 {
     LIST_EACH(it, &e->idle)
     {
         struct upconn *u = LIST_ITEM(it, struct upconn, node);
-        if (!h1_client_usable(&u->k, false))
+        if (u->h2 || !has_room(u, false))
             continue;
-        if (want == LEASE_ANY || h1_client_usable(&u->k, true))
+        if (!sure || has_room(u, true))
             return u;
         close_conn(u);
     }
     return NULL;
 }
 
-static struct stream *take(struct lease *l, struct upconn *u)
+/* One of HTTP/2 that has room; `connecting`: or will have. */
+static struct upconn *find_shared(struct endpoint *e, bool connecting, bool sure)
 {
-    struct endpoint *e = u->ep;
-    leave_pool(u);
-    timer_stop(&u->timer);
-    hand_over(l, u);
-    board_add(&e->cluster->all->net->count->upstream_reused, 1);
-    return h1_client_stream(&u->k);
+    LIST_EACH(it, &e->shared)
+    {
+        struct upconn *u = LIST_ITEM(it, struct upconn, share);
+        if (connecting ? !u->connected && u->n_leases < e->streams : has_room(u, sure))
+            return u;
+    }
+    return NULL;
 }
 
 static void wait_timer(struct timer *t)
@@ -363,11 +510,41 @@ void cluster_room(struct cluster *c)
     cluster_settle(c);
 }
 
+/* A connection of its own, or the wait for one. */
+static enum lease_result connect_or_wait(struct lease *l, struct endpoint *e, enum reason *why)
+{
+    struct cluster *c = e->cluster;
+    *why = REASON_OVERFLOW;
+    if (!cluster_admits(c))
+        return wait_for_room(l, e);
+    int err = open_conn(e, l);
+    if (!err)
+        return LEASE_LATER;
+    *why = err == -ENOMEM ? REASON_MEMORY : REASON_CONNECT_FAILED;
+    endpoint_result(e, false);
+    board_add(&series(c)->connect_failures, 1);
+    return LEASE_REFUSED;
+}
+
+static void begin_again(struct lease *l)
+{
+    enum reason why;
+    struct upconn *u = find_shared(l->ep, true, false);
+    l->state = LEASE_NONE;
+    if (u)
+        join(l, u, LEASE_CONNECTING);
+    else if (connect_or_wait(l, l->ep, &why) == LEASE_REFUSED) {
+        l->state = LEASE_CONNECTING; /* it was counted in */
+        lease_failed(l, why);
+    }
+}
+
 enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_want want, const struct lease_events *ev,
                               struct stream **s, enum reason *why)
 {
     struct cluster *c = e->cluster;
-    struct upconn *idle;
+    struct upconn *u = NULL;
+    bool h2 = speaks_h2(e);
     list_init(&l->node);
     timer_init(&l->timer, wait_timer);
     l->ev = ev;
@@ -377,73 +554,77 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
     if (c->max_requests && cluster_active(c) >= c->max_requests)
         return LEASE_REFUSED;
     count_in(l, e);
-    if (want != LEASE_FRESH && e->n_idle && (idle = find_idle(e, want))) {
-        *s = take(l, idle);
+    if (h2) /* one that has gone is in no list: what is left is as good as a new one */
+        u = find_shared(e, false, want == LEASE_SURE);
+    else if (want != LEASE_FRESH && e->n_idle)
+        u = find_idle(e, want != LEASE_ANY);
+    if (u && (*s = take(l, u)))
         return LEASE_READY;
+    if (h2 && (u = find_shared(e, true, false))) {
+        join(l, u, LEASE_CONNECTING);
+        return LEASE_LATER;
     }
-    enum lease_result r;
-    if (!cluster_admits(c)) {
-        r = wait_for_room(l, e);
-    } else {
-        int err = open_conn(e, l);
-        r = err ? LEASE_REFUSED : LEASE_LATER;
-        if (err) {
-            *why = err == -ENOMEM ? REASON_MEMORY : REASON_CONNECT_FAILED;
-            endpoint_result(e, false);
-            board_add(&series(c)->connect_failures, 1);
-        }
-    }
+    enum lease_result r = connect_or_wait(l, e, why);
     if (r == LEASE_REFUSED)
         count_out(l);
     return r;
 }
 
+/* Its last stream has been released. */
+static void rest(struct upconn *u)
+{
+    if (u->h2 && !u->gone && !u->idle && u->connected && !u->n_leases)
+        set_free(u);
+}
+
 void lease_end(struct lease *l)
 {
+    struct upconn *u = l->conn;
     switch ((enum lease_state)l->state) {
     case LEASE_NONE:
         return;
     case LEASE_WAITING:
-        list_del(&l->node);
         l->ep->cluster->n_waiting--;
         break;
     case LEASE_CONNECTING: /* the connection is finished for whoever comes next */
-        if (l->conn)
-            l->conn->lease = NULL;
-        break;
     case LEASE_HELD:
-        if (l->conn && l->conn->lease == l)
-            l->conn->lease = NULL;
+        part(l);
         break;
     }
+    list_del(&l->node);
     timer_close(&l->timer);
     l->state = LEASE_NONE;
     l->conn = NULL;
+    if (u)
+        rest(u);
     count_out(l);
 }
 
-/* A connection became free, or there is room for a new one: the longest waiting request goes on. */
+/* A connection became free, or there is room for a new one: the longest waiting requests go on. */
 static void serve_waiting(struct cluster *c, struct upconn *free_conn)
 {
-    if (list_empty(&c->waiting))
-        return;
-    struct lease *l = LIST_ITEM(c->waiting.next, struct lease, node);
-    list_del(&l->node);
-    c->n_waiting--;
-    timer_stop(&l->timer);
-    l->state = LEASE_HELD;
-    if (free_conn) {
-        struct endpoint *e = free_conn->ep;
-        if (l->ep != e) {
-            count_out(l);
-            count_in(l, e);
+    while (!list_empty(&c->waiting)) {
+        struct lease *l = LIST_ITEM(c->waiting.next, struct lease, node);
+        bool here = free_conn && has_room(free_conn, false);
+        if (!here && c->max_connections && c->n_conns >= c->max_connections)
+            return;
+        list_del(&l->node);
+        c->n_waiting--;
+        timer_stop(&l->timer);
+        l->state = LEASE_CONNECTING;
+        if (!here) {
+            if (open_conn(l->ep, l) != 0)
+                lease_failed(l, REASON_CONNECT_FAILED);
+            continue;
         }
-        l->ev->ready(l, take(l, free_conn));
-    } else if (c->max_connections && c->n_conns >= c->max_connections) {
-        l->state = LEASE_WAITING;
-        list_push_front(&c->waiting, &l->node);
-        c->n_waiting++;
-    } else if (open_conn(l->ep, l) != 0) {
-        lease_failed(l, REASON_CONNECT_FAILED);
+        if (l->ep != free_conn->ep) {
+            count_out(l);
+            count_in(l, free_conn->ep);
+        }
+        struct stream *s = take(l, free_conn);
+        if (s)
+            l->ev->ready(l, s);
+        else
+            lease_failed(l, REASON_MEMORY);
     }
 }

@@ -5,20 +5,23 @@
  * connection. A cluster takes its settings and endpoints from the newest generation that used it; endpoints
  * that are gone keep their running requests, are picked no more, and their idle connections are closed.
  *
- *   cluster ── endpoints ── idle connections (last in, first out)
+ *   cluster ── endpoints ─┬ idle connections (last in, first out)
+ *      │                  └ HTTP/2: shared connections, with as many leases as the peer allows streams
  *      └ waiting leases (when max_connections is reached)
  *
  * A lease is a request's claim to one stream of one endpoint: from lease_begin to lease_end it counts as
  * active. Ready at once (a pooled connection), or later (ready/failed).
  *
  * Invariants
- *  1. Every connection is either connecting (for at most one lease), busy with one stream, idle in the list of its
- *     endpoint, or raw (raw.h); `n_conns` of endpoint, cluster and worker count all of them.
+ *  1. Every connection is either connecting, busy with streams (HTTP/1.1: one), idle in the list of its endpoint,
+ *     or raw (raw.h); `n_conns` of endpoint, cluster and worker count all of them. Only HTTP/2 has several leases;
+ *     those that a connecting one promises to serve wait for it.
  *  2. An endpoint lives while its cluster lists it, a lease names it or a connection is open to it; a
  *     cluster while a generation names it or a connection or lease of it lives. So its pool outlasts the
  *     moment in which the old generation has gone and nobody has used the new one yet.
  *  3. Only connections that said nothing while idle are handed out, the youngest first.
- *  4. failed() and ready() come from the loop, never from inside lease_begin.
+ *  4. Whether a connection speaks HTTP/2 is asked when it is connected (pool.c, speaks_h2), not before.
+ *  5. failed() and ready() come from the loop, never from inside lease_begin.
  */
 #ifndef GH_UPSTREAM_UPSTREAM_H
 #define GH_UPSTREAM_UPSTREAM_H
@@ -26,6 +29,7 @@
 #include "shared/snap/snap.h"
 #include "worker/balance/balance.h"
 #include "worker/codec/h1_client.h"
+#include "worker/codec/h2_client.h"
 
 #include <sys/socket.h>
 
@@ -42,6 +46,8 @@ struct endpoint {
     uint32_t weight;
     uint32_t board_slot;
     struct list idle;           /* struct upconn; the youngest first */
+    struct list shared;         /* struct upconn that speak HTTP/2, or will; the youngest first */
+    uint32_t streams;           /* that one connection of HTTP/2 may have, as it last said */
     uint32_t n_idle, n_conns;
     uint32_t active;            /* leases of this worker */
     uint32_t failures;          /* connects that failed, in a row */
@@ -89,9 +95,10 @@ struct upstream {
     struct board *board;
     uint32_t row;               /* of this process on the board */
     struct h1_clients h1;
+    struct h2_clients h2;
     struct cluster **table;     /* 2^log2 chains */
     uint32_t table_log2, n_clusters;
-    struct slab conns;
+    struct slab conns, h2s;
     struct list lru;            /* idle connections, the longest idle first */
     struct list busy;           /* all others */
     struct list raws;           /* struct raw: connections of streams (raw.h) */
@@ -107,6 +114,7 @@ void upstream_close(struct upstream *u);
 void upstream_fini(struct upstream *u);
 /* False: no memory. */
 bool upstream_set(struct upstream *u, const struct snap_settings *s);
+void upstream_trim(struct upstream *u); /* gives free memory back to the heap */
 /* Closes up to `max` of the longest idle connections; returns how many. */
 uint32_t upstream_close_idle(struct upstream *u, uint32_t max);
 
@@ -128,7 +136,7 @@ struct lease_events {
 enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_CONNECTING, LEASE_HELD };
 /* Embedded in the exchange's machinery; zero is LEASE_NONE. */
 struct lease {
-    struct list node;           /* in cluster->waiting */
+    struct list node;           /* in cluster->waiting, or of its connection */
     const struct lease_events *ev;
     struct endpoint *ep;        /* held while the lease is */
     struct upconn *conn;

@@ -19,4 +19,9 @@ TESTS += tests/unit/shared/http/uri_test
 tests_unit_shared_http_uri_test_SOURCES = %D%/uri_test.c
 tests_unit_shared_http_uri_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_shared_http_uri_test_LDADD = libhttp.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/shared/http/websocket_test
+TESTS += tests/unit/shared/http/websocket_test
+tests_unit_shared_http_websocket_test_SOURCES = %D%/websocket_test.c
+tests_unit_shared_http_websocket_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_shared_http_websocket_test_LDADD = libhttp.a libbase.a $(CMOCKA_LIBS)
 endif

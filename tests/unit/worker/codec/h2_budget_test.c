@@ -55,10 +55,22 @@ static void what_answers_our_content_is_free(void **state)
         assert_true(h2_budget_spend(&b, H2_GLITCH_window, 1, 0));
         assert_true(h2_budget_spend(&b, H2_GLITCH_window, 1, 0));
     }
-    assert_int_equal(b.points, H2_BUDGET_POINTS);
+    assert_int_equal(b.milli, 1000 * H2_BUDGET_POINTS);
     assert_in_range(until_empty(&b, H2_GLITCH_window, 0), H2_BUDGET_POINTS, H2_BUDGET_POINTS + H2_BUDGET_FREE_MAX);
     h2_budget_init(&b, 1, 0);
     assert_int_equal(until_empty(&b, H2_GLITCH_ping, 0), 251);
+}
+
+static void time_counts_once_however_often_it_is_asked(void **state)
+{
+    struct h2_budget b;
+    uint64_t now = 0;
+    uint32_t n = 0;
+    (void)state;
+    h2_budget_init(&b, 8, now); /* more than a point each millisecond */
+    for (b.window_free = 0; n < 100000 && h2_budget_spend(&b, H2_GLITCH_window, 1, now); n++)
+        now += n % 100 == 99; /* 100 of them in each */
+    assert_in_range(n, 8 * H2_BUDGET_POINTS, 8 * H2_BUDGET_POINTS + 120);
 }
 
 static void many_at_once_cost_as_many(void **state)
@@ -77,6 +89,7 @@ int main(void)
         cmocka_unit_test(a_steady_rate_below_the_limit_never_ends),
         cmocka_unit_test(requests_that_are_completed_pay_for_others_that_are_not),
         cmocka_unit_test(what_answers_our_content_is_free),
+        cmocka_unit_test(time_counts_once_however_often_it_is_asked),
         cmocka_unit_test(many_at_once_cost_as_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

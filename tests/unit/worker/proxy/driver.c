@@ -13,7 +13,7 @@
  *
  * Prints "port N" when it serves. Options of a rule: prefix= element= exact= host= redirect=URL direct=STATUS:TEXT
  * rewrite=PREFIX request_ms= backend_ms= retry=N:bits[:code+code] set=Name:value (request) rset=Name:value
- * (response) remove=Name. Options of a cluster: lb=N connect_ms= max_connections= max_pending= max_requests=.
+ * (response) remove=Name. Options of a cluster: lb=N h2c=1 connect_ms= max_connections= max_pending= max_requests=.
  */
 #include "master/compile/compile.h"
 #include "shared/base/clock.h"
@@ -115,6 +115,8 @@ static void cluster(struct driver *d, struct str text)
     while (rest.p && str_split(&rest, ';', &part)) {
         if (option(part, "lb=", &v))
             c->lb = (enum lb_policy)number(v);
+        else if (option(part, "h2c=", &v))
+            c->protocol = number(v) ? UPSTREAM_H2 : UPSTREAM_HTTP1;
         else if (option(part, "connect_ms=", &v))
             c->connect_timeout_ms = number(v);
         else if (option(part, "max_connections=", &v))

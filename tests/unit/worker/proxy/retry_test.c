@@ -37,6 +37,23 @@ static void a_stale_connection_is_repeated_once_and_only_when_that_is_safe(void 
     assert_int_equal(retry_decide(&s, &o), RETRY_NO);
 }
 
+static void a_refused_stream_is_sent_once_more_whatever_the_method(void **unused)
+{
+    (void)unused;
+    struct try_state s = state(NULL);
+    struct try_outcome o = {.end = TRY_RESET, .refused = true};
+    s.method = METHOD_POST;
+    s.others = false;
+    assert_int_equal(retry_decide(&s, &o), RETRY_STALE);
+    s.stale_used = true;
+    assert_int_equal(retry_decide(&s, &o), RETRY_NO);
+    s.others = true;
+    assert_int_equal(retry_decide(&s, &o), RETRY_FAILOVER);
+    s = state(NULL);
+    s.replayable = false;
+    assert_int_equal(retry_decide(&s, &o), RETRY_NO);
+}
+
 static void without_a_policy_what_had_no_effect_goes_elsewhere(void **unused)
 {
     (void)unused;
@@ -130,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stale_connection_is_repeated_once_and_only_when_that_is_safe),
+        cmocka_unit_test(a_refused_stream_is_sent_once_more_whatever_the_method),
         cmocka_unit_test(without_a_policy_what_had_no_effect_goes_elsewhere),
         cmocka_unit_test(a_policy_asks_for_what_its_words_say),
         cmocka_unit_test(attempts_are_counted_and_bodies_that_are_gone_are_not_sent_again),
