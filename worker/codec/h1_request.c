@@ -138,6 +138,14 @@ static enum h1_result parse_some(struct h1_server *s, const char *data, size_t n
     return r;
 }
 
+/* The first line of a connection, where it went wrong: no target of any form, and no version behind it. */
+static bool is_no_http(const struct h1_server *s)
+{
+    struct str t = s->work->h1.target;
+    return s->requests == 1 && s->work->parser.error == H1_E_REQUEST_LINE && t.n && t.p[0] != '/' && t.p[0] != '*' &&
+           str_find(t, STR("://")) < 0;
+}
+
 size_t h1_take_head(struct h1_server *s, const char *data, size_t n)
 {
     struct h1_work *w = s->work;
@@ -156,6 +164,7 @@ size_t h1_take_head(struct h1_server *s, const char *data, size_t n)
         break;
     case H1_ERROR:
         board_add(&s->c.net->count->parse_errors, 1);
+        s->mute = is_no_http(s);
         if (w->parser.error == H1_E_NONE)
             h1_refuse(s, REASON_MEMORY, NULL);
         else

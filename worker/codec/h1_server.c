@@ -523,6 +523,8 @@ static bool send_head(struct stream *st, const struct http_head *h, bool end)
     struct h1_server *s = of_stream(st);
     struct h1_work *w = s->work;
     bool interim = h->status < 200 && h->status != 101;
+    if (s->mute)
+        return false;
     if (s->tx != TX_NONE || (interim && w->minor == 0))
         return s->tx == TX_NONE;
     if (!interim)

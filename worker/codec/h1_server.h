@@ -20,6 +20,9 @@
  * The first bytes of a plain connection may be the preface of HTTP/2 (prior knowledge; TLS says it in ALPN): then the connection goes to
  * whoever serves that. Nothing is kept of a preface that is not all there: its bytes are known.
  *
+ * Who begins with a line that has neither a target nor a version of HTTP speaks something else, a broken preface of
+ * HTTP/2 perhaps (RFC 9113 3.4): nobody would understand our answer, so there is none.
+ *
  * Slow clients, all absolute: the head must be complete header_timeout after its first byte. A body, and
  * the taking of an answer, has a credit of its grace time; time costs it, bytes earn it back at the minimum
  * rate, never above the grace time. Time in which *we* do not read costs nothing.
@@ -87,6 +90,7 @@ struct h1_server {
     bool keep;                  /* the connection lives on after this answer */
     bool feeding;               /* in feed(): release leaves the next request to it */
     bool bad;                   /* the input can't be read any further */
+    bool mute;                  /* ... and is no HTTP at all: no answer either */
 };
 
 int h1_servers_init(struct h1_servers *all, struct net *n, struct server_host *host);

@@ -701,6 +701,15 @@ static size_t take_preface(struct h2_session *h, const char *data, size_t n)
     return k;
 }
 
+/* What was found where an exchange was calling. */
+static void meet_doom(struct h2_session *h)
+{
+    if (h->doom > H2_GLITCH_COUNT)
+        h2_session_error(h, H2_INTERNAL_ERROR, "out of memory");
+    else
+        exhausted(h, (enum h2_glitch)(h->doom - 1));
+}
+
 void h2_session_read(struct h2_session *h, const char *data, size_t n)
 {
     size_t at = 0, used;
@@ -709,6 +718,10 @@ void h2_session_read(struct h2_session *h, const char *data, size_t n)
     while (!h->dead) {
         enum h2_step step = h2_read(&h->in, data + at, n - at, &used);
         at += used;
+        if (h->doom) {
+            meet_doom(h);
+            return;
+        }
         switch (step) {
         case H2_STEP_MORE:
             return;
@@ -738,12 +751,8 @@ void h2_session_read(struct h2_session *h, const char *data, size_t n)
 
 void h2_session_kick(struct h2_session *h)
 {
-    if (h->doom && !h->dead) {
-        if (h->doom > H2_GLITCH_COUNT)
-            h2_session_error(h, H2_INTERNAL_ERROR, "out of memory");
-        else
-            exhausted(h, (enum h2_glitch)(h->doom - 1));
-    }
+    if (h->doom && !h->dead)
+        meet_doom(h);
     while (!h->dead && !list_empty(&h->later)) {
         struct h2_stream *st = LIST_ITEM(h->later.next, struct h2_stream, later);
         list_del(&st->later);

@@ -2,6 +2,7 @@
  * pool.c - connections to endpoints, and the leases of requests on them.
  */
 #include "worker/upstream/endpoint.h"
+#include "worker/net/tls.h"
 #include "worker/upstream/raw.h"
 
 #include <errno.h>
@@ -217,10 +218,19 @@ static void on_timer(struct timer *t)
         close_conn(u);
 }
 
-/* Does an endpoint (the connection, once there is one) speak HTTP/2? By configuration. */
-static bool speaks_h2(const struct endpoint *e)
+/* What is spoken on a connection that is open: over TLS as ALPN says, else as the configuration does. */
+static bool speaks_h2(const struct upconn *u)
 {
-    return e->cluster->protocol == UPSTREAM_H2;
+    struct tls_facts facts;
+    if (conn_is_plain(&u->k.c))
+        return u->ep->cluster->protocol == UPSTREAM_H2;
+    return conn_tls_facts(&u->k.c, &facts) && facts.alpn == TLS_PROTO_H2;
+}
+
+/* ... and on the next one: as on the last. */
+static bool expects_h2(const struct endpoint *e)
+{
+    return e->cluster->protocol == UPSTREAM_H2 || (e->cluster->protocol == UPSTREAM_AUTO && e->spoke_h2);
 }
 
 /* May it take another lease now? `sure`: as far as the kernel knows. */
@@ -251,12 +261,12 @@ static void begin_again(struct lease *l);
 /* Those that waited for the connection get streams of it. */
 static void serve_leases(struct upconn *u)
 {
-    while (!list_empty(&u->leases)) {
+    for (bool first = true; !list_empty(&u->leases); first = false) {
         struct lease *l = LIST_ITEM(u->leases.next, struct lease, node);
         if (l->state != LEASE_CONNECTING) /* these are behind the others */
             break;
         part(l);
-        if (u->h2 && !has_room(u, false)) {
+        if (u->h2 ? !has_room(u, false) : !first) {
             begin_again(l);
             continue;
         }
@@ -274,15 +284,21 @@ static void serve_leases(struct upconn *u)
         serve_waiting(u->ep->cluster, u);
 }
 
-/* From now on it speaks HTTP/2. False: no memory. */
-static bool become_h2(struct upconn *u)
+/* Its codec is chosen. False: no memory. */
+static bool choose_codec(struct upconn *u)
 {
-    struct upstream *all = u->ep->cluster->all;
+    struct endpoint *e = u->ep;
+    struct upstream *all = e->cluster->all;
+    e->spoke_h2 = speaks_h2(u);
+    list_del(&u->share);
+    if (!e->spoke_h2)
+        return true;
     u->h2 = slab_get(&all->h2s);
     if (!u->h2)
         return false;
     u->h2->u = u;
-    h2_client_take(&u->h2->k, &all->h2, &OWNER_H2, &u->k.c, false, u->ep->streams);
+    list_push_front(&e->shared, &u->share);
+    h2_client_take(&u->h2->k, &all->h2, &OWNER_H2, &u->k.c, !conn_is_plain(&u->k.c), e->streams);
     return true;
 }
 
@@ -293,7 +309,7 @@ static void connected(struct h1_client *k, int err)
         connect_failed(u, REASON_CONNECT_FAILED);
         return;
     }
-    if (speaks_h2(u->ep) && !become_h2(u)) {
+    if (!choose_codec(u)) {
         connect_failed(u, REASON_MEMORY);
         return;
     }
@@ -329,7 +345,7 @@ static int open_conn(struct endpoint *e, struct lease *l)
     list_init(&u->node);
     list_init(&u->share);
     list_init(&u->lru);
-    if (speaks_h2(e))
+    if (expects_h2(e))
         list_push_front(&e->shared, &u->share);
     list_push(&all->busy, &u->lru);
     timer_init(&u->timer, on_timer);
@@ -544,7 +560,7 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
 {
     struct cluster *c = e->cluster;
     struct upconn *u = NULL;
-    bool h2 = speaks_h2(e);
+    bool h2 = expects_h2(e);
     list_init(&l->node);
     timer_init(&l->timer, wait_timer);
     l->ev = ev;

@@ -20,7 +20,7 @@
  *     cluster while a generation names it or a connection or lease of it lives. So its pool outlasts the
  *     moment in which the old generation has gone and nobody has used the new one yet.
  *  3. Only connections that said nothing while idle are handed out, the youngest first.
- *  4. Whether a connection speaks HTTP/2 is asked when it is connected (pool.c, speaks_h2), not before.
+ *  4. Whether a connection speaks HTTP/2 is asked when it is connected (pool.c, choose_codec), not before.
  *  5. failed() and ready() come from the loop, never from inside lease_begin.
  */
 #ifndef GH_UPSTREAM_UPSTREAM_H
@@ -47,6 +47,7 @@ struct endpoint {
     uint32_t board_slot;
     struct list idle;           /* struct upconn; the youngest first */
     struct list shared;         /* struct upconn that speak HTTP/2, or will; the youngest first */
+    bool spoke_h2;              /* its last connection did */
     uint32_t streams;           /* that one connection of HTTP/2 may have, as it last said */
     uint32_t n_idle, n_conns;
     uint32_t active;            /* leases of this worker */

@@ -63,6 +63,17 @@ class Connections(unittest.TestCase):
             self.assertIn(("Connection", "close"), c.response()[1])
             self.assertTrue(c.closed())
 
+    def test_who_speaks_no_http_at_all_gets_no_answer(self):
+        with Backend(echo) as up, Driver(up=up) as d:
+            for line in (b"INVALID CONNECTION PREFACE\r\n\r\n", b"EHLO mail.example.com SMTP\r\n"):
+                with d.connect() as c:
+                    c.send(line)
+                    self.assertEqual(c.rest(), b"")
+            for line in (b"GET /a b HTTP/1.1\r\n\r\n", b"GET / HTTQ/1.1\r\n\r\n", b"GET\r\n\r\n"):
+                with d.connect() as c:
+                    c.send(line)
+                    self.assertEqual(c.response()[0], 400)
+
     def test_http_1_0_ends_unless_it_asks_to_stay(self):
         with Backend(echo) as up, Driver(up=up) as d:
             with d.connect() as c:
