@@ -154,7 +154,6 @@ static int lower(struct build *b, const struct build_input *in)
     struct lower l = {.arena = &b->arena, .store = &b->store, .model = &b->model, .diags = &b->diags,
                       .instance = &b->instance, .credentials = b->credentials, .now_wall_us = clock_wall_us(),
                       .bind = in->bind, .bind_ctx = in->bind_ctx, .outside = &b->outside};
-    outside_init(&b->outside, &b->arena, in->outside_root);
     model_init(&b->model, &b->arena);
     b->model.settings = b->instance.settings;
     lower_all(&l);
@@ -208,6 +207,7 @@ static int write_images(struct build *b, const struct build_input *in, const str
 
     status_image_write(s, &b->store, &b->model, &b->diags, &b->stats, &b->status);
     load_keep_status(&b->store, &b->state);
+    outside_remember(&b->outside, &b->state);
     state_write(&b->state, &b->state_out);
     return b->status.oom || b->state_out.oom ? fail(b, GH_E_NOMEM, "no memory for the status and state images") : 0;
 }
@@ -220,6 +220,7 @@ int build_run(struct build *b, const struct build_input *in)
     arena_init(&b->arena, (size_t)1 << 20, out_of_memory);
     diags_init(&b->diags, &b->arena);
     read_state(b, in);
+    outside_init(&b->outside, &b->arena, in->outside_root, &b->state);
     int rc = read_instance(b, in->instance_file, &text);
     if (rc == 0) {
         b->credentials = credentials_new(&b->arena, clock_wall_us());

@@ -12,10 +12,12 @@ void worker_drain(struct worker *w, uint64_t deadline_ms)
         return;
     bool spare = w->state != PROC_ACTIVE;
     worker_set_state(w, PROC_DRAINING);
-    if (spare) /* it never served anybody */
+    if (spare) { /* it never served anybody */
         worker_exit(w, 0);
-    else
-        w->role->drain(w, deadline_ms);
+        return;
+    }
+    w->role->drain(w, deadline_ms);
+    link_listeners_forget(w); /* no new master will ask for them; until they are closed, clients would wait there in vain */
 }
 
 static void on_signal(uv_signal_t *s, int number)

@@ -195,6 +195,12 @@ void link_listener_forget(struct worker *w, uint64_t bind_id)
         }
 }
 
+void link_listeners_forget(struct worker *w)
+{
+    while (w->link.n_listeners)
+        link_listener_forget(w, w->link.listeners[0].bind_id);
+}
+
 /* ---- receiving ---- */
 
 static int take_rescue(struct worker *w, struct ipc_msg *m)
@@ -388,8 +394,7 @@ void link_stop(struct worker *w)
     poll_close(&l->rescue_poll);
     while (l->out_first)
         drop_first(l);
-    while (l->n_listeners)
-        link_listener_forget(w, l->listeners[0].bind_id);
+    link_listeners_forget(w);
     free(l->listeners);
     if (l->fd >= 0)
         close(l->fd);

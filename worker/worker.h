@@ -107,6 +107,7 @@ void link_send_active(struct worker *w, uint64_t generation);
 /* Remembers a duplicate for a new master; false: memory or descriptors. */
 bool link_listener_keep(struct worker *w, const struct ipc_msg *m);
 void link_listener_forget(struct worker *w, uint64_t bind_id);
+void link_listeners_forget(struct worker *w); /* all */
 
 /* The i-th descriptor of a message, which is the caller's from then on; -1 when there is none. */
 static inline int link_take_fd(struct ipc_msg *m, size_t i)

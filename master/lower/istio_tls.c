@@ -17,13 +17,12 @@ struct ask {
     struct lower *l;
     const struct object *o; /* that names it */
     struct str why;         /* the first thing that can't be had, a sentence; empty: all is well */
+    struct str kept;        /* what is wrong with a file whose version before serves on; empty: nothing */
     bool quiet;             /* no findings */
 };
 
-static void refuse(struct ask *a, enum diag_code code, const struct node *at, const char *hint, struct str text)
+static void tell(const struct ask *a, enum diag_code code, const struct node *at, const char *hint, struct str text)
 {
-    if (a->why.n == 0)
-        a->why = text;
     if (a->quiet)
         return;
     struct diag *d = diag_at(a->l->diags, code, at, hint, STR_FMT, STR_ARG(text));
@@ -32,6 +31,13 @@ static void refuse(struct ask *a, enum diag_code code, const struct node *at, co
         d->analyzer = "IST0101";
     else if (a->o->kind->id == KIND_ISTIO_GATEWAY)
         d->analyzer = "IST0161";
+}
+
+static void refuse(struct ask *a, enum diag_code code, const struct node *at, const char *hint, struct str text)
+{
+    if (a->why.n == 0)
+        a->why = text;
+    tell(a, code, at, hint, text);
 }
 
 static const char *missing_hint(struct ask *a, enum kind_id kind, struct str name, struct str ns)
@@ -100,62 +106,109 @@ static void note_fault(struct ask *a, const struct credential_fault *f, const st
 
 /* ---- files ------------------------------------------------------------------------------------------------ */
 
-static bool file_of(struct ask *a, const struct node *at, struct str path, struct str *text)
+#define KEEPS_SERVING "the version before keeps serving until this is mended"
+#define FILES_MAX 2 /* that belong together: a certificate and its key */
+
+/* Texts of files that belong together, to what they are for; false and *why. */
+typedef bool use_fn(struct ask *a, const struct credential_source *src, const struct str text[FILES_MAX], void *out,
+                    struct credential_fault *why);
+
+/* All of them, whatever becomes of the first: what was asked for is watched. */
+static bool read_files(struct ask *a, const struct str *path, size_t n, struct str text[FILES_MAX], struct str *fault)
 {
-    const char *why = NULL;
-    if (outside_read(a->l->outside, path, text, &why))
+    for (size_t i = 0; i < n; i++) {
+        const char *why = NULL;
+        if (!outside_read(a->l->outside, path[i], &text[i], &why) && fault->n == 0)
+            *fault = arena_strf(a->l->arena, "file " STR_FMT ": %s", STR_ARG(path[i]), why);
+    }
+    return fault->n == 0;
+}
+
+static bool good_files(struct ask *a, const struct str *path, size_t n, struct str text[FILES_MAX])
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(text[i] = outside_good(a->l->outside, path[0], path[i])).p)
+            return false;
+    return true;
+}
+
+static void hold_files(struct ask *a, const struct str *path, size_t n, const struct str text[FILES_MAX])
+{
+    for (size_t i = 0; i < n; i++)
+        outside_hold(a->l->outside, path[0], path[i], text[i]);
+}
+
+/* As they are now, else as they last were good, with a finding: a file that is written badly, or only one of two yet,
+ * ends nothing that serves. */
+static bool use_files(struct ask *a, const struct node *at, const struct str *path, size_t n, use_fn *use, void *out)
+{
+    struct credential_source src = {.at = at, .origin = lower_origin(a->o, at, STR_NONE), .name = path[0]};
+    struct credential_fault why = {.kind = CERT_OK}, unheard;
+    struct str text[FILES_MAX], fault = STR_NONE;
+    bool read = read_files(a, path, n, text, &fault);
+    if (read && use(a, &src, text, out, &why)) {
+        hold_files(a, path, n, text);
         return true;
-    refuse(a, DIAG_BadCertificate, at, "the file is read as soon as it is there",
-           arena_strf(a->l->arena, "file " STR_FMT ": %s", STR_ARG(path), why));
+    }
+    fault = read ? why.text : fault;
+    if (good_files(a, path, n, text) && use(a, &src, text, out, &unheard)) {
+        hold_files(a, path, n, text);
+        a->kept = fault;
+        tell(a, DIAG_BadCertificate, at, KEEPS_SERVING, fault);
+        return true;
+    }
+    refuse(a, DIAG_BadCertificate, at, read ? NULL : "the file is read as soon as it is there", fault);
     return false;
 }
 
-static struct credential_source source_of(const struct ask *a, const struct node *at, struct str path)
+static bool use_pair(struct ask *a, const struct credential_source *src, const struct str text[FILES_MAX], void *out,
+                     struct credential_fault *why)
 {
-    return (struct credential_source){.at = at, .origin = lower_origin(a->o, at, STR_NONE), .name = path};
+    struct model_cert **c = out;
+    *c = credential_pair_text(a->l, src, text[0], text[1], STR_NONE, why);
+    return *c != NULL;
+}
+
+static bool use_ca(struct ask *a, const struct credential_source *src, const struct str text[FILES_MAX], void *out,
+                   struct credential_fault *why)
+{
+    struct str *ca = out;
+    *ca = credential_ca_text(a->l, src, text[0], why);
+    return why->kind == CERT_OK;
+}
+
+static bool use_crl(struct ask *a, const struct credential_source *src, const struct str text[FILES_MAX], void *out,
+                    struct credential_fault *why)
+{
+    struct str *crl = out;
+    *crl = credential_crl_text(a->l, src, text[0], why);
+    return why->kind == CERT_OK;
 }
 
 static struct model_cert *pair_of_files(struct ask *a, const struct node *at, struct str chain, struct str key)
 {
-    struct str chain_text, key_text;
-    struct credential_fault why;
-    struct credential_source src = source_of(a, at, chain);
-    if (!file_of(a, at, chain, &chain_text) || !file_of(a, at, key, &key_text))
-        return NULL;
-    struct model_cert *c = credential_pair_text(a->l, &src, chain_text, key_text, STR_NONE, &why);
-    note_fault(a, &why, at);
-    return c;
+    const struct str path[] = {chain, key};
+    struct model_cert *c = NULL;
+    return use_files(a, at, path, 2, use_pair, &c) ? c : NULL;
 }
 
 static struct str ca_of_file(struct ask *a, const struct node *at, struct str path)
 {
-    struct credential_source src = source_of(a, at, path);
-    struct credential_fault why;
-    struct str text;
-    if (!file_of(a, at, path, &text))
-        return STR_NONE;
-    text = credential_ca_text(a->l, &src, text, &why);
-    note_fault(a, &why, at);
-    return text;
+    struct str ca = STR_NONE;
+    return use_files(a, at, &path, 1, use_ca, &ca) ? ca : STR_NONE;
 }
 
 static struct str crl_of_file(struct ask *a, const struct node *at, struct str path)
 {
-    struct credential_source src = source_of(a, at, path);
-    struct credential_fault why;
-    struct str text;
-    if (path.n == 0 || !file_of(a, at, path, &text))
-        return STR_NONE;
-    text = credential_crl_text(a->l, &src, text, &why);
-    note_fault(a, &why, at);
-    return text;
+    struct str crl = STR_NONE;
+    return path.n && use_files(a, at, &path, 1, use_crl, &crl) ? crl : STR_NONE;
 }
 
 /* ---- the instance's own identity ------------------------------------------------------------------------------- */
 
 struct istio_mesh {
     struct model_cert *cert; /* NULL: see why */
-    struct str ca, why;
+    struct str ca, why, kept;
 };
 
 static void read_mesh(struct ask *a, const struct node *at, struct istio_mesh *mesh)
@@ -169,6 +222,7 @@ static void read_mesh(struct ask *a, const struct node *at, struct istio_mesh *m
     mesh->cert = pair_of_files(&own, at, in->mesh.certificate, in->mesh.private_key);
     mesh->ca = ca_of_file(&own, at, in->mesh.root_certificate);
     mesh->why = own.why;
+    mesh->kept = own.kept;
 }
 
 /* Read once; a finding for everybody who asks. */
@@ -182,6 +236,8 @@ static const struct istio_mesh *mesh_of(struct ask *a, const struct node *at)
     if (w->mesh->why.n)
         refuse(a, DIAG_BadCertificate, at, "mesh.certificate, mesh.privateKey and mesh.rootCertificate in gatehouse.yaml name files",
                w->mesh->why);
+    else if (w->mesh->kept.n)
+        tell(a, DIAG_BadCertificate, at, KEEPS_SERVING, w->mesh->kept);
     return w->mesh;
 }
 

@@ -6,10 +6,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void outside_init(struct outside *o, struct arena *a, struct str root)
+#define GROUP "gatehouse.dev" /* of the identities in the state; no object of people has this kind */
+#define KIND  "File"
+
+static struct str held_key(const struct outside *o, struct str group, struct str path)
+{
+    return arena_strf(o->arena, STR_FMT "\n" STR_FMT, STR_ARG(group), STR_ARG(path));
+}
+
+void outside_init(struct outside *o, struct arena *a, struct str root, const struct state *prev)
 {
     *o = (struct outside){.arena = a, .root = root};
     map_init(&o->by_path, a);
+    map_init(&o->good, a);
+    map_init(&o->held, a);
+    for (size_t i = 0; prev && i < prev->objects.n; i++) {
+        struct state_object *s = prev->objects.v[i].val;
+        if (s && str_eqc(s->kind, KIND) && str_eqc(s->kind_group, GROUP))
+            map_put(&o->good, held_key(o, s->ns, s->name), s);
+    }
+}
+
+struct str outside_good(const struct outside *o, struct str group, struct str path)
+{
+    const struct state_object *s = o ? map_get(&o->good, held_key(o, group, path)) : NULL;
+    return s ? s->text : STR_NONE;
+}
+
+void outside_hold(struct outside *o, struct str group, struct str path, struct str text)
+{
+    struct str key = held_key(o, group, path);
+    if (map_get(&o->held, key) || o->held_bytes + text.n > OUTSIDE_HELD_MAX)
+        return;
+    struct state_object *s = arena_new(o->arena, struct state_object);
+    *s = (struct state_object){.kind_group = STR(GROUP), .kind = STR(KIND), .ns = arena_str(o->arena, group),
+                               .name = arena_str(o->arena, path), .text = text};
+    map_put(&o->held, key, s);
+    o->held_bytes += text.n;
+}
+
+void outside_remember(const struct outside *o, struct state *st)
+{
+    for (size_t i = 0; i < o->held.n; i++)
+        map_put(&st->objects, state_key(st->arena, o->held.v[i].val), o->held.v[i].val);
 }
 
 static uint64_t nanoseconds(struct timespec t)

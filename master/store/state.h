@@ -7,7 +7,8 @@
  * seen, hash of the spec, file, line, text of the last good version and its status; and the numbers of
  * counter slots (board) per identity, so that counters keep their place over reloads and restarts.
  *
- * It holds the texts of Secrets: files mode 0600, memory never shared with workers.
+ * It holds the texts of Secrets, and of files outside that objects name (outside.h, as kind File): files mode 0600, memory
+ * never shared with workers.
  *
  *   "GHSTATE1" | checksum of the rest | generation | n objects | n slots | objects | slots
  *

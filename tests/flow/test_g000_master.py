@@ -335,6 +335,23 @@ def test_a_program_that_cannot_run_does_not_replace_one_that_does(upstream):
             assert g.get("/")[0] == 200
 
 
+def test_workers_that_drain_hold_no_listener(upstream):
+    """A listener that is removed while they finish would take connections that nobody answers."""
+    with gh.Gateway({**gh.simple_files(upstream), "other.yaml": gh.gateway_yaml("other", "{port2}")}) as g, g.connect() as c:
+        c.send("GET /slow/30 HTTP/1.1\r\nHost: a\r\n\r\n")
+        c.until(b"\r\n\r\n")
+        g.process.send_signal(signal.SIGUSR2)
+        g.wait_notify("READY=1")
+        g.connect(g.port2).close()
+        g.remove("other.yaml")
+        g.reload()
+        end = time.monotonic() + gh.DEADLINE
+        with pytest.raises(OSError):  # new workers close it a moment after the change is live
+            while time.monotonic() < end:
+                g.connect(g.port2).close()
+        assert any(w["state"] == "draining" for w in g.status()["workers"]), "it was refused because they had ended"
+
+
 # ---- masters that died ----
 
 def test_twenty_masters_die_and_no_request_is_lost(upstream):

@@ -254,7 +254,7 @@ int main(int argc, char **argv)
     load_all(&st, &g.arena, &ds, &in, &stats);
     set_previous(&g, &st);
     model_init(&m, &g.arena);
-    outside_init(&g.outside, &g.arena, STR("files"));
+    outside_init(&g.outside, &g.arena, STR("files"), NULL);
     struct lower l = {.arena = &g.arena, .store = &st, .model = &m, .diags = &ds, .instance = &g.instance, .credentials = credentials,
                       .now_wall_us = now, .bind = refuse, .bind_ctx = &g, .outside = &g.outside};
     lower_all(&l);

@@ -2,6 +2,7 @@
 #include "master/build.h"
 #include "shared/base/err.h"
 #include "shared/snap/snap.h"
+#include "shared/tls/keys.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -165,6 +166,98 @@ static void key_material_is_in_no_image_that_leaves(void **state)
     end(&w);
 }
 
+/* ---- certificates in files outside ---- */
+
+static const char BY_PATH[] = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec:\n"
+                              "  selector: {istio: ingressgateway}\n  servers:\n"
+                              "  - port: {number: 8443, name: https, protocol: HTTPS}\n    hosts: [\"*\"]\n"
+                              "    tls: {mode: SIMPLE, serverCertificate: /OUT/tls.crt, privateKey: /OUT/tls.key}\n";
+
+/* Copies a test certificate or key over DIR.out/NAME; NULL removes it. */
+static void put_outside(struct world *w, const char *name, const char *from)
+{
+    char command[400];
+    const char *top = getenv("srcdir");
+    if (from)
+        snprintf(command, sizeof(command), "mkdir -p %s.out && cp %s/tests/certs/%s %s.out/%s", w->dir, top ? top : ".", from,
+                 w->dir, name);
+    else
+        snprintf(command, sizeof(command), "rm -f %s.out/%s", w->dir, name);
+    assert_int_equal(system(command), 0);
+}
+
+/* Builds and says which certificate is served, "refused" when none is; the finding about it must hold `word`. */
+static const char *served(struct world *w, const char *word, char subject[128])
+{
+    struct build b;
+    struct snap *s;
+    struct keys *k = NULL;
+    const char *paths[] = {w->dir};
+    struct build_input in = {.paths = paths, .n_paths = 1, .generation = ++w->generation, .prev_state = buf_str(&w->state),
+                             .want_keys = true};
+    assert_int_equal(build_run(&b, &in), 0);
+    assert_int_equal(snap_open_bytes(&s, buf_str(&b.snapshot), NULL), 0);
+    assert_int_equal(keys_open_bytes(&k, buf_str(&b.keys), NULL), 0);
+    assert_int_equal(s->n[SNAP_CHAINS], 1);
+    if (s->CHAINS[0].mode == CHAIN_HTTP) {
+        const struct snap_cert *c = &s->CERTS[s->INDEXES[s->TLS_SERVERS[s->CHAINS[0].tls].certs.first]];
+        assert_non_null(keys_find(k, c->id).p);
+        snprintf(subject, 128, "%s", snap_name(s, c->subject).p);
+    } else {
+        snprintf(subject, 128, "refused");
+    }
+    assert_int_equal(b.outside.files.n, 2);
+    bool found = !word;
+    for (size_t i = 0; i < b.diags.n && !found; i++)
+        found = str_find(b.diags.v[i].message, str_c(word)) >= 0 || str_find(b.diags.v[i].hint, str_c(word)) >= 0;
+    if (!found)
+        fail_msg("no finding says %s", word);
+    assert_int_equal(str_find(buf_str(&b.snapshot), STR("PRIVATE KEY")), -1);
+    assert_int_equal(str_find(status(&b), STR("PRIVATE KEY")), -1);
+    snap_drop(s);
+    keys_close(k);
+    buf_clear(&w->state);
+    buf_adds(&w->state, buf_str(&b.state_out));
+    build_free(&b);
+    return subject;
+}
+
+static void a_file_outside_keeps_its_last_good_version(void **state)
+{
+    struct world w;
+    struct buf yaml = {0};
+    char subject[128];
+    (void)state;
+    begin(&w);
+    struct str rest = str_c(BY_PATH);
+    for (ptrdiff_t at; (at = str_find(rest, STR("/OUT"))) >= 0; rest = str_skip(rest, (size_t)at + 4))
+        buf_addf(&yaml, "%.*s%s.out", (int)at, rest.p, w.dir);
+    buf_adds(&yaml, rest);
+    put(w.file, buf_cstr(&yaml));
+    assert_string_equal(served(&w, "there is no such file", subject), "refused"); /* nothing is known yet */
+    put_outside(&w, "tls.crt", "ecdsa.pem");
+    put_outside(&w, "tls.key", "ecdsa.key.pem");
+    assert_string_equal(served(&w, NULL, subject), "CN=a.example.com");
+    put_outside(&w, "tls.crt", "wild.pem"); /* half of the new pair */
+    assert_string_equal(served(&w, "the version before keeps serving", subject), "CN=a.example.com");
+    assert_string_equal(served(&w, "the version before keeps serving", subject), "CN=a.example.com");
+    put_outside(&w, "tls.key", "wild.key.pem");
+    char renewed[128];
+    served(&w, NULL, renewed);
+    assert_string_not_equal(renewed, "CN=a.example.com");
+    put_outside(&w, "tls.key", NULL);
+    assert_string_equal(served(&w, "there is no such file", subject), renewed);
+    put_outside(&w, "tls.key", "ca.pem"); /* rubbish */
+    assert_string_equal(served(&w, "the version before keeps serving", subject), renewed);
+    put_outside(&w, "tls.key", NULL);
+    put_outside(&w, "tls.crt", NULL);
+    char command[100];
+    snprintf(command, sizeof(command), "rmdir %s.out", w.dir);
+    assert_int_equal(system(command), 0);
+    buf_fini(&yaml);
+    end(&w);
+}
+
 static void a_damaged_state_is_said_and_not_fatal(void **state)
 {
     struct world w;
@@ -248,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_change_changes_the_content_hash),
         cmocka_unit_test(a_broken_instance_file_leaves_the_last_good_settings),
         cmocka_unit_test(key_material_is_in_no_image_that_leaves),
+        cmocka_unit_test(a_file_outside_keeps_its_last_good_version),
         cmocka_unit_test(a_damaged_state_is_said_and_not_fatal),
         cmocka_unit_test(every_example_survives_the_way_into_the_image),
     };

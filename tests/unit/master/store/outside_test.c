@@ -21,7 +21,7 @@ static int setup(void **state)
     struct site *s = calloc(1, sizeof(*s));
     snprintf(s->dir, sizeof(s->dir), "/tmp/outside-test-XXXXXX");
     arena_init(&s->arena, 0, NULL);
-    outside_init(&s->o, &s->arena, STR_NONE);
+    outside_init(&s->o, &s->arena, STR_NONE, NULL);
     *state = s;
     return mkdtemp(s->dir) ? 0 : -1;
 }
@@ -161,7 +161,7 @@ static void a_root_stands_before_every_path(void **state)
     struct str text;
     const char *why;
     put(s, "tls.crt", "cert");
-    outside_init(&s->o, &s->arena, str_c(s->dir));
+    outside_init(&s->o, &s->arena, str_c(s->dir), NULL);
     assert_true(outside_read(&s->o, STR("/tls.crt"), &text, &why));
     assert_true(str_eqc(text, "cert"));
     assert_true(str_eqc(s->o.files.v[0]->path, "/tls.crt"));
