@@ -17,13 +17,14 @@
 
 struct instance_timeouts {
     const struct node *node;
-    struct opt_ms header, idle, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, connect, upstream_idle, drain, ticket;
+    struct opt_ms header, idle, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, tcp_idle, udp_idle, connect,
+        upstream_idle, drain, ticket;
 };
 
 struct instance_limits {
     const struct node *node;
     struct opt_int max_header_bytes, max_uri_bytes, max_fields, max_body_bytes, buffer_bytes, replay_bytes, body_min_rate,
-        send_min_rate, max_requests_per_connection, max_streams, max_connections, upstream_pool_idle;
+        send_min_rate, max_requests_per_connection, max_streams, max_connections, udp_flows, upstream_pool_idle;
 };
 
 enum refuse_keep { REFUSE, KEEP };
@@ -82,6 +83,8 @@ static const struct field TIMEOUT_FIELDS[] = {
     DURATION(backend, "backend", "From sending the request to the head of the answer, where the rule says nothing. Default 60s"),
     DURATION(stream_idle, "streamIdle", "No byte in either direction of a running exchange. Default 5m"),
     DURATION(tunnel_idle, "tunnelIdle", "No byte in either direction of a WebSocket or other tunnel. Default 1h"),
+    DURATION(tcp_idle, "tcpIdle", "No byte in either direction of a TCP or passed through TLS connection, where the rule says nothing; 0s = none. Default 1h"),
+    FIELD_DURATION(T, udp_idle, "udpIdle", 0, FMT_GO_DURATION, "No datagram in either direction of a UDP flow, where the rule says nothing. Default 60s", .min = 1000, .max = MAX_MS),
     DURATION(connect, "connect", "TCP connect to an endpoint. Default 5s"),
     DURATION(upstream_idle, "upstreamIdle", "A pooled upstream connection without a request is closed after this. Default 55s"),
     FIELD_DURATION(T, ticket, "tlsTicket", 0, FMT_GO_DURATION, "A TLS session can be resumed for this long; its key changes twice in that time. 0s = never. Default 24h",
@@ -105,6 +108,7 @@ static const struct field LIMIT_FIELDS[] = {
     FIELD_INT(T, max_requests_per_connection, "maxRequestsPerConnection", 0, 0, INT32_MAX, "Keep-alive requests of a client connection; 0 = unlimited, the default"),
     FIELD_INT(T, max_streams, "maxStreams", 0, 1, 10000, "Requests that a client may have at a time on one HTTP/2 connection. Default 128"),
     FIELD_INT(T, max_connections, "maxConnections", 0, 0, MAX_COUNT, "Client connections of a worker; 0 = from the descriptor limit, the default"),
+    FIELD_INT(T, udp_flows, "udpFlows", 0, 16, MAX_COUNT, "UDP flows of a worker; the longest idle one makes room. Default 8192"),
     FIELD_INT(T, upstream_pool_idle, "upstreamPoolIdle", 0, 0, MAX_COUNT, "Idle connections kept per endpoint and worker. Default 256"),
 };
 #undef T
@@ -312,6 +316,8 @@ static void take_timeouts(struct model_settings *s, const struct instance_timeou
     TAKE(backend_timeout_ms, backend);
     TAKE(stream_idle_timeout_ms, stream_idle);
     TAKE(tunnel_idle_timeout_ms, tunnel_idle);
+    TAKE(tcp_idle_timeout_ms, tcp_idle);
+    TAKE(udp_idle_timeout_ms, udp_idle);
     TAKE(connect_timeout_ms, connect);
     TAKE(upstream_idle_timeout_ms, upstream_idle);
     TAKE(drain_timeout_ms, drain);
@@ -333,6 +339,7 @@ static void take_limits(struct model_settings *s, const struct instance_limits *
     TAKE(max_requests_per_connection);
     TAKE(max_streams);
     TAKE(max_connections);
+    TAKE(udp_flows);
     TAKE(upstream_pool_idle);
 #undef TAKE
     if (l->max_body_bytes.set)

@@ -180,7 +180,8 @@ static int allow_values(scmp_filter_ctx c, int call, unsigned arg, const int *v,
 
 static int allow(scmp_filter_ctx c, int call, enum condition condition)
 {
-    static const int fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_GET_SEALS, F_DUPFD_CLOEXEC};
+    static const int fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_GET_SEALS, F_DUPFD_CLOEXEC,
+                                F_SETPIPE_SZ, F_GETPIPE_SZ};
     static const int ioctls[] = {FIONBIO, FIONREAD, FIOCLEX, TCGETS};
     static const int levels[] = {SOL_SOCKET, 6 /* TCP */, 0 /* IP */, 41 /* IPV6 */, 17 /* UDP */};
     static const int inet[] = {AF_INET, AF_INET6}, local[] = {AF_UNIX};

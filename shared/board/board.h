@@ -52,7 +52,7 @@ struct board_series {
     _Atomic uint64_t requests[6];           /* by class: [0] none (aborted), 1xx..5xx */
     _Atomic uint64_t duration[BOARD_HIST_BUCKETS + 1];
     _Atomic uint64_t duration_sum_us;
-    _Atomic uint64_t bytes_in, bytes_out;   /* from and to the client (listener, rule); to and from upstream (cluster) */
+    _Atomic uint64_t bytes_in, bytes_out;   /* from and to the client (listener, rule); from and to the backend (cluster) */
     _Atomic uint64_t active;                /* gauge */
     _Atomic uint64_t reasons[REASON_COUNT];
     _Atomic uint64_t retries, connects, connect_failures; /* clusters */

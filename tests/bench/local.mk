@@ -1,5 +1,5 @@
 EXTRA_DIST += tests/bench/bench.py tests/bench/peers.py tests/bench/loads.py \
-	tests/bench/accept_bench.py
+	tests/bench/accept_bench.py tests/bench/l4_bench.py
 
 .PHONY: bench
 bench: all
@@ -28,3 +28,6 @@ tests_bench_tls_bench_system_CPPFLAGS = $(AM_CPPFLAGS) -DTLS_BENCH_SYSTEM
 tests_bench_tls_bench_system_CFLAGS = $(GH_CFLAGS) $(SYSTEM_WOLFSSL_CFLAGS)
 tests_bench_tls_bench_system_LDADD = $(SYSTEM_WOLFSSL_LIBS)
 endif
+# Upstream and clients of l4_bench.py.
+noinst_PROGRAMS += tests/bench/l4_load
+tests_bench_l4_load_SOURCES = %D%/l4_load.c

@@ -14,13 +14,13 @@
 
 /* --- pipes --------------------------------------------------------------------------------------------- */
 
-void pipes_init(struct pipes *p, struct net *n, uint32_t max)
+void pipes_init(struct kpipes *p, struct net *n, uint32_t max)
 {
-    *p = (struct pipes){.net = n, .max = max};
+    *p = (struct kpipes){.net = n, .max = max};
     list_init(&p->idle);
 }
 
-static void pipe_close(struct pipes *p, struct pipe *k)
+static void pipe_close(struct kpipes *p, struct kpipe *k)
 {
     close(k->r);
     close(k->w);
@@ -28,27 +28,27 @@ static void pipe_close(struct pipes *p, struct pipe *k)
     p->n--;
 }
 
-void pipes_trim(struct pipes *p)
+void pipes_trim(struct kpipes *p)
 {
     while (!list_empty(&p->idle)) {
-        struct pipe *k = LIST_ITEM(p->idle.next, struct pipe, node);
+        struct kpipe *k = LIST_ITEM(p->idle.next, struct kpipe, node);
         list_del(&k->node);
         p->n_idle--;
         pipe_close(p, k);
     }
 }
 
-void pipes_fini(struct pipes *p)
+void pipes_fini(struct kpipes *p)
 {
     pipes_trim(p);
     must(p->n == 0);
 }
 
 /* Large ones while the limit of the system for this user allows it (pipe-user-pages-soft), else as they come. */
-static struct pipe *pipe_open(struct pipes *p)
+static struct kpipe *pipe_open(struct kpipes *p)
 {
     int fds[2];
-    struct pipe *k = malloc(sizeof(*k));
+    struct kpipe *k = malloc(sizeof(*k));
     if (!k || pipe2(fds, O_NONBLOCK | O_CLOEXEC)) {
         free(k);
         return NULL;
@@ -56,7 +56,7 @@ static struct pipe *pipe_open(struct pipes *p)
     int size = fcntl(fds[1], F_SETPIPE_SZ, SPLICE_PIPE);
     if (size < 0)
         size = fcntl(fds[1], F_GETPIPE_SZ);
-    *k = (struct pipe){.r = fds[0], .w = fds[1], .size = size < 0 ? 0 : (uint32_t)size};
+    *k = (struct kpipe){.r = fds[0], .w = fds[1], .size = size < 0 ? 0 : (uint32_t)size};
     list_init(&k->node);
     p->n++;
     if (k->size >= SIZE_LEAST)
@@ -65,24 +65,24 @@ static struct pipe *pipe_open(struct pipes *p)
     return NULL;
 }
 
-static struct pipe *pipe_get(struct pipes *p)
+static struct kpipe *pipe_get(struct kpipes *p)
 {
     if (!list_empty(&p->idle)) {
-        struct pipe *k = LIST_ITEM(p->idle.next, struct pipe, node);
+        struct kpipe *k = LIST_ITEM(p->idle.next, struct kpipe, node);
         list_del(&k->node);
         p->n_idle--;
         return k;
     }
     if (p->n >= p->max || p->net->now_ms < p->retry_ms)
         return NULL;
-    struct pipe *k = pipe_open(p);
+    struct kpipe *k = pipe_open(p);
     if (!k)
         p->retry_ms = p->net->now_ms + RETRY_MS;
     return k;
 }
 
 /* Only when it is empty. */
-static void pipe_put(struct pipes *p, struct pipe *k)
+static void pipe_put(struct kpipes *p, struct kpipe *k)
 {
     if (p->n_idle >= IDLE_MAX) {
         pipe_close(p, k);
@@ -99,7 +99,7 @@ static bool takes(const struct conn *to)
     return !(to->flags & (CONN_F_DEAD | CONN_F_MUTE | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH));
 }
 
-void splice_consider(struct splice *d, struct pipes *p, struct conn *from, struct conn *to, size_t n)
+void splice_consider(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, size_t n)
 {
     if (n < NET_SCRATCH) {
         d->streak = 0;
@@ -117,7 +117,7 @@ void splice_consider(struct splice *d, struct pipes *p, struct conn *from, struc
     from->read_max = 0;
 }
 
-static void leave(struct splice *d, struct pipes *p, struct conn *from)
+static void leave(struct splice *d, struct kpipes *p, struct conn *from)
 {
     if (d->pipe && !d->n) {
         pipe_put(p, d->pipe);
@@ -165,7 +165,7 @@ static size_t spill(struct splice *d, struct conn *to)
     return done;
 }
 
-size_t splice_end(struct splice *d, struct pipes *p, struct conn *to)
+size_t splice_end(struct splice *d, struct kpipes *p, struct conn *to)
 {
     size_t done = to && d->n ? spill(d, to) : 0;
     if (d->pipe && d->n)
@@ -177,7 +177,7 @@ size_t splice_end(struct splice *d, struct pipes *p, struct conn *to)
 }
 
 /* Empties the pipe. False: that is as far as it goes; *state says why. */
-static bool drain(struct splice *d, struct pipes *p, struct conn *from, struct conn *to, size_t *done,
+static bool drain(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, size_t *done,
                   enum splice_state *state)
 {
     while (d->n) {
@@ -200,7 +200,7 @@ static bool drain(struct splice *d, struct pipes *p, struct conn *from, struct c
     return true;
 }
 
-size_t splice_move(struct splice *d, struct pipes *p, struct conn *from, struct conn *to, enum splice_state *state)
+size_t splice_move(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, enum splice_state *state)
 {
     size_t done = 0;
     if (!drain(d, p, from, to, &done, state))
@@ -223,7 +223,10 @@ size_t splice_move(struct splice *d, struct pipes *p, struct conn *from, struct 
                 *state = SPLICE_DRAINED;
                 return done;
             }
-        } /* else the end, or an error, or no pipe: the next read goes on */
+        } else if (k < 0) { /* said once only: the read that follows must find it, too */
+            from->flags |= CONN_F_MUTE;
+            from->error = (int16_t)errno;
+        } /* else the end, or no pipe: the next read goes on */
         leave(d, p, from);
         *state = SPLICE_OFF;
         return done;

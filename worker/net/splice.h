@@ -25,23 +25,23 @@
 #define SPLICE_PIPE (256u * 1024) /* bytes of one pipe, where the system allows it */
 #define SPLICE_STREAK 2           /* full reads in a row before it begins */
 
-struct pipe { struct list node; int r, w; uint32_t size; };
+struct kpipe { struct list node; int r, w; uint32_t size; };
 
 /* The pool; one per worker. */
-struct pipes {
+struct kpipes {
     struct list idle;
     uint32_t n, n_idle, max;      /* max 0: nothing is spliced */
     struct net *net;
     uint64_t retry_ms;            /* none could be made: not before then */
 };
 
-void pipes_init(struct pipes *p, struct net *n, uint32_t max);
-void pipes_fini(struct pipes *p);          /* all are back */
-void pipes_trim(struct pipes *p);
+void pipes_init(struct kpipes *p, struct net *n, uint32_t max);
+void pipes_fini(struct kpipes *p);          /* all are back */
+void pipes_trim(struct kpipes *p);
 
 /* One direction. Zero is: by copy. */
 struct splice {
-    struct pipe *pipe;            /* held while there are bytes in it */
+    struct kpipe *pipe;            /* held while there are bytes in it */
     uint32_t n;                   /* of them */
     uint8_t streak;               /* full reads in a row */
     bool on;
@@ -55,11 +55,11 @@ enum splice_state {
 };
 
 /* `n` bytes were read from `from` and given to `to`, and flushed. Is it time to splice? Then it begins. */
-void splice_consider(struct splice *d, struct pipes *p, struct conn *from, struct conn *to, size_t n);
+void splice_consider(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, size_t n);
 /* Moves what can be moved. Returns how many bytes the socket of `to` has taken. */
-size_t splice_move(struct splice *d, struct pipes *p, struct conn *from, struct conn *to, enum splice_state *state);
+size_t splice_move(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, enum splice_state *state);
 /* The direction is over. What is in the pipe is given to `to` to be queued, or thrown away (to NULL). Returns how
  * many bytes were given. */
-size_t splice_end(struct splice *d, struct pipes *p, struct conn *to);
+size_t splice_end(struct splice *d, struct kpipes *p, struct conn *to);
 
 #endif

@@ -32,7 +32,7 @@ static const struct str FLAGS[REASON_COUNT] = {
     [REASON_URI_TOO_LONG] = {"DPE", 3}, [REASON_HEADERS_TOO_LARGE] = {"DPE", 3},
     [REASON_CLIENT_TIMEOUT] = {"SI", 2}, [REASON_CLIENT_SLOW_READER] = {"SI", 2},
     [REASON_CLIENT_ABORT] = {"DC", 2}, [REASON_MEMORY] = {"OM", 2}, [REASON_INTERNAL] = {"LR", 2},
-    [REASON_CLIENT_FLOOD] = {"DPE", 3},
+    [REASON_CLIENT_FLOOD] = {"DPE", 3}, [REASON_IDLE] = {"SI", 2},
 };
 
 struct str access_flag_of(enum reason r)
@@ -248,6 +248,7 @@ static char *make_json(struct access_line *l, char *to, const struct access_reco
     to = json_text(to, STR(",\"cluster\":"), r->cluster);
     to = json_text(to, STR(",\"endpoint\":"), r->endpoint);
     to = json_u64(to, STR(",\"tries\":"), r->tries);
+    to = json_text(to, STR(",\"sni\":"), r->server_name);
     to = json_text(to, STR(",\"request_id\":"), r->request_id);
     to = json_text(to, STR(",\"user_agent\":"), r->user_agent);
     to = json_text(to, STR(",\"referer\":"), r->referer);

@@ -28,14 +28,16 @@ void account_begin(struct request *r)
     r->counted = true;
 }
 
-static void add(struct board_series *b, const struct exchange *x, uint64_t us, unsigned bucket)
+/* `in`: bytes from whom the series is of (the client; a cluster: the backend). */
+static void add(struct board_series *b, const struct exchange *x, uint64_t in, uint64_t out, uint64_t us, unsigned bucket)
 {
     board_add(&b->requests[x->status / 100 < 6 ? x->status / 100 : 0], 1);
     board_add(&b->duration[bucket], 1);
     board_add(&b->duration_sum_us, us);
-    if (x->bytes_in)
-        board_add(&b->bytes_in, x->bytes_in);
-    board_add(&b->bytes_out, x->bytes_out);
+    if (in)
+        board_add(&b->bytes_in, in);
+    if (out)
+        board_add(&b->bytes_out, out);
     if (x->reason != REASON_OK)
         board_add(&b->reasons[x->reason], 1);
 }
@@ -156,17 +158,17 @@ void account_end(struct request *r)
         board_add(&r->p->net->count->tunnels_active, (uint64_t)-1);
     if (l) {
         struct board_series *b = series(r, l->slot);
-        add(b, x, us, bucket);
+        add(b, x, x->bytes_in, x->bytes_out, us, bucket);
         if (r->counted)
             board_add(&b->active, (uint64_t)-1);
     }
     if (x->hit.rule) {
         struct board_series *b = series(r, x->hit.rule->slot);
-        add(b, x, us, bucket);
+        add(b, x, x->bytes_in, x->bytes_out, us, bucket);
         board_add(&b->active, (uint64_t)-1);
     }
     if (x->cluster)
-        add(series(r, x->cluster->slot), x, us, bucket);
+        add(series(r, x->cluster->slot), x, x->bytes_out, x->bytes_in, us, bucket);
     if (r->p->access)
         log_it(r, us);
 }

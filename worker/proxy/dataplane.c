@@ -7,12 +7,14 @@
 #include "worker/proxy/datagram.h"
 #include "worker/proxy/front.h"
 #include "worker/proxy/http.h"
+#include "worker/proxy/stream.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 
 #define FD_RESERVE    64 /* kept for connections to endpoints, logs, messages */
 #define FD_OWN        32 /* what the process has besides connections */
+#define PIPES_MAX     64 /* of 256 KiB each; a user may have 64 MiB of them */
 #define DRAIN_LOOK_MS 10
 #define TRIM_LOOK_MS  5000
 #define TRIM_LEAST    500 /* connections that must have gone before memory is given back */
@@ -27,8 +29,9 @@ struct dataplane {
     struct front_host front_host;
     struct upstream upstream;
     struct http_proxy http;
-    struct listeners listeners;
+    struct streams streams;
     struct datagrams datagrams;
+    struct listeners listeners;
     struct live live;
     struct board_proc *me;
     bool draining;
@@ -51,17 +54,25 @@ static struct dataplane *of_listeners(struct listeners *l)
 /* Connections of clients. */
 static uint32_t n_clients(const struct dataplane *d)
 {
-    return d->servers.n + d->servers2.n + d->fronts.n;
+    return d->servers.n + d->servers2.n + d->fronts.n + d->streams.n;
 }
 
-/* Negative gh_err: it is closed. */
+/* The kind of the socket decides. Negative gh_err: it is closed. */
 static int hand_on(struct dataplane *d, int fd, const struct stream_link *link)
 {
     struct snap *s = d->live.current;
     const struct snap_bind *b = s ? generation_bind(generation_of(s), link->bind_id) : NULL;
     if (b && front_wanted(s, b, link))
         return front_accept(&d->fronts, fd, link);
-    return h1_server_accept(&d->servers, fd, link);
+    if (!b || (b->stream_rule == SNAP_NONE && b->protocol != LISTENER_TCP))
+        return h1_server_accept(&d->servers, fd, link);
+    const struct stream_origin o = {
+        .link = link,
+        .snap = s,
+        .listener = b->listeners.n ? &s->LISTENERS[b->listeners.first] : NULL,
+        .rule = SNAP_AT(s, RULES, b->stream_rule),
+    };
+    return stream_accept(&d->streams, fd, &o);
 }
 
 static void accepted(struct listeners *l, const struct accepted *a)
@@ -84,7 +95,7 @@ static void accepted(struct listeners *l, const struct accepted *a)
 static bool has_room(const struct dataplane *d)
 {
     uint32_t max = d->live.current ? d->live.current->SETTINGS->max_connections : 0;
-    size_t fds = (size_t)n_clients(d) + d->upstream.n_conns + FD_OWN;
+    size_t fds = (size_t)n_clients(d) + d->upstream.n_conns + 2 * d->streams.pipes.n + FD_OWN;
     return (!max || n_clients(d) < max) && (!d->c.fd_limit || fds + FD_RESERVE < d->c.fd_limit);
 }
 
@@ -137,8 +148,7 @@ static void front_stream(struct front_host *h, struct conn *from, const struct s
                          const struct snap_listener *listener, const struct snap_rule *rule, struct str server_name,
                          const char *data, size_t n)
 {
-    (void)h, (void)l, (void)s, (void)listener, (void)rule, (void)server_name, (void)data, (void)n;
-    conn_close(from);
+    stream_take(&of_front(h)->streams, from, &(struct stream_origin){l, s, listener, rule, server_name}, data, n);
 }
 
 static const struct front_host FRONT_HOST = {front_current, front_http, front_stream};
@@ -173,12 +183,21 @@ static void on_trim_timer(struct timer *t)
         slab_trim(&d->fronts.slab, 32);
         h2_servers_trim(&d->servers2);
         upstream_trim(&d->upstream);
+        slab_trim(&d->upstream.raw_slab, 32);
+        streams_trim(&d->streams);
+        datagrams_trim(&d->datagrams);
         http_trim(&d->http);
         net_trim(&d->net);
         malloc_trim(64 * 1024);
         d->most = now;
     }
     timer_set(&d->net.timers, t, d->net.now_ms + TRIM_LOOK_MS);
+}
+
+/* Two descriptors each; only directions with a slow receiver hold one for longer than a moment. */
+static uint32_t pipes_of(size_t fd_limit)
+{
+    return fd_limit ? (uint32_t)GH_MIN(fd_limit / 32, (size_t)PIPES_MAX) : PIPES_MAX;
 }
 
 struct dataplane *dataplane_new(const struct dataplane_config *c)
@@ -203,13 +222,17 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
         .ctx = d,
     };
     d->front_host = FRONT_HOST;
+    d->datagrams.current = current;
+    d->datagrams.ctx = d;
+    const struct tally_book book = {&d->net, c->board, c->row, c->access};
     http_init(&d->http);
-    datagrams_init(&d->datagrams);
+    streams_init(&d->streams, &d->net, &d->upstream, &book, pipes_of(c->fd_limit));
     listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
     timer_init(&d->drain_timer, on_drain_timer);
     timer_init(&d->trim_timer, on_trim_timer);
     timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
     if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
+        datagrams_init(&d->datagrams, &d->net, &d->upstream, &book, c->fd_limit) ||
         h1_servers_init(&d->servers, &d->net, &d->http.host) || h2_servers_init(&d->servers2, &d->net, &d->http.host) ||
         tls_contexts_init(&d->contexts, &d->net, c->board, c->system_ca_fd) ||
         fronts_init(&d->fronts, &d->net, &d->front_host, &d->contexts, d->me)) {
@@ -217,7 +240,7 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
         return NULL;
     }
     atomic_store_explicit(&d->me->connections, 0, memory_order_relaxed);
-    d->servers.shown = d->servers2.shown = d->fronts.shown = &d->me->connections;
+    d->servers.shown = d->servers2.shown = d->fronts.shown = d->streams.shown = &d->me->connections;
     d->servers.take_h2 = take_h2;
     return d;
 }
@@ -228,11 +251,12 @@ void dataplane_free(struct dataplane *d)
         return;
     net_enter(&d->net);
     listeners_fini(&d->listeners);
-    datagrams_fini(&d->datagrams);
     fronts_close_all(&d->fronts);
     http_cut(&d->http);
     h1_servers_close_all(&d->servers);
     h2_servers_close_all(&d->servers2);
+    streams_cut(&d->streams, REASON_DRAINING);
+    datagrams_fini(&d->datagrams);
     upstream_close(&d->upstream);
     net_leave(&d->net);
     conn_bury(&d->net);
@@ -242,6 +266,7 @@ void dataplane_free(struct dataplane *d)
     http_fini(&d->http);
     h1_servers_fini(&d->servers);
     h2_servers_fini(&d->servers2);
+    streams_fini(&d->streams);
     upstream_fini(&d->upstream);
     fronts_fini(&d->fronts);
     tls_contexts_fini(&d->contexts);
@@ -282,30 +307,22 @@ static void close_strays(struct dataplane *d)
     net_leave(&d->net);
 }
 
-/* The seam of UDP: what reads the socket begins here. */
-static int dataplane_datagram_add(struct dataplane *d, uint64_t bind_id, int fd)
-{
-    return datagrams_add(&d->datagrams, bind_id, fd);
-}
-
 int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd, bool datagram)
 {
-    if (datagram)
-        return dataplane_datagram_add(d, bind_id, fd);
-    return listeners_add(&d->listeners, bind_id, fd);
+    return datagram ? udp_sockets_add(&d->datagrams.sockets, bind_id, fd) : listeners_add(&d->listeners, bind_id, fd);
 }
 
 void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id)
 {
+    udp_sockets_remove(&d->datagrams.sockets, bind_id);
     if (listeners_remove(&d->listeners, bind_id))
         close_strays(d);
-    else
-        datagrams_remove(&d->datagrams, bind_id);
 }
 
 void dataplane_set_active(struct dataplane *d, bool active)
 {
     listeners_set_active(&d->listeners, active);
+    udp_sockets_set_active(&d->datagrams.sockets, active);
 }
 
 /* --- generations ---------------------------------------------------------------------------------------- */
@@ -379,6 +396,7 @@ static void apply(struct dataplane *d, const struct snap_settings *s)
         log_warn(d->c.log, "limits of the new generation not applied: out of memory");
     d->net.high_water = GH_MAX(s->buffer_bytes, NET_SCRATCH);
     d->contexts.ticket_lifetime_s = s->ticket_lifetime_s;
+    datagrams_set(&d->datagrams, s);
 }
 
 bool dataplane_commit(struct dataplane *d, uint64_t generation)
@@ -409,16 +427,19 @@ static void on_drain_timer(struct timer *t)
 {
     struct dataplane *d = CONTAINER_OF(t, struct dataplane, drain_timer);
     uint64_t now = d->net.now_ms;
+    uint32_t flows = d->datagrams.n_old;
     h1_servers_drain(&d->servers);
     h2_servers_drain(&d->servers2, NULL, NULL);
-    if (n_clients(d) && now >= d->drain_end_ms) {
-        log_info(d->c.log, "drain: %u connections cut at the deadline", n_clients(d));
+    if (n_clients(d) + flows && now >= d->drain_end_ms) {
+        log_info(d->c.log, "drain: %u connections and %u UDP flows cut at the deadline", n_clients(d), flows);
         fronts_close_all(&d->fronts);
         http_cut(&d->http);
         h1_servers_close_all(&d->servers);
         h2_servers_close_all(&d->servers2);
+        streams_cut(&d->streams, REASON_DRAINING);
+        datagrams_cut(&d->datagrams, REASON_DRAINING);
     }
-    if (n_clients(d)) {
+    if (n_clients(d) + d->datagrams.n_old) {
         timer_set(&d->net.timers, t, now + DRAIN_LOOK_MS);
         return;
     }
@@ -435,6 +456,7 @@ void dataplane_drain(struct dataplane *d, uint64_t deadline_ms, void (*done)(voi
     if (!d->draining) {
         net_enter(&d->net);
         listeners_drain(&d->listeners); /* what it takes from the backlog is served */
+        datagrams_drain(&d->datagrams);
         net_leave(&d->net);
         d->draining = true;
     }

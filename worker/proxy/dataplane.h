@@ -40,8 +40,8 @@ void dataplane_run(struct dataplane *d);
 void dataplane_turn(struct dataplane *d, int max_wait_ms); /* one turn of it, for tests; -1 = no limit */
 void dataplane_quit(struct dataplane *d);
 
-/* Takes over the socket `fd` of bind `bind_id`: one that listens, or (datagram) a bound UDP one, which goes to
- * dataplane_datagram_add. Takes connections and datagrams only while active. */
+/* Takes over the listening socket `fd` of bind `bind_id`, or a bound UDP one (`datagram`). Accepts, or reads, only while
+ * active. Of a UDP bind there may be several (net/udp.h); of any other one, a later takes the place of an earlier. */
 int dataplane_listener_add(struct dataplane *d, uint64_t bind_id, int fd, bool datagram);
 void dataplane_listener_remove(struct dataplane *d, uint64_t bind_id);
 void dataplane_set_active(struct dataplane *d, bool active); /* a spare does not accept */

@@ -182,6 +182,31 @@ void endpoint_drop(struct endpoint *e)
     cluster_settle(c);
 }
 
+uint32_t endpoint_enter(struct endpoint *e)
+{
+    struct cluster *c = e->cluster;
+    uint32_t slot = c->lb == LB_LEAST_REQUEST ? e->board_slot : 0;
+    e->active++;
+    e->n_conns++;
+    c->n_conns++;
+    c->all->n_conns++;
+    if (slot)
+        board_endpoint_enter(c->all->board, c->all->row, slot);
+    return slot;
+}
+
+void endpoint_leave(struct endpoint *e, uint32_t entered)
+{
+    struct cluster *c = e->cluster;
+    e->active--;
+    e->n_conns--;
+    c->n_conns--;
+    c->all->n_conns--;
+    if (entered)
+        board_endpoint_leave(c->all->board, c->all->row, entered);
+    cluster_room(c);
+}
+
 /* --- which endpoints ---------------------------------------------------------------------------------- */
 
 /* A new list in the making; what is in the old one with the same id goes over. */

@@ -15,34 +15,18 @@ static struct board_series *series(const struct cluster *c)
 
 static void enter(struct raw *r)
 {
-    struct endpoint *e = r->ep;
-    struct cluster *c = e->cluster;
-    struct upstream *all = c->all;
-    e->n_conns++;
-    c->n_conns++;
-    all->n_conns++;
-    e->active++;
+    struct upstream *all = r->ep->cluster->all;
+    r->entered = endpoint_enter(r->ep);
     list_push(&all->raws, &r->node);
     board_add(&all->net->count->upstream_active, 1);
-    r->board_slot = c->lb == LB_LEAST_REQUEST ? e->board_slot : 0;
-    if (r->board_slot)
-        board_endpoint_enter(all->board, all->row, r->board_slot);
 }
 
 static void leave(struct raw *r)
 {
-    struct endpoint *e = r->ep;
-    struct cluster *c = e->cluster;
-    struct upstream *all = c->all;
+    struct upstream *all = r->ep->cluster->all;
     list_del(&r->node);
-    e->n_conns--;
-    c->n_conns--;
-    all->n_conns--;
-    e->active--;
     board_add(&all->net->count->upstream_active, (uint64_t)-1);
-    if (r->board_slot)
-        board_endpoint_leave(all->board, all->row, r->board_slot);
-    cluster_room(c);
+    endpoint_leave(r->ep, r->entered);
 }
 
 /* --- connecting --------------------------------------------------------------------------------------------- */

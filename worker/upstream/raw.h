@@ -37,7 +37,7 @@ struct raw {
     const struct raw_owner *owner;
     void *user;                 /* of the owner; NULL: nobody is told */
     struct endpoint *ep;        /* held */
-    uint32_t board_slot;        /* where it was counted in; 0 = not */
+    uint32_t entered;           /* of endpoint_enter */
     bool connected;
 };
 

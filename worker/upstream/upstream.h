@@ -14,7 +14,7 @@
  *
  * Invariants
  *  1. Every connection is either connecting, busy with streams (HTTP/1.1: one), idle in the list of its endpoint,
- *     or raw (raw.h); `n_conns` of endpoint, cluster and worker count all of them. Only HTTP/2 has several leases;
+ *     or raw (raw.h, a UDP flow); `n_conns` of endpoint, cluster and worker count all of them. Only HTTP/2 has several leases;
  *     those that a connecting one promises to serve wait for it.
  *  2. An endpoint lives while its cluster lists it, a lease names it or a connection is open to it; a
  *     cluster while a generation names it or a connection or lease of it lives. So its pool outlasts the
@@ -127,6 +127,10 @@ void cluster_drop(struct cluster *c); /* NULL-safe */
 struct endpoint *cluster_pick(struct cluster *c, struct endpoint *const *tried, uint32_t n_tried);
 struct endpoint *endpoint_hold(struct endpoint *e);
 void endpoint_drop(struct endpoint *e); /* NULL-safe */
+/* A raw connection or a UDP flow begins and ends: in the books as a connection, counted as active here and, where others
+ * look at it, on the board. The caller holds `e` in between; the number is for endpoint_leave. */
+uint32_t endpoint_enter(struct endpoint *e);
+void endpoint_leave(struct endpoint *e, uint32_t entered);
 
 struct lease;
 struct lease_events {

@@ -149,9 +149,10 @@ static void what_is_written_is_taken(void **state)
                   "  accessLog: {path: /var/log/a, format: \"%RESPONSE_CODE%\"}\n  metrics: {maxSeries: 50}\n"
                   "  mesh: {certificate: /m/c, privateKey: /m/k, rootCertificate: /m/r, trustDomain: td, rootNamespace: root}\n"
                   "  timeouts: {header: 1s, idle: 1s, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
-                  "    connect: 1s, upstreamIdle: 1s, tlsTicket: 90m, drain: 1m30s}\n"
+                  "    tcpIdle: 1s, udpIdle: 1s, connect: 1s, upstreamIdle: 1s, tlsTicket: 90m, drain: 1m30s}\n"
                   "  limits: {maxHeaderBytes: 2048, maxUriBytes: 1024, maxFields: 8, maxBodyBytes: 10000000000, bufferBytes: 20000, replayBytes: 1,\n"
-                  "    bodyMinRate: 1, sendMinRate: 1, maxRequestsPerConnection: 1, maxStreams: 1, maxConnections: 1, upstreamPoolIdle: 1}\n"
+                  "    bodyMinRate: 1, sendMinRate: 1, maxRequestsPerConnection: 1, maxStreams: 1, maxConnections: 1, udpFlows: 16,\n"
+                  "    upstreamPoolIdle: 1}\n"
                   "  http: {mergeSlashes: false, escapedSlash: keep, pathParameters: keep, underscoreHeaders: pass, via: true, forwarded: true,\n"
                   "    requestId: false, serverHeader: true, trustedHops: 2}\n");
     assert_string_equal(buf_cstr(&f.out), "");

@@ -82,7 +82,7 @@ static void json_holds_everything_and_null_for_what_is_absent(void **state)
         "\"method\":\"GET\",\"host\":\"a.example\",\"path\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"status\":200,"
         "\"reason\":null,\"bytes_in\":0,\"bytes_out\":17,\"duration_ms\":12.345,\"upstream_ms\":11.000,"
         "\"listener\":\"default/edge/http\",\"route\":\"default/shop/0\",\"cluster\":\"default/shop:80\","
-        "\"endpoint\":\"10.0.0.1:8080\",\"tries\":1,\"request_id\":\"id-1\",\"user_agent\":\"curl/7.88\","
+        "\"endpoint\":\"10.0.0.1:8080\",\"tries\":1,\"sni\":null,\"request_id\":\"id-1\",\"user_agent\":\"curl/7.88\","
         "\"referer\":null,\"x_forwarded_for\":null,\"generation\":7}\n");
     r = (struct access_record){.reason = REASON_BAD_REQUEST, .status = 400};
     struct access_line l;

@@ -3,17 +3,18 @@
  * from the command line. It serves until standard input ends; each line there is one order:
  *
  *   reload      compiles the same configuration as a new generation and commits it
- *   drain       as dataplane_drain, 5 s, then exits
+ *   drain [MS]  as dataplane_drain, 5 s or as said, then exits
  *   turn        new keys of session tickets
  *   counters    prints the process's counters as key=value lines, ended by a line "."
  *
  *   driver [--port N] [--log] [--set name=value]... [--cluster NAME=host:port[*weight],...[;option=value]]...
  *          [--tls 'name=... mode=... cert=FILE ...']... [--trusted CIDR]... (driver_tls.h)
- *          [--rule 'prefix=/x cluster=NAME[*weight][,NAME] ...']...
+ *          [--rule 'prefix=/x cluster=NAME[*weight][,NAME] ...']... [--tcp RULE]... [--udp RULE]...
  *
- * Prints "port N" when it serves. Options of a rule: prefix= element= exact= host= redirect=URL direct=STATUS:TEXT
+ * Prints "port N" when it serves, then on the same line "tcp N" and "udp N" for each of those. Options of a rule: prefix= element= exact= host= redirect=URL direct=STATUS:TEXT
  * rewrite=PREFIX request_ms= backend_ms= retry=N:bits[:code+code] set=Name:value (request) rset=Name:value
- * (response) remove=Name. Options of a cluster: lb=N h2c=1 connect_ms= max_connections= max_pending= max_requests=.
+ * (response) remove=Name; of those for --tcp and --udp: cluster=, idle_ms=, address= (of the socket), sockets= (of a
+ * udp one). Options of a cluster: lb=N h2c=1 connect_ms= max_connections= max_pending= max_requests= proxy=1|2.
  */
 #include "master/compile/compile.h"
 #include "shared/base/clock.h"
@@ -50,6 +51,12 @@ struct driver {
     int access_fd;
     uint16_t port;
     uint64_t ticket_s;
+    struct layer4 {
+        struct model_bind *bind;
+        int fds[8];
+        unsigned n_fds;
+    } l4[16];
+    size_t n_l4;
 };
 
 static bool option(struct str piece, const char *name, struct str *value)
@@ -125,6 +132,8 @@ static void cluster(struct driver *d, struct str text)
             c->max_pending = number(v);
         else if (option(part, "max_requests=", &v))
             c->max_requests = number(v);
+        else if (option(part, "proxy=", &v))
+            c->proxy_header = (enum proxy_header)number(v);
         else if (!driver_cluster_tls(&d->model, c, part))
             die("no option " STR_FMT, STR_ARG(part));
     }
@@ -268,16 +277,63 @@ static int load(struct driver *d)
     return 0;
 }
 
+/* A bound socket; *port 0 becomes the one it got. `shared`: others may bind the same. */
+static int socket_at(struct str address, uint16_t *port, int type, bool shared)
+{
+    char text[64];
+    bool six = str_chr(address, ':') >= 0;
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(*port)};
+    struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(*port)};
+    struct sockaddr *a = six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+    socklen_t len = six ? sizeof(a6) : sizeof(a4);
+    snprintf(text, sizeof(text), STR_FMT, STR_ARG(address));
+    int fd = socket(a->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, shared ? SO_REUSEPORT : SO_REUSEADDR, &(int){1}, sizeof(int));
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
+    if (inet_pton(a->sa_family, text, six ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr) != 1 || bind(fd, a, len) ||
+        (type == SOCK_STREAM && listen(fd, 4096)) || getsockname(fd, a, &len))
+        die("cannot bind %s: %s", text, strerror(errno));
+    *port = ntohs(six ? a6.sin6_port : a4.sin_port);
+    return fd;
+}
+
 static int listen_on(struct driver *d)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(d->port)};
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&a, len) || listen(fd, 4096) || getsockname(fd, (struct sockaddr *)&a, &len))
-        die("listen: %s", strerror(errno));
-    d->port = ntohs(a.sin_port);
-    return fd;
+    return socket_at(STR("127.0.0.1"), &d->port, SOCK_STREAM, false);
+}
+
+/* A bind whose bytes or datagrams go to a cluster. */
+static void layer4(struct driver *d, struct str text, bool datagram)
+{
+    struct layer4 *l = &d->l4[d->n_l4++];
+    struct model_rule *r = model_rule_add(&d->model, arena_strf(&d->arena, "l4/%zu", d->n_l4));
+    struct str piece, v, address = STR("127.0.0.1");
+    uint16_t port = 0;
+    l->n_fds = 1;
+    r->name = r->key;
+    while (str_split(&text, ' ', &piece)) {
+        if (!piece.n)
+            continue;
+        if (option(piece, "cluster=", &v))
+            splits(d, r, v);
+        else if (option(piece, "idle_ms=", &v))
+            r->idle_timeout_ms = number(v);
+        else if (option(piece, "address=", &v))
+            address = v;
+        else if (option(piece, "sockets=", &v))
+            l->n_fds = GH_MIN(number(v), (uint32_t)ARRAY_LEN(l->fds));
+        else
+            die("no option " STR_FMT, STR_ARG(piece));
+    }
+    r->no_backend_status = r->splits.n ? 0 : 500;
+    for (unsigned i = 0; i < l->n_fds; i++)
+        l->fds[i] = socket_at(address, &port, datagram ? SOCK_DGRAM : SOCK_STREAM, l->n_fds > 1);
+    l->bind = datagram ? model_bind_udp(&d->model, address, port) : model_bind(&d->model, address, port);
+    struct model_listener *k = model_listener_add(l->bind, &d->arena, arena_strf(&d->arena, "l4/listener/%zu", d->n_l4),
+                                                  STR("*"));
+    k->name = k->key;
+    k->protocol = datagram ? LISTENER_UDP : LISTENER_TCP;
+    l->bind->stream_rule = r;
 }
 
 static void drained(void *arg)
@@ -324,7 +380,7 @@ static void on_input(uv_poll_t *p, int status, int events)
     else if (!strncmp(line, "turn", 4))
         board_tickets_rotate(board_tickets(d->board), d->ticket_s += 50000, 86400);
     else if (!strncmp(line, "drain", 5))
-        dataplane_drain(d->dp, clock_ms() + 5000, drained, d);
+        dataplane_drain(d->dp, clock_ms() + (n > 7 ? strtoull(line + 6, NULL, 10) : 5000), drained, d);
     else if (!strncmp(line, "counters", 8))
         print_counters(d);
     if (!strncmp(line, "reload", 6)) {
@@ -361,6 +417,8 @@ static void parse(struct driver *d, int argc, char **argv)
             driver_chain(&d->model, b, d->listener, v);
         else if (!strcmp(argv[i], "--trusted"))
             driver_trusted(&d->model, b, v);
+        else if (!strcmp(argv[i], "--tcp") || !strcmp(argv[i], "--udp"))
+            layer4(d, v, !strcmp(argv[i], "--udp"));
         else if (!strcmp(argv[i], "--log"))
             d->access_fd = 2;
         if (strcmp(argv[i], "--log"))
@@ -388,9 +446,18 @@ static void parse(struct driver *d, int argc, char **argv)
     if (!d->dp)
         die("dataplane");
     dataplane_listener_add(d->dp, snap_bind_id(STR("127.0.0.1"), d->port, false), fd, false);
+    for (size_t k = 0; k < d->n_l4; k++)
+        for (unsigned s = 0; s < d->l4[k].n_fds; s++) {
+            struct model_bind *at = d->l4[k].bind;
+            dataplane_listener_add(d->dp, snap_bind_id(at->address, at->port, at->datagram), d->l4[k].fds[s],
+                                   at->datagram);
+        }
     load(d);
     dataplane_set_active(d->dp, true);
-    printf("port %u\n", d->port);
+    printf("port %u", d->port);
+    for (size_t k = 0; k < d->n_l4; k++)
+        printf(" %s %u", d->l4[k].bind->datagram ? "udp" : "tcp", d->l4[k].bind->port);
+    printf("\n");
     fflush(stdout);
     uv_poll_init(&d->loop, &d->input, 0);
     d->input.data = d;

@@ -14,12 +14,16 @@ DEADLINE = 20
 class Driver:
     """Serves until close(); exit status and standard error are part of every test (sanitizers speak there)."""
 
-    def __init__(self, *args, rules=("prefix=/ cluster=up",), clusters=None, up=None, settings=(), log=False):
+    def __init__(self, *args, rules=("prefix=/ cluster=up",), clusters=None, up=None, settings=(), log=False,
+                 tcp=(), udp=()):
         command = [DRIVER]
         for name, value in (clusters or {"up": f"127.0.0.1:{up.port}" if up else ""}).items():
             command += ["--cluster", f"{name}={value}"]
         for r in rules:
             command += ["--rule", r]
+        for kind, these in (("--tcp", tcp), ("--udp", udp)):
+            for r in these:
+                command += [kind, r]
         for s in settings:
             command += ["--set", s]
         if log:
@@ -31,7 +35,10 @@ class Driver:
         self.reader.start()
         line = self.process.stdout.readline()
         assert line.startswith("port "), (line, self.errors)
-        self.port = int(line.split()[1])
+        words = line.split()
+        self.port = int(words[1])
+        self.tcp = [int(words[i + 1]) for i in range(2, len(words), 2) if words[i] == "tcp"]
+        self.udp = [int(words[i + 1]) for i in range(2, len(words), 2) if words[i] == "udp"]
 
     def order(self, word):
         self.process.stdin.write(word + "\n")
