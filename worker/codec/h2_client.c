@@ -27,7 +27,7 @@ static void gone(struct h2_client *k)
 {
     k->h.dead = true;
     timer_stop(&k->timer);
-    net_flush(net_of(k));
+    h2_session_flush(&k->h);
     conn_close(&k->h.c);
     if (k->told_gone)
         return;
@@ -344,7 +344,7 @@ static bool prepare_tunnel(struct h2_stream *st, const struct http_head *head)
 /* The first byte of a request is about to go out. */
 static bool begin(struct h2_stream *st)
 {
-    st->sent_before = st->h->c.sent + conn_queued(&st->h->c);
+    st->sent_before = st->h->c.sent + h2_session_queued(st->h);
     if (!enter(st))
         return false;
     st->s.flags |= STREAM_F_WROTE;

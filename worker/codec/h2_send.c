@@ -7,14 +7,81 @@
  */
 #include "worker/codec/h2_session.h"
 
-#define TINY       256u /* bytes: a smaller frame, with more behind it, is not worth sending */
+#define TINY     256u          /* bytes: a smaller frame, with more behind it, is not worth sending */
+#define COPY_MAX (4u * 1024)   /* a copy costs less than a system call */
+#define LATE_MAX (16u * 1024)
+
+/* --- bytes ------------------------------------------------------------------------------------------------- */
+
+static void no_memory(struct h2_session *h)
+{
+    h->doom = H2_GLITCH_COUNT + 1;
+    conn_kick(&h->c);
+}
+
+char *h2_room(struct h2_session *h, size_t n)
+{
+    char *p = h->dead ? NULL : conn_room(&h->c, n);
+    if (!p && !h->dead)
+        no_memory(h);
+    return p;
+}
+
+static void give_late(struct h2_session *h)
+{
+    for (const struct chunk *c = h->late.first; c; c = c->next)
+        conn_write(&h->c, c->data + c->from, c->to - c->from);
+    chunkq_move(&h->given, &h->late);
+}
+
+void h2_session_flush(struct h2_session *h)
+{
+    give_late(h);
+    if (!h->given.n)
+        return;
+    net_flush(h->all->net);
+    chunkq_clear(&h->given, &h->all->net->chunks);
+}
+
+/* In front of what follows. The memory stays until the next kick; by then all is with the kernel, or copied. */
+static void give_early(struct h2_session *h)
+{
+    if (!h->late.n)
+        return;
+    give_late(h);
+    conn_kick(&h->c);
+}
+
+bool h2_put(struct h2_session *h, const char *data, size_t n)
+{
+    if (h->dead)
+        return false;
+    if (h->late.n + n > LATE_MAX)
+        give_early(h);
+    if (!chunkq_add(&h->late, &h->all->net->chunks, data, n)) {
+        no_memory(h);
+        return false;
+    }
+    conn_kick(&h->c);
+    return true;
+}
+
+bool h2_pass(struct h2_session *h, const char *data, size_t n)
+{
+    if (n <= COPY_MAX)
+        return h2_put(h, data, n);
+    if (h->dead)
+        return false;
+    give_early(h);
+    conn_write(&h->c, data, n);
+    return true;
+}
 
 void h2_write_rst(struct h2_session *h, uint32_t id, enum h2_code code)
 {
-    char *p = h2_room(h, H2_RST_SIZE);
-    if (!p)
+    char frame[H2_RST_SIZE];
+    if (!h2_put(h, frame, h2_put_rst(frame, id, code)))
         return;
-    conn_write(&h->c, p, h2_put_rst(p, id, code));
     board_add(&h->all->net->count->h2_resets_sent, 1);
 }
 
@@ -26,18 +93,15 @@ static bool write_block(struct h2_session *h, uint32_t id, char *p, size_t n, bo
     size_t k = GH_MIN(n, (size_t)H2_MAX_FRAME);
     uint8_t flags = (uint8_t)((end ? H2_F_END_STREAM : 0) | (k == n ? H2_F_END_HEADERS : 0));
     h2_put_head(p - H2_HEAD, (uint32_t)k, H2_HEADERS, flags, id);
-    conn_write(&h->c, p - H2_HEAD, H2_HEAD + k);
-    while (k < n) {
+    bool ok = h2_pass(h, p - H2_HEAD, H2_HEAD + k);
+    while (ok && k < n) {
         size_t more = GH_MIN(n - k, (size_t)H2_MAX_FRAME);
-        char *head = h2_room(h, H2_HEAD);
-        if (!head)
-            return false;
+        char head[H2_HEAD];
         h2_put_head(head, (uint32_t)more, H2_CONTINUATION, k + more == n ? H2_F_END_HEADERS : 0, id);
-        conn_write(&h->c, head, H2_HEAD);
-        conn_write(&h->c, p + k, more);
+        ok = h2_put(h, head, H2_HEAD) && h2_pass(h, p + k, more);
         k += more;
     }
-    return true;
+    return ok;
 }
 
 /* The block of a head, behind room for the head of its frame. NULL: it can't be made. */
@@ -123,10 +187,9 @@ static size_t frame_size(struct h2_stream *st, size_t n)
 static bool write_data_head(struct h2_stream *st, size_t n, bool end)
 {
     struct h2_session *h = st->h;
-    char *p = h2_room(h, H2_HEAD);
-    if (!p)
+    char head[H2_HEAD];
+    if (!h2_put(h, head, h2_put_head(head, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id)))
         return false;
-    conn_write(&h->c, p, h2_put_head(p, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id));
     st->send_window -= (int32_t)n;
     h->send_window -= (int32_t)n;
     st->took += (uint32_t)n;
@@ -142,7 +205,7 @@ static size_t send_now(struct h2_stream *st, const char *data, size_t n, bool en
         size_t k = frame_size(st, n - done);
         if (!k || !write_data_head(st, k, end && done + k == n))
             break;
-        conn_write(&st->h->c, data + done, k);
+        h2_pass(st->h, data + done, k);
         done += k;
     }
     return done;
@@ -266,7 +329,7 @@ static void send_turn(struct h2_stream *st)
             continue;
         }
         size_t some = GH_MIN(n - skip, k);
-        conn_write(&st->h->c, c->data + c->from + skip, some);
+        h2_pass(st->h, c->data + c->from + skip, some);
         k -= some;
         skip = 0;
     }

@@ -95,6 +95,7 @@ static void cut(struct h2_server *s, enum reason why)
 /* What is written still goes out; our side closes; the client's bytes are thrown away meanwhile. */
 static void linger(struct h2_server *s)
 {
+    h2_session_flush(&s->h);
     s->h.dead = true;
     set_state(s, LINGER);
     s->requests = 0;
@@ -373,7 +374,7 @@ static bool conn_in_time(struct h2_server *s, uint64_t dt_ms)
     const struct h2_settings *set = &s->all->settings;
     uint64_t took = s->h.c.sent - s->mark_sent;
     s->mark_sent = s->h.c.sent;
-    if (!conn_queued(&s->h.c) && list_empty(&s->h.starved)) {
+    if (!h2_session_queued(&s->h) && list_empty(&s->h.starved)) {
         s->send_credit_ms = (int32_t)set->send_grace_ms;
         return true;
     }
@@ -423,7 +424,7 @@ static void look_at_busy(struct h2_server *s, uint64_t now)
 static void look_at_idle(struct h2_server *s, uint64_t now)
 {
     uint64_t end = s->since_ms + s->all->settings.idle_timeout_ms;
-    if (conn_queued(&s->h.c)) { /* answers that the client has not taken are watched like running ones */
+    if (h2_session_queued(&s->h)) { /* answers that the client has not taken are watched like running ones */
         look_at_busy(s, now);
     } else if (now < end) {
         look_at(s, s->h.block ? GH_MIN(end, s->h.block->since_ms + s->all->settings.header_timeout_ms) : end);
@@ -458,7 +459,7 @@ static void on_timer(struct timer *t)
         look_at_busy(s, now);
         break;
     case LINGER:
-        if (now - s->since_ms >= H2_LINGER_MS && (!conn_queued(&s->h.c) || !conn_in_time(s, CHECK_MS)))
+        if (now - s->since_ms >= H2_LINGER_MS && (!h2_session_queued(&s->h) || !conn_in_time(s, CHECK_MS)))
             close_now(s);
         else
             look_soon(s);
@@ -587,7 +588,7 @@ uint32_t h2_servers_close_idle(struct h2_servers *all, uint32_t max)
     for (; n < max && !list_empty(&all->idle); n++) {
         struct h2_server *s = LIST_ITEM(all->idle.next, struct h2_server, node);
         h2_session_goaway(&s->h, H2_GOING_FINAL);
-        net_flush(all->shared.net);
+        h2_session_flush(&s->h);
         close_now(s);
     }
     return n;

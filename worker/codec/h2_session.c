@@ -4,6 +4,7 @@
  */
 #include "worker/codec/h2_session.h"
 
+#define GOAWAY_TEXT   64
 #define SETTINGS_FREE 32 /* settings in one frame that cost nothing */
 
 /* --- what all share -------------------------------------------------------------------------------- */
@@ -52,16 +53,6 @@ void h2_session_init(struct h2_session *h, struct h2_shared *all, const struct h
     h2_budget_init(&h->budget, role->patience, all->net->now_ms);
 }
 
-char *h2_room(struct h2_session *h, size_t n)
-{
-    char *p = h->dead ? NULL : conn_room(&h->c, n);
-    if (!p && !h->dead) {
-        h->doom = H2_GLITCH_COUNT + 1; /* memory */
-        conn_kick(&h->c);
-    }
-    return p;
-}
-
 void h2_session_start(struct h2_session *h)
 {
     const struct h2_set server[] = {
@@ -76,9 +67,7 @@ void h2_session_start(struct h2_session *h)
         {H2_SET_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
         {H2_SET_MAX_HEADER_LIST_SIZE, h->all->limits.max_bytes},
     };
-    char *p = h2_room(h, H2_PREFACE_LEN + H2_SETTINGS_SIZE(ARRAY_LEN(server)) + H2_WINDOW_SIZE), *at = p;
-    if (!p)
-        return;
+    char preface[H2_PREFACE_LEN + H2_SETTINGS_SIZE(ARRAY_LEN(server)) + H2_WINDOW_SIZE], *at = preface;
     if (h->role->server) {
         at += h2_put_settings(at, server, ARRAY_LEN(server));
     } else {
@@ -88,7 +77,7 @@ void h2_session_start(struct h2_session *h)
     }
     at += h2_put_window(at, 0, H2_CONN_WINDOW - H2_DEFAULT_WINDOW);
     h->recv_window = H2_CONN_WINDOW;
-    conn_write(&h->c, p, (size_t)(at - p));
+    h2_put(h, preface, (size_t)(at - preface));
 }
 
 static void drop_block(struct h2_session *h)
@@ -101,6 +90,8 @@ static void drop_block(struct h2_session *h)
 void h2_session_fini(struct h2_session *h)
 {
     must(list_empty(&h->streams));
+    chunkq_clear(&h->late, &h->all->net->chunks);
+    chunkq_clear(&h->given, &h->all->net->chunks);
     drop_block(h);
     h2_decoder_free(h->decoder);
     h->decoder = NULL;
@@ -124,10 +115,9 @@ void h2_session_cut(struct h2_session *h, enum reason why)
 
 static void write_goaway(struct h2_session *h, uint32_t last, enum h2_code code, const char *text)
 {
-    struct str debug = str_c(text);
-    char *p = h2_room(h, H2_GOAWAY_SIZE(debug));
-    if (p)
-        conn_write(&h->c, p, h2_put_goaway(p, last, code, debug));
+    struct str debug = str_head(str_c(text), GOAWAY_TEXT);
+    char frame[H2_HEAD + 8 + GOAWAY_TEXT];
+    h2_put(h, frame, h2_put_goaway(frame, last, code, debug));
 }
 
 void h2_session_error(struct h2_session *h, enum h2_code code, const char *text)
@@ -153,9 +143,8 @@ void h2_session_goaway(struct h2_session *h, int going)
 void h2_session_ping(struct h2_session *h)
 {
     static const uint8_t OURS[8] = {'g', 'a', 't', 'e', 'h', 'o', 'u', 's'};
-    char *p = h2_room(h, H2_PING_SIZE);
-    if (p)
-        conn_write(&h->c, p, h2_put_ping(p, OURS, false));
+    char frame[H2_PING_SIZE];
+    h2_put(h, frame, h2_put_ping(frame, OURS, false));
 }
 
 /* --- glitches -------------------------------------------------------------------------------------------- */
@@ -266,10 +255,9 @@ static void renew(struct h2_session *h, uint32_t id, int32_t *window, uint32_t *
 {
     if (*credit < whole / 2)
         return;
-    char *p = h2_room(h, H2_WINDOW_SIZE);
-    if (!p)
+    char frame[H2_WINDOW_SIZE];
+    if (!h2_put(h, frame, h2_put_window(frame, id, *credit)))
         return;
-    conn_write(&h->c, p, h2_put_window(p, id, *credit));
     *window += (int32_t)*credit;
     *credit = 0;
 }
@@ -577,10 +565,9 @@ static void end_settings(struct h2_session *h)
     h->settings_seen = true;
     if (!first && !h2_glitch(h, H2_GLITCH_settings, 1 + n / SETTINGS_FREE))
         return;
-    char *p = h2_room(h, H2_SETTINGS_ACK_SIZE);
-    if (!p)
+    char ack[H2_SETTINGS_ACK_SIZE];
+    if (!h2_put(h, ack, h2_put_settings_ack(ack)))
         return;
-    conn_write(&h->c, p, h2_put_settings_ack(p));
     h->role->news(h, H2_SETTINGS);
     h2_pump(h);
 }
@@ -595,9 +582,8 @@ static void end_ping(struct h2_session *h)
     }
     if (!h2_glitch(h, H2_GLITCH_ping, 1))
         return;
-    char *p = h2_room(h, H2_PING_SIZE);
-    if (p)
-        conn_write(&h->c, p, h2_put_ping(p, f->opaque, true));
+    char ack[H2_PING_SIZE];
+    h2_put(h, ack, h2_put_ping(ack, f->opaque, true));
 }
 
 static void end_goaway(struct h2_session *h)
@@ -751,6 +737,7 @@ void h2_session_read(struct h2_session *h, const char *data, size_t n)
 
 void h2_session_kick(struct h2_session *h)
 {
+    chunkq_clear(&h->given, &h->all->net->chunks);
     if (h->doom && !h->dead)
         meet_doom(h);
     while (!h->dead && !list_empty(&h->later)) {
@@ -758,6 +745,7 @@ void h2_session_kick(struct h2_session *h)
         list_del(&st->later);
         h2_stream_later(st);
     }
+    h2_session_flush(h);
 }
 
 void h2_session_writable(struct h2_session *h)

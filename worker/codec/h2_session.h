@@ -16,6 +16,9 @@
  * have something take turns of a frame each. The connection's own queue is kept short (H2_CONN_QUEUE), so that a
  * small answer waits behind that much of a large one and no more.
  *
+ * What is small is gathered over all events of a turn of the loop (`late`) and goes out at its end, so that the
+ * answers of many streams cost one system call (and one TLS record), whichever backends they came from.
+ *
  * Streams that are gone are remembered as far as RFC 9113 5.1 makes a difference, for the last H2_PAST ids: closed by
  * END_STREAM, by the peer's reset, by ours, or never used.
  *
@@ -142,6 +145,8 @@ struct h2_session {
     struct h2_incoming *block;  /* NULL: none is under way */
     struct h2_stream **slots;   /* H2_SLOTS chains; NULL while there is no stream */
     struct list streams, ready, starved, later;
+    struct chunkq late;         /* frames that go out at the end of the turn */
+    struct chunkq given;        /* those before them: with the connection, until the next kick */
     uint32_t n_streams;         /* in the table */
     uint32_t last_id;           /* highest id that was used */
     uint32_t go_last;           /* streams of the peer above it are not served */
@@ -179,6 +184,13 @@ void h2_session_fini(struct h2_session *h); /* all streams must be gone */
 void h2_session_read(struct h2_session *h, const char *data, size_t n);
 void h2_session_writable(struct h2_session *h);
 void h2_session_kick(struct h2_session *h);
+/* What waits for the end of the turn goes to the connection: before it is closed in good order. */
+void h2_session_flush(struct h2_session *h);
+/* Bytes written that the kernel has not taken. */
+static inline size_t h2_session_queued(const struct h2_session *h)
+{
+    return conn_queued(&h->c) + h->late.n;
+}
 
 /* GOAWAY with that code and the end (role->failed). `text` is a constant. */
 void h2_session_error(struct h2_session *h, enum h2_code code, const char *text);
@@ -238,7 +250,11 @@ bool h2_is_idle(const struct h2_session *h, uint32_t id);
 /* n bytes of content have gone: the peer may send as many again. */
 void h2_give_back(struct h2_session *h, uint32_t n);
 void h2_stream_give_back(struct h2_stream *st, uint32_t n);
-char *h2_room(struct h2_session *h, size_t n); /* NULL: the connection has ended */
+char *h2_room(struct h2_session *h, size_t n); /* as conn_room; NULL: the connection has ended */
+/* Bytes go out: copied, at the end of the turn; or, with h2_pass, as they are (valid until net_leave) if they are many.
+ * False: the connection has ended, or there is no memory. */
+bool h2_put(struct h2_session *h, const char *data, size_t n);
+bool h2_pass(struct h2_session *h, const char *data, size_t n);
 void h2_write_rst(struct h2_session *h, uint32_t id, enum h2_code code);
 void h2_stream_leave(struct h2_stream *st, enum h2_past how);
 /* It has something to send, or a window: its turn comes. */

@@ -306,6 +306,10 @@ void conn_tell(struct net *n)
 struct outq *conn_out_get(struct conn *c)
 {
     struct outq *o = c->out;
+    if (o && !o->n) { /* it may be in net.notify, where net_flush does not look */
+        list_del(&o->node);
+        list_push(&c->net->dirty, &o->node);
+    }
     if (o)
         return o;
     o = slab_get(&c->net->outqs);

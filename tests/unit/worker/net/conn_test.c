@@ -151,6 +151,25 @@ static void more_pieces_than_one_system_call_takes(void **state)
         assert_int_equal(b[i], i);
 }
 
+static void what_was_flushed_is_gone_though_the_owner_is_to_hear_of_room(void **state)
+{
+    struct rig *r = *state;
+    char piece[4], b[32] = "";
+    r->s.c.full_at = 8;
+    net_enter(&r->net);
+    conn_write(&r->s.c, "0123456789abcdef", 16);
+    assert_true(conn_full(&r->s.c));
+    net_flush(&r->net); /* there is room again, which is to be told */
+    memcpy(piece, "wxyz", 4);
+    conn_write(&r->s.c, piece, 4);
+    net_flush(&r->net);
+    memcpy(piece, "----", 4);
+    net_leave(&r->net);
+    assert_int_equal(read(r->peer, b, sizeof(b)), 20);
+    assert_memory_equal(b + 16, "wxyz", 4);
+    assert_int_equal(r->s.writables, 1);
+}
+
 static void a_paused_connection_reads_nothing_until_it_resumes(void **state)
 {
     struct rig *r = *state;
@@ -475,6 +494,7 @@ int main(void)
         T(bytes_come_and_slices_of_them_go_out_in_one_write),
         T(what_the_kernel_does_not_take_is_queued_and_follows),
         T(more_pieces_than_one_system_call_takes),
+        T(what_was_flushed_is_gone_though_the_owner_is_to_hear_of_room),
         T(a_paused_connection_reads_nothing_until_it_resumes),
         T(a_pause_in_the_middle_of_much_data_loses_nothing),
         T(the_end_comes_behind_the_last_bytes),

@@ -263,15 +263,16 @@ class Faults(unittest.TestCase):
             d.until("exchanges_active", 0)
 
     def test_a_cancelled_request_is_cancelled_upstream(self):
-        gone = threading.Event()
+        begun, gone = threading.Event(), threading.Event()
 
         def serve(p, _n):
             p.head()
+            begun.set()
             p.rest()
             gone.set()
         with Backend(serve) as up, Driver(up=up) as d, connect(d) as c:
             i = c.open("/")
-            up.accepted.get(timeout=5)
+            self.assertTrue(begun.wait(10))
             c.send(rst(i))
             self.assertTrue(gone.wait(5))
             d.until("exchanges_active", 0)
