@@ -349,6 +349,10 @@ static void on_end(struct conn *c)
     switch ((enum rx)k->rx) {
     case RX_CLOSE:
     case RX_TUNNEL:
+        if (conn_cut(c)) { /* what ends with the connection may have lost its end */
+            fail(k, REASON_UPSTREAM_RESET);
+            break;
+        }
         give(k, NULL, 0, true);
         break;
     case RX_DONE: /* waits for the end of the upload or for its release */

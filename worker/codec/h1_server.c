@@ -342,6 +342,10 @@ static void check_end(struct h1_server *s)
         finish(s);
         break;
     case RX_TUNNEL:
+        if (conn_cut(&s->c)) {
+            abort_exchange(s, REASON_CLIENT_ABORT);
+            break;
+        }
         s->rx = RX_DONE;
         s->stream.ev->on_body(&s->stream, NULL, 0, true);
         break;

@@ -156,6 +156,10 @@ void conn_finish_reset(struct conn *c);
  * alert) before the reset that bytes nobody read make of a close. */
 void conn_last_words(struct conn *c);
 
+/* After on_end: TLS's end was not announced (close_notify), so what the peer said last may be incomplete. That matters where
+ * the end of the connection ends something. Always false without TLS. */
+bool conn_cut(const struct conn *c);
+
 /* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
 static inline bool conn_is_plain(const struct conn *c)
 {

@@ -1,5 +1,6 @@
 #include "worker/net/tls_internal.h"
 #include "worker/net/tls_context.h"
+#include "shared/http/host.h"
 #include "shared/tls/hello.h"
 
 #include <errno.h>
@@ -202,6 +203,13 @@ static void resume(struct tls *t)
     wolfSSL_SESSION_free(copy);
 }
 
+/* RFC 6066: addresses are no server names. */
+static bool is_address(struct str name)
+{
+    struct http_host h;
+    return !http_host_parse(name, &h) || h.kind != HOST_NAME;
+}
+
 static bool set_up(struct tls *t)
 {
     WOLFSSL *ssl = t->ssl;
@@ -211,7 +219,7 @@ static bool set_up(struct tls *t)
     wolfSSL_SetIOWriteCtx(ssl, t);
     wolfSSL_SetCertCbCtx(ssl, t);
     if (!(t->flags & TLS_F_SERVER)) {
-        if (t->name_n && wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, t->name, t->name_n) != WOLFSSL_SUCCESS)
+        if (t->name_n && !is_address(tls_name(t)) && wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, t->name, t->name_n) != WOLFSSL_SUCCESS)
             return false;
         resume(t);
     }

@@ -70,8 +70,6 @@ struct tls_facts {
 bool conn_tls_facts(const struct conn *c, struct tls_facts *out);
 /* Why it broke; NONE while nothing has. The detail (an alert's name) may be NULL. */
 enum tls_fault conn_tls_fault(const struct conn *c, const char **detail);
-/* The peer's end was not announced (close_notify): what it said last may be incomplete. Always false without TLS. */
-bool conn_cut(const struct conn *c);
 
 /* A client's session, kept for the next connection to the same endpoint. Zero is empty. */
 struct tls_session {

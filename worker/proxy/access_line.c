@@ -32,7 +32,7 @@ static const struct str FLAGS[REASON_COUNT] = {
     [REASON_URI_TOO_LONG] = {"DPE", 3}, [REASON_HEADERS_TOO_LARGE] = {"DPE", 3},
     [REASON_CLIENT_TIMEOUT] = {"SI", 2}, [REASON_CLIENT_SLOW_READER] = {"SI", 2},
     [REASON_CLIENT_ABORT] = {"DC", 2}, [REASON_MEMORY] = {"OM", 2}, [REASON_INTERNAL] = {"LR", 2},
-    [REASON_CLIENT_FLOOD] = {"DPE", 3}, [REASON_IDLE] = {"SI", 2},
+    [REASON_CLIENT_FLOOD] = {"DPE", 3}, [REASON_IDLE] = {"SI", 2}, [REASON_UPSTREAM_TLS] = {"UF", 2},
 };
 
 struct str access_flag_of(enum reason r)

@@ -159,6 +159,11 @@ static struct snap *current(void *ctx)
     return ((struct dataplane *)ctx)->live.current;
 }
 
+static const struct keys *keys_of(const struct snap *s)
+{
+    return generation_of(s)->keys;
+}
+
 static bool keep(void *ctx, uint64_t bind_id, uint32_t requests)
 {
     struct dataplane *d = ctx;
@@ -240,6 +245,8 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
         return NULL;
     }
     atomic_store_explicit(&d->me->connections, 0, memory_order_relaxed);
+    d->upstream.contexts = &d->contexts;
+    d->upstream.keys_of = keys_of;
     d->servers.shown = d->servers2.shown = d->fronts.shown = d->streams.shown = &d->me->connections;
     d->servers.take_h2 = take_h2;
     return d;

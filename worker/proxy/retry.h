@@ -22,6 +22,7 @@ enum try_end {
 
 struct try_outcome {
     enum try_end end;
+    enum reason why;   /* of TRY_CONNECT: CONNECT_FAILED, CONNECT_TIMEOUT, UPSTREAM_TLS */
     uint16_t status;    /* TRY_STATUS */
     bool wrote;         /* some byte of the request may have reached the endpoint */
     bool heard;         /* some byte of an answer came */

@@ -72,7 +72,9 @@ static void lease_failed(struct lease *l, enum reason why)
         reply_reason(r, why);
         return;
     }
-    outcome(r, &(struct try_outcome){.end = TRY_CONNECT, .status = why == REASON_CONNECT_TIMEOUT});
+    if (l->detail)
+        r->x.detail = l->detail;
+    outcome(r, &(struct try_outcome){.end = TRY_CONNECT, .why = why});
 }
 
 static const struct lease_events LEASE_EVENTS = {.ready = lease_ready, .failed = lease_failed};
@@ -93,6 +95,18 @@ static void set_limits(struct request *r)
     http_set_timer(r);
 }
 
+/* Of the host that is sent, where the cluster wants TLS and names nobody itself. */
+static struct str server_name(struct request *r)
+{
+    struct exchange *x = &r->x;
+    const struct security *s = &r->cluster->security;
+    struct http_host h;
+    if (!s->on || s->sni || !http_host_parse(x->req.authority, &h))
+        return STR_NONE;
+    char *room = h.lower ? NULL : arena_room(&x->arena, HTTP_HOST_MAX);
+    return h.lower ? h.name : room ? http_host_canonical(&h, room) : STR_NONE;
+}
+
 static void begin(struct request *r, struct endpoint *e, enum lease_want want)
 {
     struct stream *s;
@@ -101,6 +115,7 @@ static void begin(struct request *r, struct endpoint *e, enum lease_want want)
     r->head_seen = false;
     r->x.sent_ns = r->x.head_ns = 0;
     set_limits(r);
+    r->lease.who = (struct secure_for){.link = r->x.client->link, .server_name = server_name(r)};
     switch (lease_begin(&r->lease, e, want, &LEASE_EVENTS, &s, &why)) {
     case LEASE_READY:
         send_request(r, s);
@@ -137,7 +152,7 @@ static enum reason reason_of(const struct try_outcome *o)
 {
     switch (o->end) {
     case TRY_CONNECT:
-        return o->status ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_FAILED;
+        return o->why;
     case TRY_RESET:
         return REASON_UPSTREAM_RESET;
     case TRY_BAD:

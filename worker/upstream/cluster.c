@@ -88,6 +88,7 @@ static void cluster_free(struct cluster *c)
     c->all->n_clusters--;
     free(c->v);
     free(c->names);
+    secure_fini(&c->security);
     free(c);
 }
 
@@ -177,6 +178,7 @@ void endpoint_drop(struct endpoint *e)
         return;
     struct cluster *c = e->cluster;
     must(!e->n_conns);
+    tls_session_clear(&e->session);
     free(e);
     c->n_live--;
     cluster_settle(c);
@@ -362,6 +364,9 @@ static void set_from(struct cluster *c, const struct snap *s, const struct snap_
     c->max_pending = row->max_pending;
     c->max_requests = row->max_requests;
     c->slot = row->slot;
+    if (secure_set(c, s, row))
+        for (uint32_t i = 0; i < c->n; i++)
+            endpoint_retire(c->v[i]);
     bool first = c->generation == 0;
     c->generation = s->head->generation;
     if (first || c->endpoints_hash != row->endpoints_hash)

@@ -18,7 +18,9 @@ struct upconn {
     struct list share;     /* in ep->shared, or none */
     struct list lru;       /* in upstream->lru, or ->busy */
     struct timer timer;    /* connect, or idle */
+    uint64_t as;           /* what it was made as (secure.h) */
     bool idle, connected;
+    bool doomed;           /* what must come before the request could not be begun */
     bool gone;             /* out of the books */
 };
 

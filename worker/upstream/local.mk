@@ -1,3 +1,3 @@
 noinst_LIBRARIES += libwupstream.a
-libwupstream_a_SOURCES = %D%/cluster.c %D%/endpoint.h %D%/pool.c %D%/raw.c %D%/raw.h %D%/upstream.h
+libwupstream_a_SOURCES = %D%/cluster.c %D%/endpoint.h %D%/pool.c %D%/raw.c %D%/raw.h %D%/secure.c %D%/secure.h %D%/upstream.h
 EXTRA_DIST += %D%/README.md

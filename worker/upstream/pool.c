@@ -188,7 +188,7 @@ static void lease_failed(struct lease *l, enum reason why)
     ev->failed(l, why);
 }
 
-static void connect_failed(struct upconn *u, enum reason why)
+static void connect_failed(struct upconn *u, enum reason why, const char *detail)
 {
     struct list waiting;
     struct cluster *c = u->ep->cluster;
@@ -198,6 +198,7 @@ static void connect_failed(struct upconn *u, enum reason why)
     while (!list_empty(&u->leases)) {
         struct lease *l = LIST_ITEM(u->leases.next, struct lease, node);
         part(l);
+        l->detail = detail;
         list_push(&waiting, &l->node);
     }
     c->refs++; /* over the callbacks */
@@ -212,8 +213,10 @@ static void connect_failed(struct upconn *u, enum reason why)
 static void on_timer(struct timer *t)
 {
     struct upconn *u = CONTAINER_OF(t, struct upconn, timer);
-    if (!u->connected)
-        connect_failed(u, REASON_CONNECT_TIMEOUT);
+    if (u->doomed)
+        connect_failed(u, REASON_MEMORY, NULL);
+    else if (!u->connected)
+        connect_failed(u, REASON_CONNECT_TIMEOUT, NULL);
     else if (u->idle)
         close_conn(u);
 }
@@ -305,12 +308,12 @@ static bool choose_codec(struct upconn *u)
 static void connected(struct h1_client *k, int err)
 {
     struct upconn *u = of_client(k);
-    if (err) {
-        connect_failed(u, REASON_CONNECT_FAILED);
-        return;
-    }
-    if (!choose_codec(u)) {
-        connect_failed(u, REASON_MEMORY);
+    const char *detail = NULL;
+    enum reason why = u->doomed ? REASON_MEMORY : secure_done(u->ep, &k->c, err, &detail);
+    if (why == REASON_OK && !choose_codec(u))
+        why = REASON_MEMORY;
+    if (why != REASON_OK) {
+        connect_failed(u, why, detail);
         return;
     }
     u->connected = true;
@@ -339,7 +342,8 @@ static int open_conn(struct endpoint *e, struct lease *l)
     }
     u->ep = endpoint_hold(e);
     u->h2 = NULL;
-    u->idle = u->connected = u->gone = false;
+    u->as = l->as;
+    u->idle = u->connected = u->gone = u->doomed = false;
     u->n_leases = 0;
     list_init(&u->leases);
     list_init(&u->node);
@@ -357,6 +361,10 @@ static int open_conn(struct endpoint *e, struct lease *l)
     all->n_conns++;
     board_add(&all->net->count->upstream_active, 1);
     join(l, u, LEASE_CONNECTING);
+    if (unlikely(u->as) && secure_start(e, &u->k.c, &l->who, true)) {
+        u->doomed = true; /* told from the loop */
+        timer_set(&all->net->timers, &u->timer, all->net->now_ms);
+    }
     return 0;
 }
 
@@ -457,12 +465,12 @@ static void count_out(struct lease *l)
 
 /* The youngest one that has said nothing. What is found dead is closed; about what the loop is going to tell
  * in this turn, it is going to tell. */
-static struct upconn *find_idle(struct endpoint *e, bool sure)
+static struct upconn *find_idle(struct endpoint *e, uint64_t as, bool sure)
 {
     LIST_EACH(it, &e->idle)
     {
         struct upconn *u = LIST_ITEM(it, struct upconn, node);
-        if (u->h2 || !has_room(u, false))
+        if (u->h2 || u->as != as || !has_room(u, false))
             continue;
         if (!sure || has_room(u, true))
             return u;
@@ -472,11 +480,13 @@ static struct upconn *find_idle(struct endpoint *e, bool sure)
 }
 
 /* One of HTTP/2 that has room; `connecting`: or will have. */
-static struct upconn *find_shared(struct endpoint *e, bool connecting, bool sure)
+static struct upconn *find_shared(struct endpoint *e, uint64_t as, bool connecting, bool sure)
 {
     LIST_EACH(it, &e->shared)
     {
         struct upconn *u = LIST_ITEM(it, struct upconn, share);
+        if (u->as != as)
+            continue;
         if (connecting ? !u->connected && u->n_leases < e->streams : has_room(u, sure))
             return u;
     }
@@ -545,7 +555,7 @@ static enum lease_result connect_or_wait(struct lease *l, struct endpoint *e, en
 static void begin_again(struct lease *l)
 {
     enum reason why;
-    struct upconn *u = find_shared(l->ep, true, false);
+    struct upconn *u = find_shared(l->ep, l->as, true, false);
     l->state = LEASE_NONE;
     if (u)
         join(l, u, LEASE_CONNECTING);
@@ -566,17 +576,23 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
     l->ev = ev;
     l->conn = NULL;
     l->state = LEASE_NONE;
+    l->detail = NULL;
+    l->as = secure_as(c, &l->who);
+    if (unlikely((*why = secure_check(c)) != REASON_OK)) {
+        l->detail = tls_fault_text(TLS_FAULT_CONTEXT);
+        return LEASE_REFUSED;
+    }
     *why = REASON_OVERFLOW;
     if (c->max_requests && cluster_active(c) >= c->max_requests)
         return LEASE_REFUSED;
     count_in(l, e);
     if (h2) /* one that has gone is in no list: what is left is as good as a new one */
-        u = find_shared(e, false, want == LEASE_SURE);
+        u = find_shared(e, l->as, false, want == LEASE_SURE);
     else if (want != LEASE_FRESH && e->n_idle)
-        u = find_idle(e, want != LEASE_ANY);
+        u = find_idle(e, l->as, want != LEASE_ANY);
     if (u && (*s = take(l, u)))
         return LEASE_READY;
-    if (h2 && (u = find_shared(e, true, false))) {
+    if (h2 && (u = find_shared(e, l->as, true, false))) {
         join(l, u, LEASE_CONNECTING);
         return LEASE_LATER;
     }
@@ -621,8 +637,8 @@ static void serve_waiting(struct cluster *c, struct upconn *free_conn)
 {
     while (!list_empty(&c->waiting)) {
         struct lease *l = LIST_ITEM(c->waiting.next, struct lease, node);
-        bool here = free_conn && has_room(free_conn, false);
-        if (!here && c->max_connections && c->n_conns >= c->max_connections)
+        bool here = free_conn && free_conn->as == l->as && has_room(free_conn, false);
+        if (!here && !cluster_admits(c))
             return;
         list_del(&l->node);
         c->n_waiting--;

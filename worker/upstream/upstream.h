@@ -30,6 +30,7 @@
 #include "worker/balance/balance.h"
 #include "worker/codec/h1_client.h"
 #include "worker/codec/h2_client.h"
+#include "worker/upstream/secure.h"
 
 #include <sys/socket.h>
 
@@ -53,6 +54,7 @@ struct endpoint {
     uint32_t active;            /* leases of this worker */
     uint32_t failures;          /* connects that failed, in a row */
     uint64_t avoid_until_ms;    /* ... so others are preferred until then */
+    struct tls_session session; /* of the last connection, for the next one */
     bool shared_slot;           /* several endpoints of a name: the board's count is not its own */
     socklen_t to_len;
     struct sockaddr to[];       /* as long as it takes; then the name */
@@ -76,6 +78,7 @@ struct cluster {
     uint64_t generation;        /* that its settings are of */
     uint64_t endpoints_hash;
     uint8_t lb, protocol;
+    struct security security;
     bool equal;                 /* weights of all endpoints */
     uint32_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections, max_pending, max_requests; /* 0 = unlimited */
@@ -97,6 +100,8 @@ struct upstream {
     uint32_t row;               /* of this process on the board */
     struct h1_clients h1;
     struct h2_clients h2;
+    struct tls_contexts *contexts; /* NULL: clusters with TLS are not usable */
+    const struct keys *(*keys_of)(const struct snap *s); /* private keys of a generation; NULL = there are none */
     struct cluster **table;     /* 2^log2 chains */
     uint32_t table_log2, n_clusters;
     struct slab conns, h2s;
@@ -135,12 +140,15 @@ void endpoint_leave(struct endpoint *e, uint32_t entered);
 struct lease;
 struct lease_events {
     void (*ready)(struct lease *l, struct stream *s);
-    void (*failed)(struct lease *l, enum reason why); /* CONNECT_FAILED, CONNECT_TIMEOUT, OVERFLOW */
+    void (*failed)(struct lease *l, enum reason why); /* CONNECT_FAILED, CONNECT_TIMEOUT, UPSTREAM_TLS, OVERFLOW */
 };
 
 enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_CONNECTING, LEASE_HELD };
-/* Embedded in the exchange's machinery; zero is LEASE_NONE. */
+/* Embedded in the exchange's machinery; zero is LEASE_NONE. `who` is set before lease_begin. */
 struct lease {
+    struct secure_for who;
+    uint64_t as;                /* what its connection must have been made as (secure.h) */
+    const char *detail;         /* of failed(): more about it, a constant; may be NULL */
     struct list node;           /* in cluster->waiting, or of its connection */
     const struct lease_events *ev;
     struct endpoint *ep;        /* held while the lease is */

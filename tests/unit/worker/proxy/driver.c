@@ -4,7 +4,7 @@
  *
  *   reload      compiles the same configuration as a new generation and commits it
  *   drain [MS]  as dataplane_drain, 5 s or as said, then exits
- *   turn        new keys of session tickets
+ *   turn        new keys of session tickets; prints "turned"
  *   counters    prints the process's counters as key=value lines, ended by a line "."
  *
  *   driver [--port N] [--log] [--set name=value]... [--cluster NAME=host:port[*weight],...[;option=value]]...
@@ -377,8 +377,11 @@ static void on_input(uv_poll_t *p, int status, int events)
     line[n] = '\0';
     if (!strncmp(line, "reload", 6))
         load(d);
-    else if (!strncmp(line, "turn", 4))
+    else if (!strncmp(line, "turn", 4)) {
         board_tickets_rotate(board_tickets(d->board), d->ticket_s += 50000, 86400);
+        printf("turned\n");
+        fflush(stdout);
+    }
     else if (!strncmp(line, "drain", 5))
         dataplane_drain(d->dp, clock_ms() + (n > 7 ? strtoull(line + 6, NULL, 10) : 5000), drained, d);
     else if (!strncmp(line, "counters", 8))

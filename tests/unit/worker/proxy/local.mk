@@ -14,7 +14,7 @@ TESTS += tests/unit/worker/proxy/generation_test
 tests_unit_worker_proxy_generation_test_SOURCES = %D%/generation_test.c
 tests_unit_worker_proxy_generation_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_generation_test_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
-	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libhttp.a libboard.a libtls.a libbase.a \
+	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
 	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 check_PROGRAMS += tests/unit/worker/proxy/flow_table_test
 TESTS += tests/unit/worker/proxy/flow_table_test
@@ -31,6 +31,6 @@ tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwu
 	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 TESTS += tests/unit/worker/proxy/http_test.py tests/unit/worker/proxy/hostile_test.py tests/unit/worker/proxy/h2_test.py \
 	tests/unit/worker/proxy/h2_hostile_test.py tests/unit/worker/proxy/h2_upstream_test.py \
-	tests/unit/worker/proxy/stream_test.py tests/unit/worker/proxy/datagram_test.py
+	tests/unit/worker/proxy/stream_test.py tests/unit/worker/proxy/datagram_test.py tests/unit/worker/proxy/tls_test.py
 EXTRA_DIST += %D%/http_test.py %D%/hostile_test.py %D%/h2_test.py %D%/h2_hostile_test.py %D%/h2_upstream_test.py \
-	%D%/stream_test.py %D%/datagram_test.py %D%/wire.py %D%/h2_wire.py
+	%D%/stream_test.py %D%/datagram_test.py %D%/tls_test.py %D%/wire.py %D%/h2_wire.py
