@@ -20,6 +20,7 @@ union sums {
     struct {
         uint64_t requests[6], duration[BOARD_HIST_BUCKETS + 1], duration_sum_us, bytes_in, bytes_out, active;
         uint64_t reasons[REASON_COUNT], retries, connects, connect_failures;
+        uint64_t grpc[GRPC_STATUS_COUNT + 1];
         uint64_t streams, streams_active;
     } v;
 };
@@ -180,6 +181,24 @@ static void put_reasons(struct metrics_out *o, const struct entry_set *set, cons
     buf_fini(&l);
 }
 
+static void put_grpc(struct metrics_out *o, const struct entry_set *set, const char *family)
+{
+    static const struct str STATUSES[GRPC_STATUS_COUNT + 1] = {
+#define X(name, number, word, camel) [number] = {word, sizeof(word) - 1},
+#include "shared/tbl/grpc_status.def"
+#undef X
+        [GRPC_STATUS_COUNT] = {"other", 5},
+    };
+    struct buf l = {0};
+    metrics_family(o, family, "counter", "Calls of gRPC by the status of their answer.");
+    for (uint32_t i = 0; i < shown(set); i++)
+        for (size_t k = 0; k <= GRPC_STATUS_COUNT; k++)
+            if (set->v[i].sums.v.grpc[k])
+                metrics_u64(o, family, "counter", with_label(&l, entry_labels(set, i), "grpc_status", STATUSES[k]),
+                            set->v[i].sums.v.grpc[k]);
+    buf_fini(&l);
+}
+
 /* The upper bound of a bucket in seconds; OpenMetrics wants a point in it. */
 static struct str bound_text(char out[32], uint32_t us, bool openmetrics)
 {
@@ -240,6 +259,7 @@ static void put_set(struct metrics_out *o, const struct entry_set *set, const ch
     put_plain(o, set, NAME("streams"), "counter", "TCP connections and UDP flows begun.", PLAIN(streams));
     put_plain(o, set, NAME("active_streams"), "gauge", "TCP connections and UDP flows now.", PLAIN(streams_active));
     put_reasons(o, set, NAME("reasons"));
+    put_grpc(o, set, NAME("grpc_calls"));
     if (cluster) {
         put_plain(o, set, NAME("retries"), "counter", "Tries after the first.", PLAIN(retries));
         put_plain(o, set, NAME("connects"), "counter", "Connections opened.", PLAIN(connects));

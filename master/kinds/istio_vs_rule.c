@@ -211,11 +211,11 @@ static const struct {
     {"retriable-headers", RETRY_NONE},
     {"envoy-ratelimited", RETRY_NONE},
     {"http3-post-connect-failure", RETRY_NONE},
-    {"cancelled", RETRY_NONE},
-    {"deadline-exceeded", RETRY_NONE},
-    {"internal", RETRY_NONE},
-    {"resource-exhausted", RETRY_NONE},
-    {"unavailable", RETRY_NONE},
+    {"cancelled", RETRY_ON_GRPC_CANCELLED},
+    {"deadline-exceeded", RETRY_ON_GRPC_DEADLINE_EXCEEDED},
+    {"internal", RETRY_ON_GRPC_INTERNAL},
+    {"resource-exhausted", RETRY_ON_GRPC_RESOURCE_EXHAUSTED},
+    {"unavailable", RETRY_ON_GRPC_UNAVAILABLE},
 };
 
 static void retry_token(struct decoder *d, struct istio_retries *r, struct str token)
@@ -293,9 +293,9 @@ void istio_delay_check(struct decoder *d, void *obj)
 static bool grpc_status_known(struct str s)
 {
     static const char *const NAMES[] = {
-        "OK",          "CANCELLED",           "UNKNOWN",         "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-        "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",
-        "OUT_OF_RANGE", "UNIMPLEMENTED",      "INTERNAL",        "UNAVAILABLE",      "DATA_LOSS",         "UNAUTHENTICATED",
+#define X(name, number, word, camel) word,
+#include "shared/tbl/grpc_status.def"
+#undef X
     };
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
         if (str_eqc(s, NAMES[i]))

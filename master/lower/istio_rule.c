@@ -230,7 +230,8 @@ static void route(struct lower *l, struct model_rule *out, const struct object *
 
 static void retries(struct model_rule *out, const struct istio_retries *r)
 {
-    static const uint32_t DEFAULT_ON = RETRY_ON_CONNECT_FAILURE | RETRY_ON_REFUSED_STREAM;
+    static const uint32_t DEFAULT_ON = RETRY_ON_CONNECT_FAILURE | RETRY_ON_REFUSED_STREAM |
+                                       RETRY_ON_GRPC_UNAVAILABLE | RETRY_ON_GRPC_CANCELLED;
     if (!r) {
         out->retry = (struct model_retry){.attempts = DEFAULT_RETRIES, .on = DEFAULT_ON};
         return;

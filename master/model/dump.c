@@ -148,7 +148,8 @@ static void dump_retry(struct buf *out, const struct model_retry *r)
 {
     static const char *const ON[] = {
         "connect-failure", "reset",        "gateway-error",  "5xx",
-        "retriable-4xx",   "status-codes", "refused-stream", "reset-before-request"};
+        "retriable-4xx",   "status-codes", "refused-stream", "reset-before-request",
+        "cancelled",       "deadline-exceeded", "internal",  "resource-exhausted", "unavailable"};
     if (r->attempts == 0)
         return;
     add(out, "  retry %u on", r->attempts);

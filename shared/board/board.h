@@ -32,7 +32,7 @@
 #include <stdatomic.h>
 
 #define BOARD_MAGIC     0x44524f424147UL /* "GABORD" */
-#define BOARD_VERSION   3
+#define BOARD_VERSION   4
 #define BOARD_MAX_PROC  160    /* rows: workers, spares, scout, admin */
 #define BOARD_MAX_SLOTS 16384  /* series per slab: listeners, rules, clusters */
 #define BOARD_MAX_ENDPOINTS 16384
@@ -56,6 +56,7 @@ struct board_series {
     _Atomic uint64_t active;                /* gauge */
     _Atomic uint64_t reasons[REASON_COUNT];
     _Atomic uint64_t retries, connects, connect_failures; /* clusters */
+    _Atomic uint64_t grpc[GRPC_STATUS_COUNT + 1]; /* calls of gRPC by status; the last: numbers that are not known */
     _Atomic uint64_t streams;               /* TCP connections and UDP flows begun; their bytes are in bytes_in, bytes_out */
     _Atomic uint64_t streams_active;        /* gauge */
 };

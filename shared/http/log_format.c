@@ -80,6 +80,14 @@ static int check_time_form(struct str form, struct buf *why)
     return 0;
 }
 
+static int check_grpc_form(struct str form, struct buf *why)
+{
+    if (form.n == 0 || str_eqc(form, "CAMEL_STRING") || str_eqc(form, "SNAKE_STRING") || str_eqc(form, "NUMBER"))
+        return 0;
+    return complain(why, GH_E_FORMAT, "GRPC_STATUS: \"" STR_FMT "\" is no form: known are CAMEL_STRING, SNAKE_STRING and NUMBER",
+                    STR_ARG(form));
+}
+
 /* The argument of REQ and RESP: NAME or NAME?OTHER. `raw_at` finds the same bytes in `lower`. */
 static int header_names(struct log_format *f, struct str arg, struct log_op *op, struct buf *why)
 {
@@ -131,6 +139,8 @@ static int parse_op(struct log_format *f, struct str s, size_t *at, struct buf *
     *at = i + 1;
     if (id == LOG_OP_REQ || id == LOG_OP_RESP)
         return header_names(f, arg, op, why);
+    if (id == LOG_OP_GRPC_STATUS)
+        return check_grpc_form(arg, why);
     return id == LOG_OP_START_TIME ? check_time_form(arg, why) : 0;
 }
 

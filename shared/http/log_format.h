@@ -28,7 +28,7 @@ enum log_op_id {
 struct log_op {
     uint8_t id;      /* enum log_op_id */
     uint16_t max;    /* bytes of the value; 0 = no limit of its own */
-    struct str text; /* TEXT: it; REQ, RESP: header name in lower case; START_TIME: its form */
+    struct str text; /* TEXT: it; REQ, RESP: header name in lower case; START_TIME, GRPC_STATUS: its form */
     struct str alt;  /* REQ, RESP: the second name; may be empty */
 };
 

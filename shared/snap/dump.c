@@ -204,7 +204,8 @@ static void filters(const struct dump *d, const char *indent, struct snap_range 
 static void retry(const struct dump *d, const struct snap_retry *r)
 {
     static const char *const ON[] = {"connect-failure",   "reset",          "gateway-error",  "5xx", "retriable-4xx",
-                                     "status-codes", "refused-stream", "reset-before-request"};
+                                     "status-codes", "refused-stream", "reset-before-request", "cancelled",
+                                     "deadline-exceeded", "internal", "resource-exhausted", "unavailable"};
     add(d, "  retry %u on", r->attempts);
     for (size_t i = 0; i < ARRAY_LEN(ON); i++)
         if (r->on & 1u << i)

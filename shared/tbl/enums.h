@@ -70,6 +70,19 @@ enum retry_on {
     RETRY_ON_STATUS_CODES = 1 << 5,   /* the listed ones */
     RETRY_ON_REFUSED_STREAM = 1 << 6,
     RETRY_ON_RESET_BEFORE_REQUEST = 1 << 7,
+    /* The status of a call of gRPC, if the head of its answer says it ("trailers only"). */
+    RETRY_ON_GRPC_CANCELLED = 1 << 8,
+    RETRY_ON_GRPC_DEADLINE_EXCEEDED = 1 << 9,
+    RETRY_ON_GRPC_INTERNAL = 1 << 10,
+    RETRY_ON_GRPC_RESOURCE_EXHAUSTED = 1 << 11,
+    RETRY_ON_GRPC_UNAVAILABLE = 1 << 12,
+};
+
+enum grpc_status {
+#define X(name, number, word, camel) GRPC_STATUS_##name = number,
+#include "shared/tbl/grpc_status.def"
+#undef X
+    GRPC_STATUS_COUNT
 };
 
 /* One row per verb; see filter.def. */

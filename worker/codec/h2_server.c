@@ -340,7 +340,8 @@ static bool body_in_time(struct h2_server *s, struct h2_stream *st, uint64_t dt_
     const struct h2_settings *set = &s->all->settings;
     uint32_t got = st->got;
     st->got = 0;
-    if (st->rx != H2_RX_BODY || st->paused || st->held.n || (st->s.flags & STREAM_F_TUNNEL) || st->tunnel_wait)
+    if (st->rx != H2_RX_BODY || st->paused || st->held.n || (st->s.flags & (STREAM_F_TUNNEL | STREAM_F_REST_IN)) ||
+        st->tunnel_wait)
         return true;
     if (h2_pay(&st->body_credit_ms, dt_ms, got, set->body_min_rate, set->body_grace_ms))
         return true;
@@ -355,7 +356,7 @@ static void window_in_time(struct h2_server *s, struct h2_stream *st, uint64_t d
     const struct h2_settings *set = &s->all->settings;
     uint32_t took = st->took;
     st->took = 0;
-    if (!st->queue.n || st->send_window > 0 || (st->s.flags & STREAM_F_TUNNEL)) {
+    if (!st->queue.n || st->send_window > 0 || (st->s.flags & (STREAM_F_TUNNEL | STREAM_F_REST_OUT))) {
         st->send_credit_ms = (int32_t)set->send_grace_ms;
         return;
     }

@@ -67,6 +67,10 @@ enum {
     STREAM_F_TUNNEL = 1 << 4,  /* raw bytes now */
     STREAM_F_HALF = 1 << 5,    /* client: it has closed its side and may be gone */
     STREAM_F_H2 = 1 << 6,      /* client: its connection speaks HTTP/2 */
+    /* Set by the exchange, client side, HTTP/2: pauses in that body are normal (calls of gRPC that stream); the codec
+     * demands no rate of it, the exchange has a limit of its own. */
+    STREAM_F_REST_IN = 1 << 7,
+    STREAM_F_REST_OUT = 1 << 8,
 };
 
 /* Where a client stream comes from; part of its connection. */

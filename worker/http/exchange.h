@@ -64,6 +64,8 @@ struct exchange {
     uint16_t tries;
     uint8_t reason;                      /* enum reason */
     bool head_sent;
+    bool has_grpc_status;
+    uint16_t grpc_status;                /* of a call of gRPC, made here or by the backend */
     const char *detail;                  /* more about the reason, a constant; may be NULL */
 };
 

@@ -1,6 +1,7 @@
 #include "worker/proxy/access_line.h"
 #include "shared/base/clock.h"
 #include "shared/base/utf8.h"
+#include "worker/proxy/grpc.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -238,6 +239,8 @@ static char *make_json(struct access_line *l, char *to, const struct access_reco
     to = json_text(to, STR(",\"protocol\":"), r->protocol);
     to = json_u64(to, STR(",\"status\":"), r->status);
     to = json_text(to, STR(",\"reason\":"), r->reason == REASON_OK ? STR_NONE : reason_word(r->reason));
+    to = put(to, STR(",\"grpc_status\":"));
+    to = r->has_grpc_status ? put_u64(to, r->grpc_status) : put(to, STR("null"));
     to = json_u64(to, STR(",\"bytes_in\":"), r->bytes_in);
     to = json_u64(to, STR(",\"bytes_out\":"), r->bytes_out);
     to = put_ms(put(to, STR(",\"duration_ms\":")), r->duration_us);
@@ -334,6 +337,19 @@ static struct str text_value(const struct access_line *l, const struct access_re
     }
 }
 
+/* By name, as Envoy: "NotFound", or "NOT_FOUND" for the form SNAKE_STRING; a number where there is no name. */
+static char *put_grpc(char *to, const struct access_record *r, struct str form)
+{
+    struct str word = STR_NONE;
+    if (!r->has_grpc_status)
+        return put(to, STR("-"));
+    if (str_eqc(form, "SNAKE_STRING"))
+        word = grpc_status_word(r->grpc_status);
+    else if (!str_eqc(form, "NUMBER"))
+        word = grpc_status_camel(r->grpc_status);
+    return word.n ? put(to, word) : put_u64(to, r->grpc_status);
+}
+
 static char *put_op(struct access_line *l, char *to, const struct access_record *r, size_t i)
 {
     const struct log_op *op = &l->format->ops[i];
@@ -350,6 +366,8 @@ static char *put_op(struct access_line *l, char *to, const struct access_record 
     case LOG_OP_RESPONSE_DURATION: return r->upstream_us ? put_u64(to, r->upstream_us / 1000) : put(to, STR("-"));
     case LOG_OP_UPSTREAM_ATTEMPTS: return put_u64(to, r->tries);
     case LOG_OP_GENERATION: return put_u64(to, r->generation);
+    case LOG_OP_GRPC_STATUS: return put_grpc(to, r, op->text);
+    case LOG_OP_GRPC_STATUS_NUMBER: return put_grpc(to, r, STR("NUMBER"));
     case LOG_OP_CLIENT: return put_address(to, r->client_address, r->client_port);
     default: return put_text(to, text_value(l, r, i), op->max);
     }

@@ -43,6 +43,8 @@ struct access_record {
     struct str server_name;           /* of the TLS handshake */
     uint16_t status;                  /* sent; 0 = none */
     enum reason reason;
+    bool has_grpc_status;
+    uint16_t grpc_status;             /* of a call of gRPC */
     uint64_t bytes_in, bytes_out;     /* bodies */
     struct str listener, route, rule_key, cluster, endpoint;
     uint16_t tries;

@@ -40,6 +40,15 @@ static void add(struct board_series *b, const struct exchange *x, uint64_t in, u
         board_add(&b->bytes_out, out);
     if (x->reason != REASON_OK)
         board_add(&b->reasons[x->reason], 1);
+    if (x->has_grpc_status)
+        board_add(&b->grpc[GH_MIN(x->grpc_status, (uint16_t)GRPC_STATUS_COUNT)], 1);
+}
+
+void account_grpc(struct request *r, const struct http_field *f, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (f[i].id == FIELD_GRPC_STATUS)
+            r->x.has_grpc_status = grpc_status_read(f[i].value, &r->x.grpc_status);
 }
 
 /* Keeps what the log shows of the answer: its head is gone when the line is written. */
@@ -124,6 +133,8 @@ static void log_it(struct request *r, uint64_t us)
         .local_address = with_port(x->local, r->facts.local_port, local),
         .status = x->status,
         .reason = (enum reason)x->reason,
+        .has_grpc_status = x->has_grpc_status,
+        .grpc_status = x->grpc_status,
         .bytes_in = x->bytes_in,
         .bytes_out = x->bytes_out,
         .listener = l ? snap_text(x->snap, l->name) : STR_NONE,

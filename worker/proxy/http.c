@@ -341,6 +341,18 @@ static enum step answer_here(struct request *r)
     return NEXT;
 }
 
+/* Of gRPC, and it goes to a backend that may speak it: no content type alone makes a request that has all the time. */
+static void is_it_a_call(struct request *r)
+{
+    struct exchange *x = &r->x;
+    bool rule = x->hit.rule->flags & SNAP_RULE_GRPC;
+    r->call = rule || (r->grpc != GRPC_NO && x->cluster->protocol != UPSTREAM_HTTP1);
+    if (!r->call)
+        return;
+    x->client->flags |= STREAM_F_REST_IN;
+    x->req.te_trailers = true;
+}
+
 static enum step choose_split(struct request *r)
 {
     struct exchange *x = &r->x;
@@ -360,6 +372,10 @@ static enum step choose_split(struct request *r)
     if (!r->cluster)
         return fail(r, REASON_MEMORY);
     r->policy = SNAP_AT(x->snap, RETRIES, rule->retry);
+    is_it_a_call(r);
+    bool web = r->grpc == GRPC_WEB || r->grpc == GRPC_WEB_TEXT;
+    if (web && (x->cluster->protocol == UPSTREAM_H2 || (rule->flags & SNAP_RULE_GRPC)) && !grpc_web_begin(r))
+        return fail(r, REASON_MEMORY);
     return NEXT;
 }
 
@@ -379,13 +395,26 @@ static enum step edit(struct request *r)
     return NEXT;
 }
 
+/*
+ * The limits of the whole exchange. A call of gRPC may rest for long and get the head of its answer with the first
+ * message, so the instance's defaults do not hold for it; its own deadline does.
+ */
+static void set_limits(struct request *r)
+{
+    const struct snap_settings *s = r->x.snap->SETTINGS;
+    uint64_t limit = limit_or(r->x.hit.rule->request_timeout_ms, r->call ? 0 : s->request_timeout_ms), deadline;
+    const struct http_field *f = request_is_grpc(r) ? head_find(&r->x.req, FIELD_GRPC_TIMEOUT) : NULL;
+    if (f && grpc_timeout_read(f->value, &deadline) && (!limit || deadline < limit))
+        limit = deadline;
+    if (limit)
+        r->request_end_ms = r->x.start_ns / 1000000 + limit;
+    r->idle_limit_ms = r->call ? s->tunnel_idle_timeout_ms : s->stream_idle_timeout_ms;
+}
+
 static enum step send_it(struct request *r)
 {
     const struct snap_settings *s = r->x.snap->SETTINGS;
-    uint32_t limit = limit_or(r->x.hit.rule->request_timeout_ms, s->request_timeout_ms);
-    if (limit)
-        r->request_end_ms = r->x.start_ns / 1000000 + limit;
-    r->idle_limit_ms = s->stream_idle_timeout_ms;
+    set_limits(r);
     http_touch(r);
     if (r->has_body)
         pipe_init(&r->body, r->p->net, r->x.client, s->buffer_bytes, s->replay_bytes);
@@ -440,6 +469,9 @@ static void on_head(struct stream *s, struct http_head *h, bool end)
     x->authority = h->authority;
     r->has_head = true;
     r->has_body = !end;
+    const struct http_field *type = head_find(h, FIELD_CONTENT_TYPE);
+    if (type)
+        r->grpc = grpc_kind_of(type->value, &r->web.suffix);
     board_add(&r->p->net->count->requests, 1);
     for (size_t i = 0; i < ARRAY_LEN(STEPS); i++)
         if (STEPS[i].run(r) == ENDED)
@@ -471,10 +503,18 @@ static void tunnel_up(struct request *r, const char *data, size_t n, bool end)
         http_finish(r);
 }
 
+static enum reason take(struct request *r, const char *data, size_t n, bool end)
+{
+    if (r->web.text_in)
+        return grpc_web_up(r, data, n, end);
+    return pipe_take(&r->body, data, n, end) ? REASON_OK : REASON_MEMORY;
+}
+
 static void on_body(struct stream *s, const char *data, size_t n, bool end)
 {
     struct request *r = s->user;
     uint64_t max = r->x.snap->SETTINGS->max_body_bytes;
+    enum reason why;
     r->x.bytes_in += n;
     http_touch(r);
     if (r->tunnel) {
@@ -482,9 +522,9 @@ static void on_body(struct stream *s, const char *data, size_t n, bool end)
     } else if (max && r->x.bytes_in > max) {
         try_cancel(r);
         reply_reason(r, REASON_BODY_TOO_LARGE);
-    } else if (!pipe_take(&r->body, data, n, end)) {
+    } else if ((why = take(r, data, n, end)) != REASON_OK) {
         try_cancel(r);
-        reply_reason(r, REASON_MEMORY);
+        reply_reason(r, why);
     }
 }
 

@@ -4,6 +4,7 @@
  *   http.c     the steps of a request, top to bottom, and the events of the client's stream
  *   try.c      tries: endpoint, lease, send, answer, retry; the events of the upstream's stream
  *   reply.c    answers made here
+ *   grpc_web.c browsers that speak gRPC-Web to backends of gRPC
  *   account.c  counters and the access record, at the end
  *
  * Who frees what: a request belongs to its exchange's end. http_finish releases both streams, accounts
@@ -18,6 +19,7 @@
 #include "worker/http/pipe.h"
 #include "worker/proxy/dataplane.h"
 #include "worker/proxy/generation.h"
+#include "worker/proxy/grpc_web.h"
 #include "worker/proxy/retry.h"
 #include "worker/upstream/upstream.h"
 
@@ -55,6 +57,10 @@ struct request {
     struct pipe body;           /* of the request; unused without content */
     struct cluster *cluster;
     const struct snap_retry *policy;
+
+    enum grpc_kind grpc;        /* what the content type of the request says */
+    bool call;                  /* of gRPC, and goes to a backend that can speak it: may stream for hours */
+    struct grpc_web web;
 
     /* The present try. */
     struct lease lease;
@@ -105,6 +111,9 @@ void reply_redirect(struct request *r, struct str location, uint16_t status);
 void reply_options(struct request *r);             /* what is served, at large */
 void reply_direct(struct request *r, uint16_t status, struct str type, struct str body);
 struct str reply_date(struct http_proxy *p);
+bool request_is_grpc(const struct request *r);     /* its answers are those of gRPC */
+/* Keeps the grpc-status among these fields of the backend's answer. */
+void account_grpc(struct request *r, const struct http_field *f, size_t n);
 
 /* account.c */
 struct http_head;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#define GRPC_TEXT_MAX 1024 /* bytes of a message, before they are escaped */
 #define METHODS STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 static const struct {
@@ -83,6 +84,8 @@ static void answer(struct request *r, struct http_head *h, struct str body, bool
     h->major = h->minor = 1;
     h->body = BODY_LENGTH;
     h->length = body.n;
+    if (x->has_grpc_status && (x->client->flags & STREAM_F_H2))
+        h->body = BODY_NONE; /* "trailers only" has no length */
     if (!http_status_has_content(h->status))
         body.n = 0;
     if (ok && r->gen && x->hit.rule && filtered) {
@@ -108,6 +111,38 @@ static void answer(struct request *r, struct http_head *h, struct str body, bool
     http_finish(r);
 }
 
+/* ---- gRPC ---- */
+
+bool request_is_grpc(const struct request *r)
+{
+    return r->grpc != GRPC_NO || (r->x.hit.rule && (r->x.hit.rule->flags & SNAP_RULE_GRPC));
+}
+
+/* A gRPC client hears of a failure by a head alone, whose HTTP status is 200. */
+static void answer_grpc(struct request *r, struct http_head *h, enum grpc_status status, struct str text, bool filtered)
+{
+    static const struct str TYPES[] = {
+        [GRPC_NO] = {"application/grpc", 16},
+        [GRPC_CALL] = {"application/grpc", 16},
+        [GRPC_WEB] = {"application/grpc-web", 20},
+        [GRPC_WEB_TEXT] = {"application/grpc-web-text", 25},
+    };
+    struct arena *a = &r->x.arena;
+    text = str_head(text, GRPC_TEXT_MAX);
+    char *message = arena_room(a, 3 * text.n + 1);
+    struct str suffix = r->grpc == GRPC_WEB || r->grpc == GRPC_WEB_TEXT ? r->web.suffix : STR_NONE;
+    struct str number = arena_strf(a, "%u", (unsigned)status);
+    struct str type = arena_strf(a, STR_FMT STR_FMT, STR_ARG(TYPES[r->grpc]), STR_ARG(suffix));
+    h->status = 200;
+    head_add_id(h, a, FIELD_CONTENT_TYPE, type);
+    head_add_id(h, a, FIELD_GRPC_STATUS, number);
+    if (message && text.n)
+        head_add_id(h, a, FIELD_GRPC_MESSAGE, str_of(message, grpc_message_write(text, message)));
+    r->x.has_grpc_status = true;
+    r->x.grpc_status = (uint16_t)status;
+    answer(r, h, STR(""), filtered);
+}
+
 void reply_reason_as(struct request *r, enum reason why, uint16_t status)
 {
     struct exchange *x = &r->x;
@@ -120,10 +155,14 @@ void reply_reason_as(struct request *r, enum reason why, uint16_t status)
         http_finish(r);
         return;
     }
-    if (body.n)
-        head_add_id(&h, &x->arena, FIELD_CONTENT_TYPE, STR("text/plain"));
     if (why == REASON_OVERFLOW)
         head_add(&h, &x->arena, STR("x-envoy-overloaded"), STR("true"));
+    if (request_is_grpc(r)) {
+        answer_grpc(r, &h, grpc_status_of(why, h.status), body.n ? body : reason_text(why), false);
+        return;
+    }
+    if (body.n)
+        head_add_id(&h, &x->arena, FIELD_CONTENT_TYPE, STR("text/plain"));
     if (h.status == 405)
         head_add_id(&h, &x->arena, FIELD_ALLOW, METHODS);
     answer(r, &h, body, false);
@@ -154,6 +193,10 @@ void reply_direct(struct request *r, uint16_t status, struct str type, struct st
 {
     struct http_head h = {.status = status};
     exchange_because(&r->x, REASON_DIRECT);
+    if (request_is_grpc(r)) {
+        answer_grpc(r, &h, grpc_status_of_http(status), body, true);
+        return;
+    }
     if (type.n || body.n)
         head_add_id(&h, &r->x.arena, FIELD_CONTENT_TYPE, type.n ? type : STR("text/plain"));
     answer(r, &h, body, true);

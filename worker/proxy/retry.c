@@ -19,6 +19,24 @@ static bool status_wanted(const struct try_state *s, uint16_t status)
            ((on & RETRY_ON_STATUS_CODES) && code_listed(s, status));
 }
 
+static bool grpc_wanted(uint32_t on, uint16_t status)
+{
+    switch (status) {
+    case GRPC_STATUS_CANCELLED:
+        return on & RETRY_ON_GRPC_CANCELLED;
+    case GRPC_STATUS_DEADLINE_EXCEEDED:
+        return on & RETRY_ON_GRPC_DEADLINE_EXCEEDED;
+    case GRPC_STATUS_INTERNAL:
+        return on & RETRY_ON_GRPC_INTERNAL;
+    case GRPC_STATUS_RESOURCE_EXHAUSTED:
+        return on & RETRY_ON_GRPC_RESOURCE_EXHAUSTED;
+    case GRPC_STATUS_UNAVAILABLE:
+        return on & RETRY_ON_GRPC_UNAVAILABLE;
+    default:
+        return false;
+    }
+}
+
 /* Does the rule ask for another try after this outcome? */
 static bool wanted(const struct try_state *s, const struct try_outcome *o)
 {
@@ -34,7 +52,7 @@ static bool wanted(const struct try_state *s, const struct try_outcome *o)
     case TRY_BAD:
         return on & none;
     case TRY_STATUS:
-        return status_wanted(s, o->status);
+        return status_wanted(s, o->status) || grpc_wanted(on, o->grpc);
     }
     return false;
 }

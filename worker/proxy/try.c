@@ -86,7 +86,7 @@ static void set_limits(struct request *r)
     uint32_t limit = r->x.hit.rule->backend_timeout_ms;
     r->limited = limit != SNAP_NONE && limit != 0;
     if (limit == SNAP_NONE)
-        limit = s->backend_timeout_ms;
+        limit = r->call ? 0 : s->backend_timeout_ms; /* its head may come with its first message */
     if (r->policy && r->policy->per_try_ms && (!limit || r->policy->per_try_ms < limit)) {
         limit = r->policy->per_try_ms;
         r->limited = false;
@@ -268,12 +268,21 @@ static void begin_tunnel(struct request *r, struct http_head *h)
     http_set_timer(r);
 }
 
-/* Does the rule want another try instead of this answer? May end it; true: the answer is dropped. */
-static bool retry_instead(struct request *r, const struct http_head *h)
+/* The status of a call that failed without an answer; OK for anything else. */
+static uint16_t grpc_failure(const struct request *r, const struct http_head *h, bool end)
 {
-    if (!r->policy || h->status < 400)
+    const struct http_field *f = end && request_is_grpc(r) ? head_find(h, FIELD_GRPC_STATUS) : NULL;
+    uint16_t status;
+    return f && grpc_status_read(f->value, &status) ? status : GRPC_STATUS_OK;
+}
+
+/* Does the rule want another try instead of this answer? May end it; true: the answer is dropped. */
+static bool retry_instead(struct request *r, const struct http_head *h, bool end)
+{
+    uint16_t grpc = grpc_failure(r, h, end);
+    if (!r->policy || (h->status < 400 && grpc == GRPC_STATUS_OK))
         return false;
-    struct try_outcome o = {.end = TRY_STATUS, .status = h->status, .wrote = true, .heard = true};
+    struct try_outcome o = {.end = TRY_STATUS, .status = h->status, .grpc = grpc, .wrote = true, .heard = true};
     const struct try_state s = {
         .snap = r->x.snap,
         .policy = r->policy,
@@ -304,6 +313,8 @@ static bool pass_head(struct request *r, struct http_head *h, bool end)
     /* Who forwards an answer without a date says when it came (RFC 9110 6.6.1). */
     if (why == REASON_OK && !head_find(h, FIELD_DATE) && !head_add_id(h, &x->arena, FIELD_DATE, reply_date(r->p)))
         why = REASON_MEMORY;
+    if (why == REASON_OK && r->web.on && !grpc_web_head(r, h, end))
+        why = REASON_MEMORY;
     r->ctx.response = NULL;
     if (why == REASON_OK) {
         account_response(r, h);
@@ -317,6 +328,16 @@ static bool pass_head(struct request *r, struct http_head *h, bool end)
     try_cancel(r);
     reply_reason(r, why);
     return false;
+}
+
+static void on_grpc_head(struct request *r, const struct http_head *h)
+{
+    const struct http_field *type = head_find(h, FIELD_CONTENT_TYPE);
+    struct str suffix;
+    account_grpc(r, h->fields, h->n_fields);
+    /* The backend says that it is one, so its client may take what it sends when it likes. */
+    if (r->call && type && grpc_kind_of(type->value, &suffix) != GRPC_NO)
+        r->x.client->flags |= STREAM_F_REST_OUT;
 }
 
 static void on_head(struct stream *s, struct http_head *h, bool end)
@@ -335,8 +356,10 @@ static void on_head(struct stream *s, struct http_head *h, bool end)
     }
     r->head_seen = true;
     r->x.head_ns = r->p->net->now_ns;
-    if (retry_instead(r, h))
+    if (retry_instead(r, h, end))
         return;
+    if (request_is_grpc(r))
+        on_grpc_head(r, h);
     if (r->has_body)
         pipe_commit(&r->body);
     if (!pass_head(r, h, end))
@@ -364,7 +387,7 @@ static void on_body(struct stream *s, const char *data, size_t n, bool end)
         tunnel_down(r, data, n, end);
         return;
     }
-    bool full = client->ops->send_body(client, data, n, end);
+    bool full = r->web.answer ? grpc_web_down(r, data, n, end) : client->ops->send_body(client, data, n, end);
     if (end)
         http_finish(r);
     else if (full)
@@ -378,7 +401,14 @@ static void on_trailers(struct stream *s, struct http_field *f, size_t n)
         for (size_t i = 0; i < n; i++)
             if (f[i].flags & FIELD_F_UNDERSCORE)
                 f[i].flags |= HEAD_F_REMOVED;
-    r->x.client->ops->send_trailers(r->x.client, f, n);
+    if (request_is_grpc(r))
+        account_grpc(r, f, n);
+    if (!r->web.answer) {
+        r->x.client->ops->send_trailers(r->x.client, f, n);
+    } else if (!grpc_web_trailers(r, f, n)) {
+        exchange_because(&r->x, REASON_MEMORY);
+        r->x.client->ops->abort(r->x.client);
+    }
     http_finish(r);
 }
 
