@@ -1,10 +1,13 @@
 #include "shared/tls/tls_build.h"
 
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
 #include "shared/base/str.h"
 
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/cpuid.h>
+#include <wolfssl/wolfcrypt/cryptocb.h>
 
 #include <stdint.h>
 
@@ -13,6 +16,53 @@
 #else
 #define BUILT "the system's build"
 #endif
+
+/* ---- seeds ---- */
+
+#if defined(WOLF_CRYPTO_CB) && !defined(WOLFSSL_GETRANDOM)
+
+#define DEVICE 0x6768 /* any number but those of wolfCrypt's own */
+
+static int on_device(int device, wc_CryptoInfo *info, void *arg)
+{
+    (void)device;
+    (void)arg;
+    if (info->algo_type == WC_ALGO_TYPE_SEED)
+        random_bytes(info->seed.seed, info->seed.sz);
+    else if (info->algo_type == WC_ALGO_TYPE_RNG)
+        random_bytes(info->rng.out, info->rng.sz);
+    else
+        return CRYPTOCB_UNAVAILABLE; /* then wolfCrypt does it itself */
+    return 0;
+}
+
+static void start(void)
+{
+    wolfSSL_Init();
+    if (wc_CryptoCb_RegisterDevice(DEVICE, on_device, NULL) != 0)
+        die("wolfSSL takes no device");
+}
+
+int tls_build_device(void)
+{
+    return DEVICE;
+}
+
+#else
+
+static void start(void)
+{
+    wolfSSL_Init();
+}
+
+int tls_build_device(void)
+{
+    return INVALID_DEVID;
+}
+
+#endif
+
+/* ---- instructions ---- */
 
 #if defined(HAVE_CPUID_INTEL) && defined(GATEHOUSE_WOLFSSL)
 
@@ -82,7 +132,7 @@ void tls_build_start(void)
             flags |= FEATURES[i].flag;
     cpuid_get_flags(); /* it looks once, the first time; what is selected after that stays */
     cpuid_select_flags(flags);
-    wolfSSL_Init();
+    start();
 }
 
 static void add_features(struct buf *out)
@@ -102,7 +152,7 @@ static void add_features(struct buf *out)
 
 void tls_build_start(void)
 {
-    wolfSSL_Init();
+    start();
 }
 
 static void add_features(struct buf *out)

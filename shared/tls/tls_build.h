@@ -14,6 +14,11 @@ struct buf;
 /* Once per process, in main(), before anything of wolfSSL is used. Children of fork() inherit the choice. */
 void tls_build_start(void);
 
+/* The device that contexts and generators name (wolfSSL_CTX_SetDevId, wc_InitRng_ex). Libraries that read their seeds from
+ * a file get them from the kernel through it, because workers cannot open files; ours asks the kernel itself, and this is
+ * INVALID_DEVID. After tls_build_start(). */
+int tls_build_device(void);
+
 /* Appends e.g. "wolfSSL 5.7.2 (built for speed: aesni avx avx2 adx movbe sha)". After tls_build_start(). */
 void tls_build_describe(struct buf *out);
 

@@ -397,8 +397,10 @@ static enum tls_got shake(struct tls *t)
         if (wolfSSL_session_reused(t->ssl))
             t->flags |= TLS_F_RESUMED;
         note_protocol(t);
+#ifdef GATEHOUSE_PATCH /* else the library's client breaks off when a server of 1.2 does not take its ticket */
         if (!(t->flags & TLS_F_SERVER) && wolfSSL_version(t->ssl) == TLS1_2_VERSION)
             keep_session(t); /* 1.3 sends tickets later */
+#endif
         return TLS_GOT_CONNECTED;
     }
     int err = wolfSSL_get_error(t->ssl, ret);

@@ -5,6 +5,7 @@
 #include "worker/net/tls_context.h"
 #include "worker/net/tls_internal.h"
 #include "shared/base/err.h"
+#include "shared/tls/tls_build.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -204,11 +205,13 @@ static bool common(WOLFSSL_CTX *ctx, struct str ciphers, const char **why)
 {
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1, WOLFSSL_ECC_SECP521R1};
     wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+    wolfSSL_CTX_SetDevId(ctx, tls_build_device());
     *why = "out of memory";
     for (size_t i = 0; i < ARRAY_LEN(groups); i++)
         if (wolfSSL_CTX_UseSupportedCurve(ctx, (word16)groups[i]) != WOLFSSL_SUCCESS)
             return false;
-    return wolfSSL_CTX_set_groups(ctx, groups, ARRAY_LEN(groups)) == WOLFSSL_SUCCESS && add_suites(ctx, ciphers, why);
+    (void)wolfSSL_CTX_set_groups(ctx, groups, ARRAY_LEN(groups)); /* older ones refuse it where 1.3 is not spoken */
+    return add_suites(ctx, ciphers, why);
 }
 
 static WOLFSSL_METHOD *server_method(const struct snap_tls_server *r)

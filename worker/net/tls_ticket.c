@@ -7,6 +7,7 @@
  */
 #include "worker/net/tls_context.h"
 #include "worker/net/tls_internal.h"
+#include "shared/tls/tls_build.h"
 
 #include <stdlib.h>
 #include <wolfssl/wolfcrypt/aes.h>
@@ -26,7 +27,7 @@ struct tls_tickets *tls_tickets_new(struct board *b)
 {
     struct tls_tickets *k = calloc(1, sizeof(*k));
     if (k && b)
-        k->has_rng = wc_InitRng(&k->rng) == 0;
+        k->has_rng = wc_InitRng_ex(&k->rng, NULL, tls_build_device()) == 0;
     return k;
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 #include <wolfssl/error-ssl.h>
@@ -468,6 +469,26 @@ static void a_given_response_is_stapled(void **state)
 }
 #endif
 
+/* ---- files ---- */
+
+static void a_handshake_opens_no_file(void **state)
+{
+    struct rlimit before, none;
+    struct fixture f;
+    bool ok;
+    (void)state;
+    fixture_open(&f, PKI_ROOT, false);
+    loop_tickets(f.server, NULL);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    connection_open(&f);
+    ok = loop_shake(&f.l) && loop_send(&f.l, true, "x", 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(ok);
+    fixture_close(&f);
+}
+
 /* ---- memory ---- */
 
 #ifdef GATEHOUSE_WOLFSSL
@@ -556,6 +577,7 @@ int main(void)
 #ifdef GATEHOUSE_WOLFSSL
         cmocka_unit_test(an_idle_connection_is_small),
 #endif
+        cmocka_unit_test(a_handshake_opens_no_file),
         cmocka_unit_test(the_library_is_named),
     };
 #ifdef GATEHOUSE_WOLFSSL

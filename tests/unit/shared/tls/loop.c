@@ -1,4 +1,9 @@
 #include "tests/unit/shared/tls/loop.h"
+#ifdef TLS_BENCH_SYSTEM
+#define tls_build_device() INVALID_DEVID
+#else
+#include "shared/tls/tls_build.h"
+#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +51,7 @@ static int on_send(WOLFSSL *ssl, char *p, int n, void *arg)
 
 void loop_prepare(WOLFSSL_CTX *ctx)
 {
+    wolfSSL_CTX_SetDevId(ctx, tls_build_device());
     wolfSSL_CTX_SetIORecv(ctx, on_recv);
     wolfSSL_CTX_SetIOSend(ctx, on_send);
 }
