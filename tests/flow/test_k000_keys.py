@@ -3,8 +3,13 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
+import ssl
+import threading
 import time
+
+import pytest
 
 import gh
 
@@ -104,6 +109,80 @@ def test_half_of_a_pair_and_rubbish_leave_what_serves():
         assert subjects(g) == ["CN=a.example.com"]
         put(certs, "wild")
         wait_subjects(g, ["CN=*.example.com"])
+
+
+def handshake(g, context, session=None):
+    """A connection in TLS, open; its certificate is of our authority."""
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", g.port), gh.DEADLINE), server_hostname="a.example.com",
+                               session=session)
+
+
+def client_context(version):
+    context = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
+    context.check_hostname = False  # the names of the pairs that are swapped differ
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+def test_no_handshake_fails_while_files_are_swapped_one_after_the_other():
+    with gh.Gateway(start=False) as g:
+        certs, stop, failed, done = g.root / "certs", threading.Event(), [], []
+        put(certs, "ecdsa")
+        by_path(g, certs)
+
+        def shake_hands():
+            while not stop.is_set():
+                try:
+                    with handshake(g, client_context(ssl.TLSVersion.TLSv1_3)) as c:
+                        done.append(c.getpeercert()["subject"])
+                except OSError as e:
+                    failed.append(repr(e))
+        threads = [threading.Thread(target=shake_hands) for _ in range(2)]
+        for t in threads:
+            t.start()
+        for name, subject in [("wild", "CN=*.example.com"), ("ecdsa", "CN=a.example.com")] * 4:
+            shutil.copy(CERTS / (name + ".pem"), certs / "new")
+            change = g.status()["change"]
+            os.rename(certs / "new", certs / "tls.crt")
+            g.status(after=change, wait=gh.DEADLINE)  # a load with half of the pair
+            shutil.copy(CERTS / (name + ".key.pem"), certs / "new")
+            os.rename(certs / "new", certs / "tls.key")
+            wait_subjects(g, [subject])
+        stop.set()
+        for t in threads:
+            t.join(gh.DEADLINE)
+        assert not failed, failed[:3]
+        assert len(set(done)) == 2, "both certificates were seen"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_resumes_on_every_worker_after_reloads_and_with_the_next_master(version):
+    with gh.Gateway(start=False, workers=3) as g:
+        put(g.root / "certs", "ecdsa")
+        by_path(g, g.root / "certs")
+        context = client_context(version)
+
+        def ask(session=None):
+            with handshake(g, context, session) as c:
+                c.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                while c.recv(65536):  # with TLS 1.3 the ticket comes behind the handshake
+                    pass
+                return c.session_reused, c.session
+        _, session = ask()
+
+        def all_resume():
+            return all(ask(session)[0] for _ in range(12))
+        assert all_resume()
+        g.write("x.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 80}]}\n")
+        g.reload()
+        assert all_resume()
+        g.process.send_signal(signal.SIGUSR2)
+        g.wait_notify("READY=1")
+        assert all_resume()
+        g.process.kill()
+        g.process.wait()
+        g.start()
+        assert all_resume()
 
 
 def test_no_key_is_in_a_status_a_log_or_a_file_that_others_may_read():
