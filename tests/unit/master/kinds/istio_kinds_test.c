@@ -184,7 +184,7 @@ static void old_versions_and_weak_suites_are_named_and_never_served(void **state
         {C("minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_3"), ""},
         {C("minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2"), "E BadValue " IN_TLS ".minProtocolVersion"},
         {C("minProtocolVersion: TLSV1_0, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]"), "W Ignored " IN_TLS ".minProtocolVersion"},
-        {C("maxProtocolVersion: TLSV1_1"), "E BadValue " IN_TLS ".maxProtocolVersion"},
+        {C("maxProtocolVersion: TLSV1_1"), "W Ignored " IN_TLS ".maxProtocolVersion"},
         {C("cipherSuites: [ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-ECDSA-CHACHA20-POLY1305, AES128-SHA, nope, '!aNULL', ALL]"),
          "W Ignored " IN_TLS ".cipherSuites[1]; W Ignored " IN_TLS ".cipherSuites[2]; W Ignored " IN_TLS ".cipherSuites[3]; "
          "W Ignored " IN_TLS ".cipherSuites[4]; W Ignored " IN_TLS ".cipherSuites[5]"},
