@@ -287,3 +287,97 @@ def test_bytes_go_where_their_server_name_or_their_port_leads():
             s.shutdown(socket.SHUT_WR)
             assert s.recv(16) == b"y" and s.recv(16) == b""
         assert refused(g.port, "other.pass.example.com")  # a server has the name, and no rule leads on
+
+
+BACKENDS = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec:
+  servers:
+  - {port: {number: {port}, name: http, protocol: HTTP}, hosts: ["*"]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: istio-system}
+spec:
+  hosts: [api.example.com]
+  resolution: STATIC
+  ports: [{number: 443, name: https, protocol: HTTPS}]
+  endpoints: [{address: 127.0.0.1, ports: {https: {tls}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: istio-system}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  http: [{route: [{destination: {host: api.example.com}}], retries: {attempts: 0}}]
+"""
+
+
+def rule(tls):
+    return (f"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: api, namespace: istio-system}}\n"
+            f"spec: {{host: api.example.com, exportTo: [.], trafficPolicy: {{portLevelSettings: [{{port: {{number: 443}}, tls: {tls}}}]}}}}\n")
+
+
+@pytest.fixture
+def secure():
+    """An HTTPS backend with the certificate of api.example.com; .sni and .peers: what clients said and showed."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(FILES / "api.crt", FILES / "api.key")
+    server.load_verify_locations(FILES / "ca.crt")
+    server.verify_mode = ssl.CERT_OPTIONAL
+    sni, peers = [], []
+    server.sni_callback = lambda _s, name, _c: sni.append(name)
+
+    def serve(c, _number):
+        try:
+            with server.wrap_socket(c.sock, server_side=True) as s:
+                peers.append(s.getpeercert())
+                while data := s.recv(65536):
+                    if data.endswith(b"\r\n\r\n"):
+                        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecure")
+        except (ssl.SSLError, ConnectionError):
+            pass
+    with gh.RawServer(serve) as r:
+        r.sni, r.peers = sni, peers
+        yield r
+
+
+def backend(secure, tls):
+    return gh.Gateway({"a.yaml": BACKENDS, "dr.yaml": rule(tls)}, words={"tls": secure.port})
+
+
+def test_a_backend_is_spoken_to_in_tls_and_verified_by_the_host_that_is_sent(secure):
+    with backend(secure, f"{{mode: SIMPLE, caCertificates: {FILES}/ca.crt}}") as g:
+        assert g.get("/", host="api.example.com")[::2] == (200, b"secure")
+        assert secure.sni[-1] == "api.example.com" and not secure.peers[-1]
+        assert g.get("/", host="other.example.com")[0] in (502, 503)  # its certificate is for another name
+    with backend(secure, f"{{mode: SIMPLE, caCertificates: {FILES}/ca.crt, sni: api.example.com}}") as g:
+        assert g.get("/", host="other.example.com")[::2] == (200, b"secure")
+        assert secure.sni[-1] == "api.example.com"
+
+
+def test_a_backend_that_cannot_be_verified_gets_nothing(secure):
+    for tls in ("{mode: SIMPLE}", "{mode: SIMPLE, credentialName: nobody}",
+                f"{{mode: SIMPLE, caCertificates: {FILES}/ca.crt, subjectAltNames: [somebody.else]}}"):
+        with backend(secure, tls) as g:
+            assert g.get("/", host="api.example.com")[0] in (502, 503), tls
+    assert not secure.peers or not any(b"GET" in x for x in secure.seen)
+
+
+def test_a_certificate_is_shown_to_backends_where_the_rule_says_so(secure):
+    mutual = f"clientCertificate: {FILES}/mesh.crt, privateKey: {FILES}/mesh.key, caCertificates: {FILES}/ca.crt"
+    with backend(secure, f"{{mode: MUTUAL, {mutual}}}") as g:
+        assert g.get("/", host="api.example.com")[::2] == (200, b"secure")
+        assert secure.peers[-1]["subjectAltName"] == (("URI", "spiffe://cluster.local/ns/istio-system/sa/ingress"),)
+
+
+def test_a_service_of_the_mesh_is_known_by_the_ca_of_the_mesh(secure):
+    mesh = "".join(f"  {k}: {FILES / v}\n" for k, v in
+                   {"certificate": "mesh.crt", "privateKey": "mesh.key", "rootCertificate": "ca.crt"}.items())
+    with gh.Gateway({"a.yaml": BACKENDS, "dr.yaml": rule("{mode: ISTIO_MUTUAL}")}, words={"tls": secure.port},
+                    settings="mesh:\n" + mesh) as g:
+        assert g.get("/", host="anything.example.com")[::2] == (200, b"secure")
+        assert secure.sni[-1] == "outbound_.443_._.api.example.com" and secure.peers[-1]

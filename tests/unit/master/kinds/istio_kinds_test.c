@@ -335,7 +335,7 @@ static void headers_and_retries_are_checked(void **state)
         {R("{attempts: 3, retryOn: '5xx, reset,503'}"), ""},
         {R("{attempts: 3, retryOn: '5xx,,nope,999'}"),
          "E BadValue spec.http[0].retries.retryOn; E BadValue spec.http[0].retries.retryOn; E BadValue spec.http[0].retries.retryOn"},
-        {R("{attempts: 3, retryOn: unavailable, retryRemoteLocalities: true, retryIgnorePreviousHosts: false}"),
+        {R("{attempts: 3, retryOn: retriable-headers, retryRemoteLocalities: true, retryIgnorePreviousHosts: false}"),
          "W NotServed spec.http[0].retries.retryOn; W NotServed spec.http[0].retries.retryRemoteLocalities; "
          "W Ignored spec.http[0].retries.retryIgnorePreviousHosts"},
     };
