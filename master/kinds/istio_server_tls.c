@@ -167,7 +167,7 @@ static void versions_check(struct decoder *d, const struct istio_server_tls *t)
     if (t->max_version != ISTIO_TLS_AUTO && t->min_version > t->max_version)
         diag_at(d->diags, DIAG_BadValue, min, NULL, "the oldest version is newer than the newest");
     else if (t->max_version != ISTIO_TLS_AUTO && t->max_version < ISTIO_TLSV1_2)
-        diag_at(d->diags, DIAG_BadValue, max, "TLSV1_2 or TLSV1_3", "nothing older than TLS 1.2 is served, so no client could connect");
+        diag_at(d->diags, DIAG_Ignored, max, "TLSV1_2 or TLSV1_3", "nothing older than TLS 1.2 is served: it is the only version then");
     if (t->min_version != ISTIO_TLS_AUTO && t->min_version < ISTIO_TLSV1_2)
         diag_at(d->diags, DIAG_Ignored, min, NULL, "nothing older than TLS 1.2 is served");
 }

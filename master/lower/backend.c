@@ -348,6 +348,10 @@ static void policy_of(struct lower *l, const struct service *s, uint16_t port, c
     *peer = (struct istio_peer){.port = port, .subset = v->subset};
     peer->host = arena_strf(l->arena, STR_FMT ".svc." STR_FMT, STR_ARG(name), STR_ARG(l->instance->cluster_domain));
     istio_policy(l, peer->host, s->object->ns, port, v->subset, policy);
+    /* A ServiceEntry for a host that is a Service's adds names of certificates, and nothing else (ISTIO-RULES 5.2). */
+    const struct istio_se_ref *names = map_get(istio_entries(l), peer->host);
+    if (names)
+        peer->sans = names->spec->subject_alt_names;
 }
 
 /* The port named by the reference needs no entry in the Service: it is the port of the external

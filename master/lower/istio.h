@@ -136,8 +136,9 @@ bool istio_has_label(const struct str_map *labels, const struct str_pair *want);
 /* ---- istio_tls.c ---- */
 
 /* What a terminating server demands and offers; `alpn` are TLS_ALPN_ bits. NULL when its certificate or CA can't be
- * used: the finding is made, *why gets a sentence. */
-struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_server_state *s, uint8_t alpn, struct str *why);
+ * used: the finding is made, *why gets a sentence. *note is one about what is served in its last good version, or empty. */
+struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_server_state *s, uint8_t alpn, struct str *why,
+                                          struct str *note);
 /* A chain of this server for `name`; NULL and a finding at `at` when another one has the name. */
 struct model_chain *istio_chain(struct lower *l, struct istio_server_state *s, struct str name, enum chain_mode mode,
                                 const struct node *at);
@@ -259,6 +260,7 @@ void istio_workloads(struct lower *l, struct str ns, const struct str_map *label
 
 /* Every host of every ServiceEntry that this instance may see. */
 struct map *istio_entries(struct lower *l);
+void istio_entries_lint(struct lower *l);
 
 /* ---- small things ---- */
 

@@ -197,6 +197,24 @@ void istio_workloads(struct lower *l, struct str ns, const struct str_map *label
     }
 }
 
+/* One port of one host that entries say different things about: the entry that is asked decides, which is luck. */
+void istio_entries_lint(struct lower *l)
+{
+    const struct map *all = istio_entries(l);
+    for (size_t i = 0; i < all->n; i++) {
+        const struct istio_se_ref *first = all->v[i].val;
+        for (const struct istio_se_ref *r = first->next; r; r = r->next)
+            for (size_t k = 0; k < r->spec->ports.n; k++) {
+                const struct istio_port *p = &r->spec->ports.v[k], *other = entry_port(first->spec, (uint16_t)p->number.v);
+                if (other && !str_ieq(other->protocol, p->protocol))
+                    diag_at(l->diags, DIAG_Conflict, p->node, "one protocol for one port of a host",
+                            "ServiceEntry " STR_FMT "/" STR_FMT " says protocol " STR_FMT " for port %d of " STR_FMT,
+                            STR_ARG(first->object->ns), STR_ARG(first->object->name), STR_ARG(other->protocol), (int)p->number.v,
+                            STR_ARG(all->v[i].key))->analyzer = "IST0177";
+            }
+    }
+}
+
 /* ---- making --------------------------------------------------------------------------------------------------- */
 
 /* One cluster while its endpoints are collected. */

@@ -83,6 +83,16 @@ static void add_servers(struct buf *out, const struct istio_gw *g)
     buf_addch(out, ']');
 }
 
+/* What a server that serves has to say: an older version of its certificate. */
+static struct str note_of(struct lower *l, const struct istio_gw *g)
+{
+    for (size_t i = 0; i < g->n_servers; i++)
+        if (g->servers[i].state == ISTIO_Programmed && g->servers[i].detail.n)
+            return arena_strf(l->arena, "traffic is served; server \"" STR_FMT "\": " STR_FMT, STR_ARG(g->servers[i].server->port->name),
+                              STR_ARG(g->servers[i].detail));
+    return STR_NONE;
+}
+
 static void gateway_status(struct lower *l, struct istio_gw *g, struct status_writer *w)
 {
     struct verdicts v = {g->selected ? ISTIO_Programmed : ISTIO_NotSelected, ISTIO_Programmed, STR_NONE};
@@ -103,6 +113,8 @@ static void gateway_status(struct lower *l, struct istio_gw *g, struct status_wr
         v.detail = arena_strf(l->arena, "%zu of %zu servers serve; " STR_FMT, n_programmed, g->n_servers,
                               STR_ARG(v.detail.n ? v.detail : str_c(STATES[first].text)));
     }
+    else if (n_programmed)
+        v.detail = note_of(l, g);
     if (n_unserved == g->n_servers && g->selected)
         set_unserved(g->object);
     begin(w, g->object, &v);

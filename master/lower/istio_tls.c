@@ -18,6 +18,7 @@ struct ask {
     const struct object *o; /* that names it */
     struct str why;         /* the first thing that can't be had, a sentence; empty: all is well */
     struct str kept;        /* what is wrong with a file whose version before serves on; empty: nothing */
+    struct str note;        /* a sentence about the first thing that is served in its last good version, for the status */
     bool quiet;             /* no findings */
 };
 
@@ -106,6 +107,12 @@ static void note_fault(struct ask *a, const struct credential_fault *f, const st
 
 /* ---- files ------------------------------------------------------------------------------------------------ */
 
+static void note(struct ask *a, struct str fault)
+{
+    if (a->note.n == 0)
+        a->note = arena_strf(a->l->arena, "the last good version is served: " STR_FMT, STR_ARG(fault));
+}
+
 #define KEEPS_SERVING "the version before keeps serving until this is mended"
 #define FILES_MAX 2 /* that belong together: a certificate and its key */
 
@@ -154,6 +161,7 @@ static bool use_files(struct ask *a, const struct node *at, const struct str *pa
     if (good_files(a, path, n, text) && use(a, &src, text, out, &unheard)) {
         hold_files(a, path, n, text);
         a->kept = fault;
+        note(a, fault);
         tell(a, DIAG_BadCertificate, at, KEEPS_SERVING, fault);
         return true;
     }
@@ -236,8 +244,10 @@ static const struct istio_mesh *mesh_of(struct ask *a, const struct node *at)
     if (w->mesh->why.n)
         refuse(a, DIAG_BadCertificate, at, "mesh.certificate, mesh.privateKey and mesh.rootCertificate in gatehouse.yaml name files",
                w->mesh->why);
-    else if (w->mesh->kept.n)
+    else if (w->mesh->kept.n) {
+        note(a, w->mesh->kept);
         tell(a, DIAG_BadCertificate, at, KEEPS_SERVING, w->mesh->kept);
+    }
     return w->mesh;
 }
 
@@ -254,6 +264,8 @@ static struct model_cert *pair_of_name(struct ask *a, struct str name, const str
         return NULL;
     struct model_cert *cert = credential_pair(a->l, o, &why);
     note_fault(a, &why, at);
+    if (cert && o->stale)
+        note(a, arena_strf(a->l->arena, "Secret " STR_FMT "/" STR_FMT " is broken", STR_ARG(o->ns), STR_ARG(o->name)));
     return cert;
 }
 
@@ -381,7 +393,8 @@ static struct str ciphers_of(struct arena *a, const struct istio_server_tls *s)
     return out;
 }
 
-struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_server_state *state, uint8_t alpn, struct str *why)
+struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_server_state *state, uint8_t alpn, struct str *why,
+                                          struct str *note_out)
 {
     const struct istio_server_tls *s = state->server->tls;
     struct ask a = {.l = l, .o = state->gw->object};
@@ -389,6 +402,7 @@ struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_se
     server_certs(&a, &found, s);
     server_clients(&a, &found, s);
     *why = a.why;
+    *note_out = a.note;
     if (a.why.n)
         return NULL;
     found.min = version_of(s->min_version);
@@ -421,8 +435,8 @@ struct model_chain *istio_chain(struct lower *l, struct istio_server_state *s, s
 
 void istio_terminate(struct lower *l, struct istio_server_state *s, struct model_rule *rule)
 {
-    struct str why;
-    struct model_tls_server *t = istio_server_tls(l, s, rule ? 0 : TLS_ALPN_H2 | TLS_ALPN_HTTP1, &why);
+    struct str why, kept;
+    struct model_tls_server *t = istio_server_tls(l, s, rule ? 0 : TLS_ALPN_H2 | TLS_ALPN_HTTP1, &why, &kept);
     enum chain_mode mode = !t ? CHAIN_REFUSE : rule ? CHAIN_TCP : CHAIN_HTTP;
     s->state = ISTIO_NotServed; /* unless it gets a listener */
     for (size_t i = 0; i < s->hosts.n; i++) {
@@ -439,6 +453,8 @@ void istio_terminate(struct lower *l, struct istio_server_state *s, struct model
         if (!rule)
             model_host(l->model, s->listener->bind, name, s->listener);
     }
+    if (t)
+        s->detail = kept;
     if (t || !s->listener)
         return;
     s->state = ISTIO_BadCertificate;

@@ -449,6 +449,7 @@ void lower_istio_virtual_services(struct lower *l)
         if (w->vs.v[i]->state != ISTIO_Delegate)
             lower_vs(l, w->vs.v[i]);
     istio_dr_lint(l);
+    istio_entries_lint(l);
     for (size_t i = 0; i < w->gw.n; i++)
         for (size_t k = 0; k < w->gw.v[i]->n_servers; k++)
             if (w->gw.v[i]->servers[k].listener && istio_server_redirects(w->gw.v[i]->servers[k].server))

@@ -297,7 +297,7 @@ static bool make_client(struct tls_context *x, const struct snap *s, const struc
         return true;
     }
     wolfSSL_CTX_set_verify(x->ctx, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_verify_peer);
-    x->want.name = true;
+    x->want.name = !(r->flags & SNAP_TLS_ANY_NAME);
     *why = "it has no CA to verify with";
     if (ca.n ? !add_ca(x->ctx, ca, why) : !(r->flags & SNAP_TLS_SYSTEM_CA))
         return false;

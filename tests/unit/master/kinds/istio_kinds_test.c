@@ -184,7 +184,7 @@ static void old_versions_and_weak_suites_are_named_and_never_served(void **state
         {C("minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_3"), ""},
         {C("minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2"), "E BadValue " IN_TLS ".minProtocolVersion"},
         {C("minProtocolVersion: TLSV1_0, cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]"), "W Ignored " IN_TLS ".minProtocolVersion"},
-        {C("maxProtocolVersion: TLSV1_1"), "E BadValue " IN_TLS ".maxProtocolVersion"},
+        {C("maxProtocolVersion: TLSV1_1"), "W Ignored " IN_TLS ".maxProtocolVersion"},
         {C("cipherSuites: [ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-ECDSA-CHACHA20-POLY1305, AES128-SHA, nope, '!aNULL', ALL]"),
          "W Ignored " IN_TLS ".cipherSuites[1]; W Ignored " IN_TLS ".cipherSuites[2]; W Ignored " IN_TLS ".cipherSuites[3]; "
          "W Ignored " IN_TLS ".cipherSuites[4]; W Ignored " IN_TLS ".cipherSuites[5]"},
@@ -335,7 +335,7 @@ static void headers_and_retries_are_checked(void **state)
         {R("{attempts: 3, retryOn: '5xx, reset,503'}"), ""},
         {R("{attempts: 3, retryOn: '5xx,,nope,999'}"),
          "E BadValue spec.http[0].retries.retryOn; E BadValue spec.http[0].retries.retryOn; E BadValue spec.http[0].retries.retryOn"},
-        {R("{attempts: 3, retryOn: unavailable, retryRemoteLocalities: true, retryIgnorePreviousHosts: false}"),
+        {R("{attempts: 3, retryOn: retriable-headers, retryRemoteLocalities: true, retryIgnorePreviousHosts: false}"),
          "W NotServed spec.http[0].retries.retryOn; W NotServed spec.http[0].retries.retryRemoteLocalities; "
          "W Ignored spec.http[0].retries.retryIgnorePreviousHosts"},
     };

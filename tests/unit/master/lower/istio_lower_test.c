@@ -324,11 +324,11 @@ static void rules_of_delegates_stand_where_they_are_delegated_to(void **state)
 static void timeouts_and_retries(void **state)
 {
     static const struct kase CASES[] = {
-        {ROUTE(TO), {"retry 2 on connect-failure refused-stream\n", "!timeout"}},
+        {ROUTE(TO), {"retry 2 on connect-failure refused-stream cancelled unavailable\n", "!timeout"}},
         {ROUTE("timeout: 5s, retries: {attempts: 0}, " TO), {"request timeout 5000ms\n  backend timeout 0ms", "!retry"}},
         {ROUTE("retries: {attempts: 3, perTryTimeout: 2s, backoff: 10ms, retryOn: 'gateway-error,503,reset'}, " TO),
          {"retry 3 on reset gateway-error status-codes codes 503 backoff 10ms per try 2000ms"}},
-        {ROUTE("retries: {attempts: 3}, " TO), {"retry 3 on connect-failure refused-stream\n"}},
+        {ROUTE("retries: {attempts: 3}, " TO), {"retry 3 on connect-failure refused-stream cancelled unavailable\n"}},
     };
     (void)state;
     run(CASES, ARRAY_LEN(CASES));
