@@ -698,6 +698,12 @@ void conn_last_words(struct conn *c)
         shutdown(c->fd, SHUT_WR);
 }
 
+void conn_end_unannounced(struct conn *c)
+{
+    if (c->tls)
+        tls_forget_end(c);
+}
+
 void conn_bury(struct net *n)
 {
     while (!list_empty(&n->closed)) {

@@ -160,6 +160,9 @@ void conn_last_words(struct conn *c);
  * the end of the connection ends something. Always false without TLS. */
 bool conn_cut(const struct conn *c);
 
+/* Our end will not be announced either: for what passes on the bytes of somebody who was cut off. Nothing without TLS. */
+void conn_end_unannounced(struct conn *c);
+
 /* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
 static inline bool conn_is_plain(const struct conn *c)
 {

@@ -1,6 +1,5 @@
 #include "worker/proxy/stream.h"
 #include "shared/base/err.h"
-#include "shared/http/proxy_header.h"
 #include "worker/upstream/raw.h"
 
 #include <unistd.h>
@@ -204,6 +203,9 @@ static bool was_tried(const struct dial *d, const struct endpoint *e)
 static void dial_next(struct relay *r, enum reason why)
 {
     struct dial *d = &r->dial;
+    struct tls_facts facts = {0};
+    conn_tls_facts(&r->client, &facts);
+    const struct secure_for who = {&r->link, facts.server_name};
     while (d->n_tried < STREAM_TRIES) {
         struct endpoint *e = cluster_pick(d->cluster, d->tried, d->n_tried);
         if (!e || was_tried(d, e))
@@ -213,7 +215,7 @@ static void dial_next(struct relay *r, enum reason why)
         d->tried[d->n_tried++] = e;
         r->tally.tries++;
         tally_target(&r->tally, &r->all->book, snap_text(d->snap, d->row->name), e->name);
-        r->up = raw_open(e, &UP, r, &why);
+        r->up = raw_open(e, &who, &UP, r, &why);
         if (r->up)
             return;
         if (why != REASON_CONNECT_FAILED)
@@ -253,22 +255,10 @@ static void dial(struct relay *r, const struct snap_rule *rule)
         dial_next(r, REASON_CONNECT_FAILED);
 }
 
-/* First the PROXY header, then what the client had said before it was handed to us. */
+/* What the client had said before it was handed to us. */
 static void write_first(struct relay *r, struct conn *up)
 {
     struct dial *d = &r->dial;
-    if (d->row->proxy_header != PROXY_HEADER_NONE) {
-        const struct stream_link *l = &r->link;
-        struct proxy_ends ends = {.from_family = l->peer_family, .to_family = l->local_family,
-                                  .from_port = l->peer_port, .to_port = l->local_port};
-        memcpy(ends.from, l->peer, sizeof(ends.from));
-        memcpy(ends.to, l->local, sizeof(ends.to));
-        char *room = conn_room(up, PROXY_HEAD_WRITE);
-        size_t n = room ? proxy_head_write(d->row->proxy_header == PROXY_HEADER_V1 ? 1 : 2, &ends, room) : 0;
-        if (room)
-            conn_room_back(up, PROXY_HEAD_WRITE - n);
-        conn_write(up, room, n);
-    }
     for (const struct chunk *k = d->early.first; k; k = k->next)
         conn_write(up, k->data + k->from, k->to - k->from);
     net_flush(up->net); /* `early` goes */
@@ -363,6 +353,8 @@ static void client_end(struct conn *c)
         return;
     r->client_end = true;
     touch(r);
+    if (conn_cut(c))
+        conn_end_unannounced(&r->up->c);
     if (r->up_end)
         finish(r, false);
     else
@@ -428,6 +420,8 @@ static void up_end(struct conn *c)
         return;
     r->up_end = true;
     touch(r);
+    if (conn_cut(c))
+        conn_end_unannounced(&r->client);
     if (r->client_end)
         finish(r, false);
     else

@@ -9,7 +9,7 @@
  * the client is not read; what was read of it before (a ClientHello) is kept and sent first.
  *
  * What one side does, the other sees: data in order; an end (FIN) as an end, with the other direction open as long as it
- * likes; a reset as a reset, after the bytes that came before it. A connection that can't be served is reset: never an
+ * likes, and an end that TLS had not announced as such where the other side is TLS, too; a reset as a reset, after the bytes that came before it. A connection that can't be served is reset: never an
  * alert, never a byte of ours.
  *
  * A stream belongs to the generation with which it was dialled only until it is connected; reloads don't touch it, its

@@ -43,14 +43,17 @@ static void failed(struct raw *r, enum reason why)
 
 static void on_timer(struct timer *t)
 {
-    failed(CONTAINER_OF(t, struct raw, timer), REASON_CONNECT_TIMEOUT);
+    struct raw *r = CONTAINER_OF(t, struct raw, timer);
+    failed(r, r->doomed ? REASON_MEMORY : REASON_CONNECT_TIMEOUT);
 }
 
 void raw_on_connect(struct conn *c, int err)
 {
     struct raw *r = raw_of(c);
-    if (err) {
-        failed(r, REASON_CONNECT_FAILED);
+    const char *detail;
+    enum reason why = r->doomed ? REASON_MEMORY : secure_done(r->ep, c, err, &detail);
+    if (why != REASON_OK) {
+        failed(r, why);
         return;
     }
     r->connected = true;
@@ -71,10 +74,13 @@ static int begin(struct raw *r, struct upstream *all)
     return err;
 }
 
-struct raw *raw_open(struct endpoint *e, const struct raw_owner *o, void *user, enum reason *why)
+struct raw *raw_open(struct endpoint *e, const struct secure_for *who, const struct raw_owner *o, void *user,
+                     enum reason *why)
 {
     struct cluster *c = e->cluster;
     struct upstream *all = c->all;
+    if ((*why = secure_check(c)) != REASON_OK)
+        return NULL;
     *why = REASON_OVERFLOW;
     if (!cluster_admits(c))
         return NULL;
@@ -98,6 +104,10 @@ struct raw *raw_open(struct endpoint *e, const struct raw_owner *o, void *user, 
     uint32_t wait = c->connect_timeout_ms ? c->connect_timeout_ms : all->connect_timeout_ms;
     if (wait)
         timer_set(&all->net->timers, &r->timer, all->net->now_ms + wait);
+    if (secure_start(e, &r->c, who, false)) {
+        r->doomed = true; /* told from the loop */
+        timer_set(&all->net->timers, &r->timer, all->net->now_ms);
+    }
     return r;
 }
 

@@ -5,7 +5,7 @@
  *   raw_open ──► CONNECTING ──ready──► OPEN ──closed──► gone
  *                    └──failed──► gone
  *
- * The connection is a plain `struct conn`: once `ready` was told, its owner reads, writes, finishes and closes it as any
+ * The connection is a `struct conn`: once `ready` was told, its owner reads, writes, finishes and closes it as any
  * other, with the events it gave. Those must have raw_on_connect and raw_on_closed in their places.
  *
  * Limits: a cluster at its max_connections refuses, after an idle pooled connection was looked for; there is no queue
@@ -25,7 +25,7 @@
 struct raw;
 struct raw_owner {
     void (*ready)(struct raw *r);
-    void (*failed)(struct raw *r, enum reason why); /* CONNECT_FAILED, CONNECT_TIMEOUT; it is closed already */
+    void (*failed)(struct raw *r, enum reason why); /* CONNECT_FAILED, _TIMEOUT, UPSTREAM_TLS; it is closed already */
     void (*closed)(struct raw *r);                  /* nothing can be asked of it any more */
     struct conn_events ev;
 };
@@ -39,10 +39,13 @@ struct raw {
     struct endpoint *ep;        /* held */
     uint32_t entered;           /* of endpoint_enter */
     bool connected;
+    bool doomed;                /* what must come before its bytes could not be begun */
 };
 
-/* Begins to connect. NULL: *why is OVERFLOW, CONNECT_FAILED or MEMORY. */
-struct raw *raw_open(struct endpoint *e, const struct raw_owner *o, void *user, enum reason *why);
+/* Begins to connect; a PROXY header and TLS, where the cluster wants them, come first (secure.h; `who` is borrowed for the
+ * call). NULL: *why is OVERFLOW, CONNECT_FAILED, UPSTREAM_TLS or MEMORY. */
+struct raw *raw_open(struct endpoint *e, const struct secure_for *who, const struct raw_owner *o, void *user,
+                     enum reason *why);
 /* Closes it at once, with a reset; any state. The owner hears nothing more. */
 void raw_drop(struct raw *r);
 
