@@ -156,6 +156,7 @@ static void want_binds(struct master *m, const struct snap *s)
 {
     char address[LISTEN_ADDRESS_MAX];
     listen_begin(&m->listeners);
+    m->listeners.spread = settings_workers(&m->settings);
     for (uint32_t i = 0; i < s->n[SNAP_BINDS]; i++) {
         const struct snap_bind *b = &s->BINDS[i];
         struct str text = snap_text(s, b->address);

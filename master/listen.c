@@ -28,6 +28,7 @@ struct listen_given {
     bool keep;
     bool dual; /* IPv6 socket that takes IPv4 as well */
     bool datagram;
+    uint64_t cookie; /* the socket, whatever descriptor leads to it */
     union address at;
 };
 
@@ -132,7 +133,7 @@ static bool prepare(int fd, int family, bool datagram)
 static void share_port(const struct listen_set *s, uint16_t port, bool datagram, int on)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].fd >= 0 && s->v[i].port == port && s->v[i].datagram == datagram)
+        if (s->v[i].fd >= 0 && s->v[i].port == port && s->v[i].datagram == datagram && !s->v[i].shared)
             set_option(s->v[i].fd, SOL_SOCKET, SO_REUSEPORT, on);
     for (size_t i = 0; i < s->n_given; i++)
         if (address_port(&s->given[i].at) == port && s->given[i].datagram == datagram)
@@ -236,8 +237,11 @@ int listen_give(struct listen_set *s, int fd, bool keep)
         return GH_E_FORMAT;
     }
     g.dual = g.at.any.sa_family == AF_INET6 && option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
+    socklen_t n = sizeof(g.cookie);
+    if (g.datagram) /* several of one address are no duplicates */
+        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &g.cookie, &n);
     for (size_t i = 0; i < s->n_given; i++) {
-        if (s->given[i].datagram == g.datagram && address_equal(&s->given[i].at, &g.at)) {
+        if (s->given[i].datagram == g.datagram && s->given[i].cookie == g.cookie && address_equal(&s->given[i].at, &g.at)) {
             s->given[i].keep |= keep;
             close(fd);
             return GH_E_EXISTS;
@@ -310,7 +314,7 @@ static bool take_given(struct listen_set *s, struct listener *l)
 static struct listener *find(struct listen_set *s, uint64_t bind_id)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->v[i].bind_id == bind_id)
+        if (s->v[i].bind_id == bind_id && s->v[i].number == 0)
             return &s->v[i];
     return NULL;
 }
@@ -338,6 +342,54 @@ void listen_begin(struct listen_set *s)
         s->v[i].wanted_next = false;
 }
 
+/* One more socket at the address of `of`, which has one. The descriptor, or -1. */
+static int open_beside(const struct listener *of)
+{
+    union address a;
+    socklen_t n = sizeof(a);
+    if (getsockname(of->fd, &a.any, &n))
+        return -1;
+    int fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool good = fd >= 0 && prepare(fd, a.any.sa_family, true) && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (a.any.sa_family == AF_INET6)
+        good = good && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, option_of(of->fd, IPPROTO_IPV6, IPV6_V6ONLY));
+    if (good && set_option(of->fd, SOL_SOCKET, SO_REUSEPORT, 1) && bind(fd, &a.any, n) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Rule 4: the other sockets of a UDP address. What was given is taken, for none may be left unread; what can't be had is
+ * done without. */
+static void spread_out(struct listen_set *s, uint64_t bind_id)
+{
+    uint32_t n = 0, want = GH_MIN(s->spread, (uint32_t)LISTEN_SPREAD_MAX);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].bind_id == bind_id) {
+            s->v[i].wanted_next = true;
+            n++;
+        }
+    for (;; n++) {
+        const struct listener *first = find(s, bind_id);
+        struct listener more = *first;
+        more.fd = -1;
+        more.number = (uint16_t)n;
+        more.stored = more.keep = false;
+        if (s->n >= LISTEN_MAX / 2 || (!take_given(s, &more) && (n >= want || (more.fd = open_beside(first)) < 0)))
+            break;
+        set_option(more.fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        set_option(first->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        struct listener *l = add(s);
+        if (!l) {
+            close(more.fd);
+            break;
+        }
+        *l = more;
+        l->shared = find(s, bind_id)->shared = true;
+    }
+}
+
 int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uint32_t port, bool datagram)
 {
     union address a;
@@ -362,7 +414,10 @@ int listen_want(struct listen_set *s, uint64_t bind_id, const char *address, uin
             open_listener(s, l);
         l->tentative = l->fd >= 0;
     }
-    return l->error;
+    int error = l->error;
+    if (datagram && !error)
+        spread_out(s, bind_id);
+    return error;
 }
 
 /* Closes what is not `wanted` any more and forgets it. */
@@ -405,8 +460,9 @@ void listen_withdraw(struct listen_set *s, void (*closed)(void *ctx, const struc
             else
                 close(l->fd);
             l->fd = -1;
-            l->keep = false;
+            l->keep = l->shared = false;
             l->error = EADDRINUSE;
+            l->wanted = l->number == 0;
         }
         l->wanted_next = l->tentative = false;
     }
@@ -435,6 +491,14 @@ size_t listen_unbound(const struct listen_set *s)
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
         n += s->v[i].wanted && s->v[i].fd < 0;
+    return n;
+}
+
+size_t listen_bound(const struct listen_set *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        n += s->v[i].fd >= 0 && s->v[i].number == 0;
     return n;
 }
 

@@ -19,7 +19,10 @@
  *     never share a port with us without anybody noticing.
  *  4. UDP sockets say SO_REUSEADDR never: two of them with it would share datagrams. They report the address to which
  *     a datagram came (IP_PKTINFO, IPV6_RECVPKTINFO), so that an answer can come from there. The same port of TCP and
- *     UDP are two listeners.
+ *     UDP are two listeners. A UDP address has `spread` sockets, one for each worker: the kernel gives every client to one
+ *     of them (worker/net/udp.h). The first is bound alone, so the port is ours; then all say SO_REUSEPORT, which
+ *     lets nobody in who binds without it, as another master does. Their number may grow while the address is wanted, and
+ *     does not shrink: that would send clients to other workers. They come and go together, under one bind_id.
  *  5. Descriptors are close-on-exec and non-blocking (workers share the open socket).
  */
 #ifndef GH_MASTER_LISTEN_H
@@ -31,12 +34,15 @@
 #define LISTEN_MAX          4096
 #define LISTEN_ADDRESS_MAX  64
 #define LISTEN_NAME_MAX     64
+#define LISTEN_SPREAD_MAX   64
 
 struct listener {
     uint64_t bind_id;
     char address[LISTEN_ADDRESS_MAX];
     uint16_t port;
     bool datagram;           /* UDP */
+    uint16_t number;         /* of the sockets of one UDP address; the one with 0 is always there */
+    bool shared;             /* there is more than one, so they say SO_REUSEPORT for good */
     int family;              /* AF_INET, AF_INET6 */
     int fd;                  /* -1 = could not be bound */
     int error;               /* then: errno */
@@ -55,6 +61,7 @@ struct listen_set {
     size_t n, cap;
     struct listen_given *given;
     size_t n_given, cap_given;
+    uint32_t spread;         /* sockets of a UDP address; 0 = 1. Set by the owner */
 };
 
 void listen_init(struct listen_set *s);
@@ -78,8 +85,9 @@ void listen_withdraw(struct listen_set *s, void (*closed)(void *ctx, const struc
 /* Between attempts: is there a wanted one without socket that could be bound now? (It is not: that is for the attempt
  * that follows, which has to report it.) */
 bool listen_retry(struct listen_set *s);
-/* Wanted listeners that have no socket. */
+/* Wanted listeners that have no socket; all that have. */
 size_t listen_unbound(const struct listen_set *s);
+size_t listen_bound(const struct listen_set *s);
 
 /* A unix stream socket at `path` that listens, in place of whatever socket was there; a connection is never refused in
  * between. The descriptor, or -1 and errno. gid -1: unchanged. */

@@ -239,6 +239,7 @@ static void begin(struct master *m)
     for (size_t i = 0; i < r->n_orders; i++)
         r->orders[i].begun = true;
     listen_begin(&m->listeners);
+    m->listeners.spread = settings_workers(&m->settings);
     struct compiler_job job = {
         .conf_dir = m->settings.conf_dir,
         .config = m->config,
@@ -413,7 +414,7 @@ static void finish(struct master *m)
     else
         log_info(&m->log, "generation %llu: %u objects, %u errors, %u warnings, %zu listeners (%s, %llu ms)",
                  (unsigned long long)r->current.generation, r->current.objects, r->current.errors, r->current.warnings,
-                 m->listeners.n - listen_unbound(&m->listeners), r->why, took);
+                 listen_bound(&m->listeners), r->why, took);
     settle_it(m, r->status_only ? GH_E_EXISTS : 0, "");
 }
 

@@ -182,7 +182,7 @@ static void child_free_if_done(struct child *c)
     if (!c->reaped || !c->link_closed)
         return;
     list_del(&c->node);
-    free(c->bind_ids);
+    free(c->listeners);
     free(c);
 }
 

@@ -119,8 +119,8 @@ struct child {
     uint64_t offered;      /* generation offered and not decided yet; 0 = none */
     bool acked;
     uint64_t told_status;  /* operators: reload.status_serial of the status it has */
-    uint64_t *bind_ids;    /* listeners it has */
-    size_t n_bind_ids, cap_bind_ids;
+    struct told_listener { uint64_t bind_id; uint16_t number; } *listeners; /* that it has */
+    size_t n_listeners, cap_listeners;
     uint64_t drain_ms;     /* told to be done by then */
 };
 

@@ -44,61 +44,69 @@ void tell_hello(struct child *c)
     link_send(&c->link, &msg);
 }
 
-static bool has_listener(const struct child *c, uint64_t bind_id)
+static bool has_listener(const struct child *c, uint64_t bind_id, uint16_t number)
 {
-    for (size_t i = 0; i < c->n_bind_ids; i++)
-        if (c->bind_ids[i] == bind_id)
+    for (size_t i = 0; i < c->n_listeners; i++)
+        if (c->listeners[i].bind_id == bind_id && c->listeners[i].number == number)
             return true;
     return false;
 }
 
-static void tell_listener(struct child *c, uint64_t bind_id, int fd, uint16_t port, int family, bool datagram,
-                          const char *address)
+static bool note_listener(struct child *c, uint64_t bind_id, uint16_t number)
 {
-    if (fd < 0 || has_listener(c, bind_id))
-        return;
-    if (c->n_bind_ids == c->cap_bind_ids) {
-        size_t cap = c->cap_bind_ids ? c->cap_bind_ids * 2 : 16;
-        uint64_t *ids = realloc(c->bind_ids, cap * sizeof(*ids));
-        if (!ids)
-            return;
-        c->bind_ids = ids;
-        c->cap_bind_ids = cap;
+    if (c->n_listeners == c->cap_listeners) {
+        size_t cap = c->cap_listeners ? c->cap_listeners * 2 : 16;
+        struct told_listener *v = realloc(c->listeners, cap * sizeof(*v));
+        if (!v)
+            return false;
+        c->listeners = v;
+        c->cap_listeners = cap;
     }
-    struct ipc_msg msg = {.type = IPC_LISTENER, .n_fds = 1, .fds = {fd}};
-    msg.u.as_LISTENER =
-        (struct ipc_listener){.bind_id = bind_id, .port = port, .datagram = datagram, .family = (uint32_t)family};
-    msg.text_n = GH_MIN(strlen(address), (size_t)IPC_MAX_TEXT);
-    memcpy(msg.text, address, msg.text_n);
+    c->listeners[c->n_listeners++] = (struct told_listener){bind_id, number};
+    return true;
+}
+
+static void tell_listener(struct child *c, const struct listener *l)
+{
+    if (l->fd < 0 || has_listener(c, l->bind_id, l->number) || !note_listener(c, l->bind_id, l->number))
+        return;
+    struct ipc_msg msg = {.type = IPC_LISTENER, .n_fds = 1, .fds = {l->fd}};
+    msg.u.as_LISTENER = (struct ipc_listener){.bind_id = l->bind_id, .port = l->port, .family = (uint32_t)l->family};
+    msg.u.as_LISTENER.datagram = l->datagram ? (uint16_t)(l->number + 1) : 0;
+    msg.text_n = GH_MIN(strlen(l->address), (size_t)IPC_MAX_TEXT);
+    memcpy(msg.text, l->address, msg.text_n);
     link_send(&c->link, &msg);
-    c->bind_ids[c->n_bind_ids++] = bind_id;
+}
+
+static void tell_admin_listener(struct child *c, uint64_t bind_id, int fd, const char *address)
+{
+    struct listener l = {.bind_id = bind_id, .fd = fd};
+    snprintf(l.address, sizeof(l.address), "%s", address);
+    tell_listener(c, &l);
 }
 
 uint32_t tell_listeners(struct child *c)
 {
     const struct master *m = c->m;
     if (c->role->operators) {
-        tell_listener(c, IPC_BIND_ADMIN_TCP, m->admin.tcp, 0, 0, false, m->admin.address);
-        tell_listener(c, IPC_BIND_ADMIN_UNIX, m->admin.un, 0, 0, false, RUN_ADMIN_SOCKET);
+        tell_admin_listener(c, IPC_BIND_ADMIN_TCP, m->admin.tcp, m->admin.address);
+        tell_admin_listener(c, IPC_BIND_ADMIN_UNIX, m->admin.un, RUN_ADMIN_SOCKET);
     }
     if (c->role->traffic)
-        for (size_t i = 0; i < m->listeners.n; i++) {
-            const struct listener *l = &m->listeners.v[i];
-            tell_listener(c, l->bind_id, l->fd, l->port, l->family, l->datagram, l->address);
-        }
-    return (uint32_t)c->n_bind_ids;
+        for (size_t i = 0; i < m->listeners.n; i++)
+            tell_listener(c, &m->listeners.v[i]);
+    return (uint32_t)c->n_listeners;
 }
 
 void tell_listener_gone(struct child *c, uint64_t bind_id)
 {
-    for (size_t i = 0; i < c->n_bind_ids; i++) {
-        if (c->bind_ids[i] != bind_id)
-            continue;
-        struct ipc_msg msg = {.type = IPC_LISTENER_GONE, .u.as_LISTENER_GONE = {.bind_id = bind_id}};
+    size_t n = c->n_listeners;
+    for (size_t i = n; i-- > 0;)
+        if (c->listeners[i].bind_id == bind_id)
+            c->listeners[i] = c->listeners[--c->n_listeners];
+    struct ipc_msg msg = {.type = IPC_LISTENER_GONE, .u.as_LISTENER_GONE = {.bind_id = bind_id}};
+    if (c->n_listeners < n)
         link_send(&c->link, &msg);
-        c->bind_ids[i] = c->bind_ids[--c->n_bind_ids];
-        return;
-    }
 }
 
 void tell_log(struct child *c)

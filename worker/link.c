@@ -156,6 +156,13 @@ void link_send_active(struct worker *w, uint64_t generation)
 
 /* ---- listening sockets, for a new master ---- */
 
+static void forget_one(struct link *l, size_t i)
+{
+    free(l->listeners[i].address);
+    close(l->listeners[i].fd);
+    l->listeners[i] = l->listeners[--l->n_listeners];
+}
+
 bool link_listener_keep(struct worker *w, const struct ipc_msg *m)
 {
     struct link *l = &w->link;
@@ -178,27 +185,24 @@ bool link_listener_keep(struct worker *w, const struct ipc_msg *m)
             close(n.fd);
         return false;
     }
-    link_listener_forget(w, n.bind_id);
+    for (size_t i = l->n_listeners; i-- > 0;) /* of UDP there may be several */
+        if (l->listeners[i].bind_id == n.bind_id && l->listeners[i].datagram == n.datagram)
+            forget_one(l, i);
     l->listeners[l->n_listeners++] = n;
     return true;
 }
 
 void link_listener_forget(struct worker *w, uint64_t bind_id)
 {
-    struct link *l = &w->link;
-    for (size_t i = 0; i < l->n_listeners; i++)
-        if (l->listeners[i].bind_id == bind_id) {
-            free(l->listeners[i].address);
-            close(l->listeners[i].fd);
-            l->listeners[i] = l->listeners[--l->n_listeners];
-            return;
-        }
+    for (size_t i = w->link.n_listeners; i-- > 0;)
+        if (w->link.listeners[i].bind_id == bind_id)
+            forget_one(&w->link, i);
 }
 
 void link_listeners_forget(struct worker *w)
 {
     while (w->link.n_listeners)
-        link_listener_forget(w, w->link.listeners[0].bind_id);
+        forget_one(&w->link, 0);
 }
 
 /* ---- receiving ---- */

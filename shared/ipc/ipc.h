@@ -52,10 +52,11 @@ struct ipc_hello {            /* master -> child, first message */
 };
 struct ipc_listener {         /* one listening socket, or a bound UDP one; 1 descriptor */
     uint64_t bind_id;         /* snapshot bind id: hash of address, port and datagram */
-    uint16_t port, datagram;
+    uint16_t port;
+    uint16_t datagram;        /* 0: it listens; n: the n-th UDP socket of its bind */
     uint32_t family;
 };
-struct ipc_listener_gone { uint64_t bind_id; };
+struct ipc_listener_gone { uint64_t bind_id; }; /* all sockets of it */
 struct ipc_snapshot {         /* descriptors: SNAPSHOT; for admin also STATUS; for workers also KEYS (shared/tls/keys.h) */
     uint64_t generation;
     uint32_t n_listeners;     /* listeners that will have been passed before this message */

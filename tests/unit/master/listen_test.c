@@ -416,6 +416,118 @@ static void a_udp_socket_with_a_peer_or_without_a_port_is_not_taken(void **state
     assert_int_equal(listen_give(s, socket(AF_UNIX, SOCK_DGRAM, 0), false), GH_E_FORMAT);
 }
 
+/* How many of the sockets hear something when many clients speak. */
+static unsigned hear(struct listen_set *s, const char *address, uint16_t port)
+{
+    unsigned n = 0;
+    char byte;
+    union any a;
+    socklen_t len = udp_address(&a, address, port);
+    for (int i = 0; i < 200; i++) {
+        int fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(sendto(fd, "x", 1, 0, &a.any, len), 1);
+        close(fd);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        n += recv(s->v[i].fd, &byte, 1, MSG_DONTWAIT) == 1;
+        while (recv(s->v[i].fd, &byte, 1, MSG_DONTWAIT) >= 0) {
+        }
+    }
+    return n;
+}
+
+static void a_udp_address_has_a_socket_for_each_worker(void **state)
+{
+    struct listen_set *s = *state, other;
+    uint16_t port = free_udp_port();
+    int closed = 0;
+    s->spread = 3;
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, true), 0);
+    assert_int_equal(listen_want(s, 2, "127.0.0.2", port, true), 0);
+    listen_commit(s, NULL, NULL);
+    assert_int_equal(s->n, 6);
+    assert_int_equal(listen_bound(s), 2);
+    assert_int_equal(hear(s, "127.0.0.1", port), 3);
+    assert_int_equal(hear(s, "127.0.0.2", port), 3);
+    listen_init(&other);
+    listen_begin(&other);
+    assert_int_equal(listen_want(&other, 1, "127.0.0.1", port, true), EADDRINUSE);
+    listen_fini(&other);
+    assert_int_equal(udp_stranger("127.0.0.1", &port), -1);
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 2, "127.0.0.2", port, true), 0);
+    listen_commit(s, count_closed, &closed);
+    assert_int_equal(closed, 3);
+    assert_int_equal(s->n, 3);
+    assert_int_equal(hear(s, "127.0.0.2", port), 3);
+}
+
+static void more_workers_make_more_sockets_whatever_becomes_of_the_attempt(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = free_udp_port();
+    int closed = 0;
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "", port, true), 0);
+    listen_commit(s, NULL, NULL);
+    assert_int_equal(s->n, 1);
+    s->spread = 4;
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "", port, true), 0);
+    listen_withdraw(s, count_closed, &closed);
+    assert_int_equal(closed, 0);
+    assert_int_equal(s->n, 4);
+    assert_int_equal(hear(s, "127.0.0.1", port), 4);
+    s->spread = 2; /* fewer do not send clients to other workers */
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "", port, true), 0);
+    listen_commit(s, count_closed, &closed);
+    assert_int_equal(s->n, 4);
+    assert_int_equal(closed, 0);
+}
+
+static void a_withdrawn_udp_address_leaves_none_of_its_sockets(void **state)
+{
+    struct listen_set *s = *state;
+    uint16_t port = free_udp_port();
+    int closed = 0;
+    s->spread = 3;
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, true), 0);
+    listen_withdraw(s, count_closed, &closed);
+    assert_int_equal(closed, 3);
+    assert_int_equal(s->n, 0);
+    int again = udp_stranger("127.0.0.1", &port);
+    assert_true(again >= 0);
+    close(again);
+}
+
+static void all_given_udp_sockets_of_an_address_are_taken(void **state)
+{
+    struct listen_set *s = *state, before;
+    uint16_t port = free_udp_port();
+    int fds[3];
+    listen_init(&before);
+    before.spread = 3;
+    listen_begin(&before);
+    assert_int_equal(listen_want(&before, 1, "127.0.0.1", port, true), 0);
+    for (int i = 0; i < 3; i++)
+        fds[i] = fcntl(before.v[i].fd, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(listen_give(s, fcntl(fds[i], F_DUPFD_CLOEXEC, 0), false), 0);
+        assert_int_equal(listen_give(s, fds[i], false), GH_E_EXISTS); /* the store has it, and so has an orphan */
+    }
+    listen_fini(&before);
+    s->spread = 2;
+    listen_begin(s);
+    assert_int_equal(listen_want(s, 1, "127.0.0.1", port, true), 0);
+    listen_commit(s, NULL, NULL);
+    assert_int_equal(s->n, 3);
+    assert_int_equal(s->n_given, 0);
+    assert_int_equal(hear(s, "127.0.0.1", port), 3);
+}
+
 static void a_unix_socket_replaces_the_one_that_was_there(void **state)
 {
     (void)state;
@@ -477,6 +589,10 @@ int main(void)
         TEST(nobody_shares_the_datagrams),
         TEST(a_given_udp_socket_is_taken_with_what_waits_there),
         TEST(a_udp_socket_with_a_peer_or_without_a_port_is_not_taken),
+        TEST(a_udp_address_has_a_socket_for_each_worker),
+        TEST(more_workers_make_more_sockets_whatever_becomes_of_the_attempt),
+        TEST(a_withdrawn_udp_address_leaves_none_of_its_sockets),
+        TEST(all_given_udp_sockets_of_an_address_are_taken),
         TEST(a_unix_socket_replaces_the_one_that_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
