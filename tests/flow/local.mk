@@ -4,5 +4,10 @@ EXTRA_DIST += tests/flow/desync_payloads.py tests/flow/strict_parser.py tests/fl
 check_PROGRAMS += tests/flow/h1_verdict
 tests_flow_h1_verdict_SOURCES = tests/flow/h1_verdict.c
 tests_flow_h1_verdict_LDADD = libwcodec.a libhttp.a libbase.a
-EXTRA_DIST += tests/flow/test_i000_istio.py tests/flow/test_i100_istio_tls.py tests/flow/test_j000_certificates.py tests/flow/test_k000_keys.py
-EXTRA_DIST += tests/flow/test_l000_layer4.py tests/flow/test_m000_operators.py
+EXTRA_DIST += tests/flow/test_i000_istio.py \
+	tests/flow/test_i100_istio_tls.py \
+	tests/flow/test_j000_certificates.py \
+	tests/flow/test_k000_keys.py \
+	tests/flow/test_l000_layer4.py \
+	tests/flow/test_m000_operators.py \
+	tests/flow/test_n000_grpc.py

@@ -13,4 +13,5 @@ include tests/fuzz/json.mk
 include tests/fuzz/load.mk
 include tests/fuzz/worker_root.mk
 include tests/fuzz/proxy.mk
+include tests/fuzz/grpc.mk
 include tests/fuzz/cert.mk

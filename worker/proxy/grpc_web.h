@@ -5,17 +5,13 @@
  *   application/grpc-web         request: as it is.    answer: messages as they are, then a frame 0x80 with the trailers
  *   application/grpc-web-text    request: base64, in one or several padded pieces.   answer: each piece padded for itself
  *
- * The upper part is pure. The lower part joins it to a request: which requests are translated is decided once
- * (grpc_web_begin), by the content type and by a backend that speaks HTTP/2.
+ * Pure; bridge.c joins it to requests.
  */
 #ifndef GH_PROXY_GRPC_WEB_H
 #define GH_PROXY_GRPC_WEB_H
 
 #include "shared/http/field.h"
 #include "worker/proxy/grpc.h"
-
-struct request;
-struct http_head;
 
 /* Base64 that comes in pieces. Zeroes begin one. */
 struct grpc_web_decoder {
@@ -38,8 +34,7 @@ size_t grpc_web_encode(const char *in, size_t n, char *out); /* returns GRPC_WEB
 size_t grpc_web_frame_size(const struct http_field *f, size_t n);
 size_t grpc_web_frame_write(const struct http_field *f, size_t n, char *out);
 
-/* --- of a request --- */
-
+/* What a request keeps of it (bridge.c). */
 struct grpc_web {
     struct grpc_web_decoder decoder;
     char *room;     /* for what is being translated; NULL = nothing ever is */
@@ -48,16 +43,5 @@ struct grpc_web {
     bool text_in, text_out;
     bool answer;    /* and so is its answer, which is one of gRPC */
 };
-
-/* Before the head is edited for the backend: it becomes a request of gRPC. False: no memory. */
-bool grpc_web_begin(struct request *r);
-/* Content on its way up: to the pipe. REASON_OK, or why not. */
-enum reason grpc_web_up(struct request *r, const char *data, size_t n, bool end);
-/* The head of the answer, as it goes to the client. False: no memory. */
-bool grpc_web_head(struct request *r, struct http_head *h, bool end);
-/* Content on its way down; true: the client is full. Adds to bytes_out what translation does. */
-bool grpc_web_down(struct request *r, const char *data, size_t n, bool end);
-/* The trailers, and the end. False: no memory, nothing was sent. */
-bool grpc_web_trailers(struct request *r, const struct http_field *f, size_t n);
 
 #endif

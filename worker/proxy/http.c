@@ -374,7 +374,7 @@ static enum step choose_split(struct request *r)
     r->policy = SNAP_AT(x->snap, RETRIES, rule->retry);
     is_it_a_call(r);
     bool web = r->grpc == GRPC_WEB || r->grpc == GRPC_WEB_TEXT;
-    if (web && (x->cluster->protocol == UPSTREAM_H2 || (rule->flags & SNAP_RULE_GRPC)) && !grpc_web_begin(r))
+    if (web && (x->cluster->protocol == UPSTREAM_H2 || (rule->flags & SNAP_RULE_GRPC)) && !bridge_begin(r))
         return fail(r, REASON_MEMORY);
     return NEXT;
 }
@@ -506,7 +506,7 @@ static void tunnel_up(struct request *r, const char *data, size_t n, bool end)
 static enum reason take(struct request *r, const char *data, size_t n, bool end)
 {
     if (r->web.text_in)
-        return grpc_web_up(r, data, n, end);
+        return bridge_up(r, data, n, end);
     return pipe_take(&r->body, data, n, end) ? REASON_OK : REASON_MEMORY;
 }
 

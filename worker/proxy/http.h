@@ -4,7 +4,7 @@
  *   http.c     the steps of a request, top to bottom, and the events of the client's stream
  *   try.c      tries: endpoint, lease, send, answer, retry; the events of the upstream's stream
  *   reply.c    answers made here
- *   grpc_web.c browsers that speak gRPC-Web to backends of gRPC
+ *   bridge.c   browsers that speak gRPC-Web to backends of gRPC
  *   account.c  counters and the access record, at the end
  *
  * Who frees what: a request belongs to its exchange's end. http_finish releases both streams, accounts
@@ -114,6 +114,20 @@ struct str reply_date(struct http_proxy *p);
 bool request_is_grpc(const struct request *r);     /* its answers are those of gRPC */
 /* Keeps the grpc-status among these fields of the backend's answer. */
 void account_grpc(struct request *r, const struct http_field *f, size_t n);
+
+/*
+ * bridge.c: requests of gRPC-Web are translated for a backend that speaks HTTP/2, or a rule of gRPC; decided once, by
+ * bridge_begin, before the head is edited for the backend.
+ */
+bool bridge_begin(struct request *r);              /* false: no memory */
+/* Content on its way up: to the pipe. REASON_OK, or why not. */
+enum reason bridge_up(struct request *r, const char *data, size_t n, bool end);
+/* The head of the answer, as it goes to the client. False: no memory. */
+bool bridge_head(struct request *r, struct http_head *h, bool end);
+/* Content on its way down; true: the client is full. Adds to bytes_out what translation does. */
+bool bridge_down(struct request *r, const char *data, size_t n, bool end);
+/* The trailers, and the end. False: no memory, nothing was sent. */
+bool bridge_trailers(struct request *r, const struct http_field *f, size_t n);
 
 /* account.c */
 struct http_head;

@@ -313,7 +313,7 @@ static bool pass_head(struct request *r, struct http_head *h, bool end)
     /* Who forwards an answer without a date says when it came (RFC 9110 6.6.1). */
     if (why == REASON_OK && !head_find(h, FIELD_DATE) && !head_add_id(h, &x->arena, FIELD_DATE, reply_date(r->p)))
         why = REASON_MEMORY;
-    if (why == REASON_OK && r->web.on && !grpc_web_head(r, h, end))
+    if (why == REASON_OK && r->web.on && !bridge_head(r, h, end))
         why = REASON_MEMORY;
     r->ctx.response = NULL;
     if (why == REASON_OK) {
@@ -387,7 +387,7 @@ static void on_body(struct stream *s, const char *data, size_t n, bool end)
         tunnel_down(r, data, n, end);
         return;
     }
-    bool full = r->web.answer ? grpc_web_down(r, data, n, end) : client->ops->send_body(client, data, n, end);
+    bool full = r->web.answer ? bridge_down(r, data, n, end) : client->ops->send_body(client, data, n, end);
     if (end)
         http_finish(r);
     else if (full)
@@ -405,7 +405,7 @@ static void on_trailers(struct stream *s, struct http_field *f, size_t n)
         account_grpc(r, f, n);
     if (!r->web.answer) {
         r->x.client->ops->send_trailers(r->x.client, f, n);
-    } else if (!grpc_web_trailers(r, f, n)) {
+    } else if (!bridge_trailers(r, f, n)) {
         exchange_because(&r->x, REASON_MEMORY);
         r->x.client->ops->abort(r->x.client);
     }

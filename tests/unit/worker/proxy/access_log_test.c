@@ -80,7 +80,7 @@ static void json_holds_everything_and_null_for_what_is_absent(void **state)
     assert_line(NULL, &r,
         "{\"time\":\"2026-11-23T10:35:00.123Z\",\"client\":\"192.0.2.1\",\"client_port\":5555,\"peer\":\"127.0.0.1\","
         "\"method\":\"GET\",\"host\":\"a.example\",\"path\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"status\":200,"
-        "\"reason\":null,\"bytes_in\":0,\"bytes_out\":17,\"duration_ms\":12.345,\"upstream_ms\":11.000,"
+        "\"reason\":null,\"grpc_status\":null,\"bytes_in\":0,\"bytes_out\":17,\"duration_ms\":12.345,\"upstream_ms\":11.000,"
         "\"listener\":\"default/edge/http\",\"route\":\"default/shop/0\",\"cluster\":\"default/shop:80\","
         "\"endpoint\":\"10.0.0.1:8080\",\"tries\":1,\"sni\":null,\"request_id\":\"id-1\",\"user_agent\":\"curl/7.88\","
         "\"referer\":null,\"x_forwarded_for\":null,\"generation\":7}\n");
@@ -90,6 +90,25 @@ static void json_holds_everything_and_null_for_what_is_absent(void **state)
     struct str got = access_line_make(&l, &r);
     assert_true(str_find(got, STR("\"reason\":\"bad_request\"")) > 0);
     assert_true(str_find(got, STR("\"upstream_ms\":null")) > 0);
+    access_line_fini(&l);
+}
+
+static void a_call_of_grpc_shows_its_status(void **state)
+{
+    (void)state;
+    struct access_record r = record();
+    assert_line("%GRPC_STATUS% %GRPC_STATUS_NUMBER%", &r, "- -\n");
+    r.has_grpc_status = true;
+    r.grpc_status = 5;
+    assert_line("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(CAMEL_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%", &r,
+                "NotFound NOT_FOUND NotFound 5 5\n");
+    r.grpc_status = 99;
+    assert_line("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)%", &r, "99 99\n");
+    struct access_line l;
+    assert_true(access_line_init(&l, STR_NONE));
+    assert_true(str_find(access_line_make(&l, &r), STR("\"grpc_status\":99,")) > 0);
+    access_line_fini(&l);
+    assert_false(access_line_init(&l, STR("%GRPC_STATUS(snake)%")));
     access_line_fini(&l);
 }
 
@@ -365,6 +384,7 @@ int main(int argc, char **argv)
         return speed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_holds_everything_and_null_for_what_is_absent),
+        cmocka_unit_test(a_call_of_grpc_shows_its_status),
         cmocka_unit_test(a_client_cannot_break_a_line),
         cmocka_unit_test(a_huge_value_is_cut),
         cmocka_unit_test(format_strings_are_envoys),

@@ -54,6 +54,24 @@ static void a_refused_stream_is_sent_once_more_whatever_the_method(void **unused
     assert_int_equal(retry_decide(&s, &o), RETRY_NO);
 }
 
+static void a_call_is_tried_again_for_the_statuses_that_the_rule_names(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint32_t on;
+        uint16_t status;
+    } ROWS[] = {{RETRY_ON_GRPC_CANCELLED, 1}, {RETRY_ON_GRPC_DEADLINE_EXCEEDED, 4}, {RETRY_ON_GRPC_RESOURCE_EXHAUSTED, 8},
+                {RETRY_ON_GRPC_INTERNAL, 13}, {RETRY_ON_GRPC_UNAVAILABLE, 14}};
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
+        for (uint16_t status = 0; status < 20; status++) {
+            struct snap_retry p = policy(1, ROWS[i].on);
+            struct try_state s = state(&p);
+            struct try_outcome o = {.end = TRY_STATUS, .status = 200, .grpc = status, .wrote = true, .heard = true};
+            s.method = METHOD_POST;
+            assert_int_equal(retry_decide(&s, &o), status == ROWS[i].status ? RETRY_POLICY : RETRY_NO);
+        }
+}
+
 static void without_a_policy_what_had_no_effect_goes_elsewhere(void **unused)
 {
     (void)unused;
@@ -148,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stale_connection_is_repeated_once_and_only_when_that_is_safe),
         cmocka_unit_test(a_refused_stream_is_sent_once_more_whatever_the_method),
+        cmocka_unit_test(a_call_is_tried_again_for_the_statuses_that_the_rule_names),
         cmocka_unit_test(without_a_policy_what_had_no_effect_goes_elsewhere),
         cmocka_unit_test(a_policy_asks_for_what_its_words_say),
         cmocka_unit_test(attempts_are_counted_and_bodies_that_are_gone_are_not_sent_again),
