@@ -44,7 +44,7 @@ class Server(grpc.GenericRpcHandler):
     def unary(self, request, context):
         self.note(context)
         context.send_initial_metadata((("x-first", "head"),))
-        context.set_trailing_metadata((("x-last", "trailer"), ("x-last-bin", b"\0\xff")))
+        context.set_trailing_metadata((("x-last", "trailer"), ("x_last", "2"), ("x-last-bin", b"\0\xff")))
         return request
 
     def down(self, request, context):
@@ -161,12 +161,12 @@ def records(g, wanted):
 
 
 def kinds_of_calls(c, server):
-    answer, call = unary(c).with_call(b"message", timeout=LIMIT, metadata=(("x-mine", "1"), ("x-mine-bin", b"\1\2")))
+    answer, call = unary(c).with_call(b"message", timeout=LIMIT, metadata=(("x-mine", "1"), ("x_mine", "2"), ("x-mine-bin", b"\1\2")))
     assert answer == b"message"
     assert dict(call.initial_metadata())["x-first"] == "head"
     trailers = dict(call.trailing_metadata())
-    assert trailers["x-last"] == "trailer" and trailers["x-last-bin"] == b"\0\xff"
-    assert server.seen[-1]["x-mine"] == "1" and server.seen[-1]["x-mine-bin"] == b"\1\2"
+    assert trailers["x-last"] == "trailer" and trailers["x_last"] == "2" and trailers["x-last-bin"] == b"\0\xff"
+    assert server.seen[-1]["x-mine"] == "1" and server.seen[-1]["x_mine"] == "2" and server.seen[-1]["x-mine-bin"] == b"\1\2"
     assert list(c.unary_stream("/test.Echo/Down")(b"1000", timeout=LIMIT)) == [b"%d" % i for i in range(1000)]
     assert c.stream_unary("/test.Echo/Up")(iter([b"x" * 60000] * 100), timeout=LIMIT) == b"6000000"
     feed = Feed()

@@ -341,6 +341,12 @@ static enum step answer_here(struct request *r)
     return NEXT;
 }
 
+/* Names of metadata may have '_' (PROTOCOL-HTTP2.md), and what GRPCRoutes lead to tells "a_b" from "a-b". */
+bool request_keeps_underscores(const struct request *r)
+{
+    return r->x.snap->SETTINGS->underscore_headers || (r->x.hit.rule && (r->x.hit.rule->flags & SNAP_RULE_GRPC));
+}
+
 /* Of gRPC, and it goes to a backend that may speak it: no content type alone makes a request that has all the time. */
 static void is_it_a_call(struct request *r)
 {
@@ -351,6 +357,9 @@ static void is_it_a_call(struct request *r)
         return;
     x->client->flags |= STREAM_F_REST_IN;
     x->req.te_trailers = true;
+    for (uint16_t i = 0; request_keeps_underscores(r) && i < x->req.n_fields; i++)
+        if (x->req.fields[i].flags & FIELD_F_UNDERSCORE)
+            x->req.fields[i].flags &= (uint16_t)~HEAD_F_REMOVED; /* nothing else has removed any yet */
 }
 
 static enum step choose_split(struct request *r)
@@ -532,7 +541,7 @@ static void on_trailers(struct stream *s, struct http_field *f, size_t n)
 {
     struct request *r = s->user;
     http_touch(r);
-    if (!r->x.snap->SETTINGS->underscore_headers)
+    if (!request_keeps_underscores(r))
         for (size_t i = 0; i < n; i++)
             if (f[i].flags & FIELD_F_UNDERSCORE)
                 f[i].flags |= HEAD_F_REMOVED;

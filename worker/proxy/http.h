@@ -111,6 +111,7 @@ void reply_redirect(struct request *r, struct str location, uint16_t status);
 void reply_options(struct request *r);             /* what is served, at large */
 void reply_direct(struct request *r, uint16_t status, struct str type, struct str body);
 struct str reply_date(struct http_proxy *p);
+bool request_keeps_underscores(const struct request *r); /* names with '_' pass: the setting, or a rule of gRPC */
 bool request_is_grpc(const struct request *r);     /* its answers are those of gRPC */
 /* Keeps the grpc-status among these fields of the backend's answer. */
 void account_grpc(struct request *r, const struct http_field *f, size_t n);

@@ -397,7 +397,7 @@ static void on_body(struct stream *s, const char *data, size_t n, bool end)
 static void on_trailers(struct stream *s, struct http_field *f, size_t n)
 {
     struct request *r = s->user;
-    if (!r->x.snap->SETTINGS->underscore_headers)
+    if (!request_keeps_underscores(r))
         for (size_t i = 0; i < n; i++)
             if (f[i].flags & FIELD_F_UNDERSCORE)
                 f[i].flags |= HEAD_F_REMOVED;
