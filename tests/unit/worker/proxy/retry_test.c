@@ -107,20 +107,20 @@ static void a_policy_asks_for_what_its_words_say(void **unused)
         {RETRY_ON_RESET_BEFORE_REQUEST, {TRY_RESET, .wrote = true}, false},
         {RETRY_ON_RESET_BEFORE_REQUEST, {TRY_RESET}, true},
         {RETRY_ON_REFUSED_STREAM, {TRY_RESET}, true},
-        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, 502, true, true}, true},
-        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, 504, true, true}, true},
-        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, 500, true, true}, false},
+        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, .status = 502, .wrote = true, .heard = true}, true},
+        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, .status = 504, .wrote = true, .heard = true}, true},
+        {RETRY_ON_GATEWAY_ERROR, {TRY_STATUS, .status = 500, .wrote = true, .heard = true}, false},
         {RETRY_ON_GATEWAY_ERROR, {TRY_RESET, .wrote = true}, true},
         {RETRY_ON_GATEWAY_ERROR, {TRY_CONNECT}, true},
-        {RETRY_ON_5XX, {TRY_STATUS, 500, true, true}, true},
-        {RETRY_ON_5XX, {TRY_STATUS, 499, true, true}, false},
+        {RETRY_ON_5XX, {TRY_STATUS, .status = 500, .wrote = true, .heard = true}, true},
+        {RETRY_ON_5XX, {TRY_STATUS, .status = 499, .wrote = true, .heard = true}, false},
         {RETRY_ON_5XX, {TRY_TIMEOUT, .wrote = true}, true},
         {RETRY_ON_5XX, {TRY_BAD, .wrote = true, .heard = true}, true},
         {RETRY_ON_RESET, {TRY_BAD, .wrote = true, .heard = true}, false},
-        {RETRY_ON_RETRIABLE_4XX, {TRY_STATUS, 409, true, true}, true},
-        {RETRY_ON_RETRIABLE_4XX, {TRY_STATUS, 404, true, true}, false},
-        {RETRY_ON_STATUS_CODES, {TRY_STATUS, 503, true, true}, true},
-        {RETRY_ON_STATUS_CODES, {TRY_STATUS, 502, true, true}, false},
+        {RETRY_ON_RETRIABLE_4XX, {TRY_STATUS, .status = 409, .wrote = true, .heard = true}, true},
+        {RETRY_ON_RETRIABLE_4XX, {TRY_STATUS, .status = 404, .wrote = true, .heard = true}, false},
+        {RETRY_ON_STATUS_CODES, {TRY_STATUS, .status = 503, .wrote = true, .heard = true}, true},
+        {RETRY_ON_STATUS_CODES, {TRY_STATUS, .status = 502, .wrote = true, .heard = true}, false},
         {0, {TRY_CONNECT}, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
@@ -138,7 +138,7 @@ static void attempts_are_counted_and_bodies_that_are_gone_are_not_sent_again(voi
     (void)unused;
     struct snap_retry p = policy(2, RETRY_ON_5XX);
     struct try_state s = state(&p);
-    struct try_outcome o = {TRY_STATUS, 503, true, true};
+    struct try_outcome o = {TRY_STATUS, .status = 503, .wrote = true, .heard = true};
     s.stale_used = true;
     s.retries = 1;
     assert_int_equal(retry_decide(&s, &o), RETRY_POLICY);
