@@ -1,4 +1,5 @@
 #include "shared/tls/cert.h"
+#include "shared/tls/key_fits.h"
 #include "shared/tls/x509.h"
 
 #include <wolfssl/options.h>
@@ -239,6 +240,22 @@ static enum cert_fault try_pair(WOLFSSL_CTX *ctx, struct str chain, struct str k
     return CERT_OK;
 }
 
+/* Not every build of the library compares them. */
+static enum cert_fault compare(struct str chain, struct str key, struct buf *why)
+{
+    struct str rest = chain, base64;
+    struct der_cert d;
+    if (!pem_next(&rest, CERTIFICATE, &base64))
+        return no_block(chain, why);
+    enum cert_fault f = decode(base64, 1, &d, why);
+    if (f)
+        return f;
+    if (!tls_key_fits(d.x.spki, key))
+        f = say(why, CERT_MISMATCH, "the private key does not belong to the certificate");
+    der_free(&d);
+    return f;
+}
+
 enum cert_fault cert_key_check(struct str chain, struct str key, struct buf *why)
 {
     enum cert_fault f = key_shape(key, why);
@@ -248,6 +265,7 @@ enum cert_fault cert_key_check(struct str chain, struct str key, struct buf *why
         return say(why, CERT_NO_MEMORY, "the TLS library did not start");
     WOLFSSL_CTX *ctx = wolfSSL_CTX_new(wolfTLS_server_method());
     f = ctx ? try_pair(ctx, chain, key, why) : say(why, CERT_NO_MEMORY, "no memory to check it");
+    f = f ? f : compare(chain, key, why);
     wolfSSL_CTX_free(ctx);
     wolfSSL_Cleanup();
     return f;

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libtls.a
 libtls_a_SOURCES = \
 	%D%/cert.c %D%/cert.h \
 	%D%/hello.c %D%/hello.h \
+	%D%/key_fits.c %D%/key_fits.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/peer_name.c %D%/peer_name.h \
 	%D%/tls_build.c %D%/tls_build.h \

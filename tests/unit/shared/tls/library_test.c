@@ -4,6 +4,7 @@
  * system's (in 5.5.4 of Debian, keys of other certificates are taken, and errors have OpenSSL's numbers).
  */
 #include "shared/base/str.h"
+#include "shared/tls/key_fits.h"
 #include "shared/tls/tls_build.h"
 #include "tests/unit/shared/tls/loop.h"
 #include "tests/unit/shared/tls/pki.h"
@@ -146,6 +147,32 @@ static void a_key_of_another_certificate_is_refused(void **state)
     wolfSSL_CTX_free(ctx);
 }
 #endif
+
+static struct str spki_of(const char *chain, unsigned char *out, word32 n)
+{
+    DerBuffer *der = NULL;
+    DecodedCert cert;
+    assert_int_equal(wc_PemToDer((const unsigned char *)chain, (long)strlen(chain), CERT_TYPE, &der, NULL, NULL, NULL), 0);
+    wc_InitDecodedCert(&cert, der->buffer, der->length, NULL);
+    assert_int_equal(wc_ParseCert(&cert, CERT_TYPE, NO_VERIFY, NULL), 0);
+    assert_int_equal(wc_GetPubKeyDerFromCert(&cert, out, &n), 0);
+    wc_FreeDecodedCert(&cert);
+    wc_FreeDer(&der);
+    return str_of((char *)out, n);
+}
+
+static void a_key_fits_its_certificate_alone(void **state)
+{
+    static const struct { const char *chain, *key; } pairs[] = {
+        {PKI_SERVER, PKI_SERVER_KEY}, {PKI_SERVER_RSA, PKI_SERVER_RSA_KEY}, {PKI_CLIENT, PKI_CLIENT_KEY}};
+    unsigned char der[512];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        for (size_t k = 0; k < ARRAY_LEN(pairs); k++)
+            assert_int_equal(tls_key_fits(spki_of(pairs[i].chain, der, sizeof(der)), str_c(pairs[k].key)), i == k);
+    assert_false(tls_key_fits(spki_of(PKI_SERVER, der, sizeof(der)), STR("")));
+    assert_false(tls_key_fits(STR(""), str_c(PKI_SERVER_KEY)));
+}
 
 /* ---- resumption ---- */
 
@@ -559,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_key_of_another_certificate_is_refused),
         cmocka_unit_test(no_key_means_no_tickets),
 #endif
+        cmocka_unit_test(a_key_fits_its_certificate_alone),
         cmocka_unit_test(a_ticket_is_good_at_any_worker_with_the_key),
         cmocka_unit_test(a_ticket_of_another_listener_leads_to_a_full_handshake),
 #ifdef GATEHOUSE_PATCH
