@@ -4,6 +4,7 @@ include tests/fuzz/keys.mk
 include tests/fuzz/regex.mk
 include tests/fuzz/log_format.mk
 include tests/fuzz/h1.mk
+include tests/fuzz/h2.mk
 include tests/fuzz/http.mk
 include tests/fuzz/tls.mk
 include tests/fuzz/snap.mk

@@ -12,18 +12,12 @@
  * Input: a byte of flags, one of how to cut, two with the length of the client's part; that part; what
  * the upstream says.
  */
-#include "master/compile/compile.h"
 #include "tests/fuzz/h1_slow.h"
-#include "worker/proxy/dataplane.h"
+#include "tests/fuzz/proxy_rig.h"
+#include "worker/codec/h2_frames.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-#include <uv.h>
 
 enum {
     GOOD_UPSTREAM = 1 << 0, /* answers each request properly; else with the input's bytes */
@@ -49,16 +43,6 @@ struct request_seen {
     struct str method, content; /* copies in `texts` */
 };
 
-struct rig {
-    uv_loop_t loop;
-    struct log log;
-    struct board *board;
-    struct dataplane *dp;
-    int listener, backend;
-    struct sockaddr_un at_listener, at_backend;
-    socklen_t n_listener, n_backend;
-};
-
 /* One input. */
 struct play {
     struct rig *rig;
@@ -76,94 +60,6 @@ struct play {
 
 static const struct h1_limits WIDE = {UINT32_MAX, UINT32_MAX, SLOW_MAX_FIELDS};
 static const struct h1_limits OURS = {64 * 1024, 16 * 1024 + H1_MAX_METHOD + 12, 100};
-
-/* --- the rig ------------------------------------------------------------------------------------------ */
-
-/* At an abstract address that the kernel chooses. */
-static int unix_listener(struct sockaddr_un *a, socklen_t *n)
-{
-    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && bind(fd, (struct sockaddr *)a, sizeof(a->sun_family)) == 0 && listen(fd, 128) == 0);
-    *n = sizeof(*a);
-    must(getsockname(fd, (struct sockaddr *)a, n) == 0);
-    return fd;
-}
-
-static uint32_t slot(void *ctx, const char *table, struct str key)
-{
-    (void)ctx;
-    (void)table;
-    (void)key;
-    return 0;
-}
-
-static void load(struct rig *r, uint64_t generation, bool retries)
-{
-    static const struct model_settings defaults = {
-#define X(name, type, value, text) .name = (value),
-#include "shared/tbl/setting.def"
-#undef X
-    };
-    struct arena a;
-    struct model m;
-    struct buf image = {0}, why = {0};
-    arena_init(&a, 0, NULL);
-    model_init(&m, &a);
-    m.settings = defaults;
-    struct model_bind *b = model_bind(&m, STR("127.0.0.1"), 80);
-    struct model_listener *l = model_listener_add(b, &a, STR("l"), STR("*"));
-    struct model_host *h = model_host(&m, b, STR("*"), l);
-    struct model_rule *rule = model_rule_add(&m, STR("r"));
-    struct model_cluster *c = model_cluster(&m, STR("c"), NULL);
-    struct model_endpoint *e = arena_new(&a, struct model_endpoint);
-    e->key = STR("e");
-    e->address = arena_strf(&a, "unix:@%s", r->at_backend.sun_path + 1);
-    e->weight = 1;
-    *ARENA_PUSH(&a, &c->endpoints) = e;
-    *ARENA_PUSH(&a, &rule->splits) = (struct model_split){.weight = 1, .cluster = c};
-    if (retries)
-        rule->retry = (struct model_retry){.attempts = 2, .on = RETRY_ON_5XX | RETRY_ON_RESET, .backoff_ms = 1};
-    struct model_match *match = arena_new(&a, struct model_match);
-    *ARENA_PUSH(&a, &h->entries) = (struct model_entry){match, rule, 0};
-    struct compile_input in = {.model = &m, .generation = generation, .slot = slot};
-    must(compile_bytes(&in, &image, &why) == 0);
-    int fd = image_seal("fuzz", buf_str(&image));
-    must(fd >= 0 && dataplane_offer(r->dp, fd, -1, &why) == 0 && dataplane_commit(r->dp, generation));
-    close(fd);
-    buf_fini(&image);
-    buf_fini(&why);
-    arena_fini(&a);
-}
-
-static struct rig *rig_get(void)
-{
-    static struct rig *rig; /* made once: a fuzz target has no other place for it */
-    if (rig)
-        return rig;
-    struct rig *r = calloc(1, sizeof(*r));
-    int board_fd;
-    must(r && uv_loop_init(&r->loop) == 0 && board_make(&r->board, &board_fd) == 0);
-    close(board_fd);
-    log_init(&r->log, 2, "fuzz");
-    r->backend = unix_listener(&r->at_backend, &r->n_backend);
-    r->listener = unix_listener(&r->at_listener, &r->n_listener);
-    struct board_proc *me = board_proc(r->board, 1);
-    me->role = ROLE_WORKER;
-    me->state = PROC_ACTIVE;
-    r->dp = dataplane_new(&(struct dataplane_config){.loop = &r->loop, .board = r->board, .row = 1, .log = &r->log, .system_ca_fd = -1});
-    must(r->dp);
-    must(dataplane_listener_add(r->dp, snap_bind_id(STR("127.0.0.1"), 80, false), dup(r->listener), false) == 0);
-    load(r, 1, false);
-    dataplane_set_active(r->dp, true);
-    return rig = r;
-}
-
-static uint64_t gauge(struct rig *r, const _Atomic uint64_t *g)
-{
-    (void)r;
-    return board_get(g);
-}
 
 /* --- oracles ------------------------------------------------------------------------------------------ */
 
@@ -382,12 +278,12 @@ static void end(struct play *p)
         serve(p);
         if (p->fd >= 0)
             read_all(p->fd, &p->answers);
-        if (p->fd < 0 && !gauge(p->rig, &c->client_active) && !gauge(p->rig, &c->exchanges_active) &&
-            !gauge(p->rig, &c->upstream_active))
+        if (p->fd < 0 && !rig_gauge(&c->client_active) && !rig_gauge(&c->exchanges_active) &&
+            !rig_gauge(&c->upstream_active))
             return;
     }
-    fprintf(stderr, "left: %lu clients, %lu exchanges, %lu upstream\n", (unsigned long)gauge(p->rig, &c->client_active),
-            (unsigned long)gauge(p->rig, &c->exchanges_active), (unsigned long)gauge(p->rig, &c->upstream_active));
+    fprintf(stderr, "left: %lu clients, %lu exchanges, %lu upstream\n", (unsigned long)rig_gauge(&c->client_active),
+            (unsigned long)rig_gauge(&c->exchanges_active), (unsigned long)rig_gauge(&c->upstream_active));
     must(!"everything is gone at the end");
 }
 
@@ -403,7 +299,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str rest = str_of((const char *)data + 4, size - 4);
     if (with_retries != !!(p.flags & WITH_RETRIES)) {
         with_retries = !with_retries;
-        load(r, ++generation, with_retries);
+        rig_load(r, ++generation, &(struct rig_rule){.retries = with_retries});
     }
     arena_init(&p.arena, 64 * 1024, NULL);
     p.client = str_head(rest, n);
@@ -419,10 +315,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         p.fd = -1;
     }
     turn(&p);
-    if ((p.flags & (GOOD_UPSTREAM | HANGS_UP | UPSTREAM_FIRST)) == GOOD_UPSTREAM)
+    /* A preface of HTTP/2, as it stands or behind what the slow parser would still call one request. */
+    bool h2 = str_starts(p.client, STR(H2_PREFACE));
+    if (!h2 && (p.flags & (GOOD_UPSTREAM | HANGS_UP | UPSTREAM_FIRST)) == GOOD_UPSTREAM)
         compare(&p);
     end(&p);
-    judge_answers(&p);
+    if (!h2)
+        judge_answers(&p);
     for (size_t i = 0; i < p.n_peers; i++)
         buf_fini(&p.peers[i].got);
     buf_fini(&p.answers);

@@ -68,11 +68,10 @@ static char *room(struct h2_head *d, size_t n)
 
 static struct str keep(struct h2_head *d, struct str s)
 {
-    char *p = room(d, s.n);
+    char *p = s.n ? room(d, s.n) : NULL;
     if (!p)
         return STR_NONE;
-    if (s.n)
-        memcpy(p, s.p, s.n);
+    memcpy(p, s.p, s.n);
     return str_of(p, s.n);
 }
 

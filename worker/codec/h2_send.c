@@ -246,7 +246,7 @@ void h2_unstarve(struct h2_session *h)
 /* Keeps what can't go now. */
 static void keep(struct h2_stream *st, const char *data, size_t n)
 {
-    if (!n || chunkq_add(&st->queue, &st->h->all->net->chunks, data, n))
+    if (chunkq_add(&st->queue, &st->h->all->net->chunks, data, n))
         return;
     st->fault = H2_INTERNAL_ERROR;
     h2_do_later(st);
@@ -273,7 +273,8 @@ bool h2_op_body(struct stream *s, const char *data, size_t n, bool end)
         h2_stream_sent(st);
         return false;
     }
-    keep(st, data + done, n - done);
+    if (done < n)
+        keep(st, data + done, n - done);
     if (end && !st->queue.n && !st->fault)
         send_end(st);
     else

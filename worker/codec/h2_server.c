@@ -579,7 +579,8 @@ int h2_server_take(struct h2_servers *all, struct conn *from, const struct strea
     set_state(s, PREFACE);
     look_soon(s);
     h2_session_start(&s->h);
-    on_read(&s->h.c, (char *)(uintptr_t)data, n);
+    if (n)
+        on_read(&s->h.c, (char *)(uintptr_t)data, n);
     return 0;
 }
 
