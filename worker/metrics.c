@@ -212,6 +212,71 @@ static void put_counters(struct metrics_out *o, const struct metrics_input *in)
     }
 }
 
+/* ---- TLS ---- */
+
+static const char *const TLS_SIDES[BOARD_TLS_SIDES] = {"client", "upstream"};
+
+/* What all processes counted; `at` is the place of one of the counters in struct board_tls. */
+static uint64_t tls_sum(const struct metrics_input *in, size_t at)
+{
+    uint64_t n = 0;
+    for (uint32_t row = 0; row < BOARD_MAX_PROC; row++) {
+        struct board_proc *p = board_proc(in->board, row);
+        if (row_was_used(p))
+            n += board_get((const _Atomic uint64_t *)(const void *)((const char *)&p->tls + at));
+    }
+    return n;
+}
+
+static void put_tls(struct metrics_out *o, const struct metrics_input *in)
+{
+    static const char *const faults[] = {
+#define X(name, word, text) word,
+#include "shared/tbl/tls_fault.def"
+#undef X
+    };
+    const char *family = "gatehouse_tls_handshakes";
+    metrics_family(o, family, "counter", "TLS handshakes that came about, with clients and with endpoints.");
+    for (unsigned i = 0; i < BOARD_TLS_SIDES * 4; i++) {
+        struct buf labels = {0};
+        buf_addf(&labels, "side=\"%s\",version=\"1.%u\",resumed=\"%s\"", TLS_SIDES[i / 4], 2 + i / 2 % 2, i % 2 ? "true" : "false");
+        metrics_u64(o, family, "counter", buf_str(&labels), tls_sum(in, offsetof(struct board_tls, handshakes) + i * sizeof(uint64_t)));
+        buf_fini(&labels);
+    }
+    family = "gatehouse_tls_failures";
+    metrics_family(o, family, "counter", "TLS connections that did not come about, by the reason.");
+    for (unsigned i = 0; i < BOARD_TLS_SIDES * TLS_FAULT_COUNT; i++) {
+        uint64_t n = tls_sum(in, offsetof(struct board_tls, faults) + i * sizeof(uint64_t));
+        struct buf labels = {0};
+        if (!n)
+            continue;
+        buf_addf(&labels, "side=\"%s\",reason=\"%s\"", TLS_SIDES[i / TLS_FAULT_COUNT], faults[i % TLS_FAULT_COUNT]);
+        metrics_u64(o, family, "counter", buf_str(&labels), n);
+        buf_fini(&labels);
+    }
+}
+
+/* When each certificate ends, for alarms: by the object that it came from. */
+static void put_certificates(struct metrics_out *o, const struct metrics_input *in)
+{
+    const struct snap *s = in->snap;
+    const char *family = "gatehouse_certificate_not_after_timestamp_seconds";
+    metrics_family(o, family, "gauge", "When a certificate that is served or shown ends to be valid, seconds since 1970.");
+    for (uint32_t i = 0; s && i < s->n[SNAP_CERTS] && i < in->max_series; i++) {
+        const struct snap_cert *c = &s->CERTS[i];
+        const struct snap_origin *at = SNAP_AT(s, ORIGINS, c->origin);
+        const struct snap_object *by = at ? SNAP_AT(s, OBJECTS, at->object) : NULL;
+        struct buf labels = {0};
+        metrics_label(&labels, "kind", by ? snap_name(s, by->kind) : STR_NONE);
+        metrics_label(&labels, "namespace", by ? snap_name(s, by->ns) : STR_NONE);
+        metrics_label(&labels, "name", by ? snap_name(s, by->name) : STR_NONE);
+        metrics_label(&labels, "subject", snap_name(s, c->subject));
+        metrics_label(&labels, "serial", snap_name(s, c->serial));
+        metrics_u64(o, family, "gauge", buf_str(&labels), (uint64_t)GH_MAX(c->not_after_s, 0));
+        buf_fini(&labels);
+    }
+}
+
 /* ---- names that are resolved ---- */
 
 static void put_dns(struct metrics_out *o, const struct metrics_input *in)
@@ -255,6 +320,8 @@ void metrics_write(const struct metrics_input *in, struct buf *out)
     put_restarts(&o, in);
     put_counters(&o, in);
     metrics_series_write(&o, in);
+    put_tls(&o, in);
+    put_certificates(&o, in);
     put_dns(&o, in);
     if (in->openmetrics)
         buf_addc(out, "# EOF\n");

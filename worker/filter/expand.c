@@ -5,7 +5,7 @@
  * itself. A command without a value becomes "-", as in Envoy.
  */
 #include "shared/base/clock.h"
-#include "worker/filter/filter.h"
+#include "worker/filter/peer.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -132,6 +132,10 @@ static void add_var(const struct filter_ctx *ctx, enum var id, const struct comm
             buf_addu(b, ctx->response->status);
         break;
     case VAR_ROUTE_NAME: buf_adds(b, f->route_name); break;
+    case VAR_TLS_VERSION: case VAR_TLS_CIPHER: case VAR_PEER_SUBJECT: case VAR_PEER_ISSUER: case VAR_PEER_URI_SAN:
+    case VAR_PEER_CERT: case VAR_PEER_SERIAL: case VAR_PEER_FINGERPRINT:
+        peer_var(f, (enum header_var)id, b);
+        break;
     default: break; /* not served: no value */
     }
 }

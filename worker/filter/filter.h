@@ -31,6 +31,7 @@ struct filter_facts {
     uint64_t start_wall_us;
     bool https;                 /* the client's connection */
     const struct tls_facts *tls;/* NULL = it is plain */
+    const struct conn *conn;    /* with `tls`: where texts about it are kept */
 };
 
 /* One exchange's view, filled by the pipeline. `response` is NULL on the request side. */

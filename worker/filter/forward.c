@@ -6,7 +6,7 @@
  * saw, whatever the client wrote; X-Forwarded-For gets the peer appended, as everybody does.
  */
 #include "shared/base/clock.h"
-#include "worker/filter/filter.h"
+#include "worker/filter/peer.h"
 
 #include <arpa/inet.h>
 
@@ -129,6 +129,8 @@ bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *reques
         return false;
     if (!(believed && head_find(h, FIELD_X_FORWARDED_HOST)) && h->authority.n &&
         !head_set_id(h, ctx->arena, FIELD_X_FORWARDED_HOST, h->authority))
+        return false;
+    if (!peer_forward(ctx))
         return false;
     if (s->forwarded && !put_forwarded(ctx))
         return false;

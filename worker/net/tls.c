@@ -272,6 +272,8 @@ void tls_free(struct conn *c)
     chunkq_clear(&t->part, &c->net->chunks);
     chunkq_clear(&t->kept, &c->net->chunks);
     tls_context_drop(t->context);
+    for (int i = 0; i < TLS_NOTES; i++)
+        free((char *)(uintptr_t)t->notes[i].p);
     free(t->peer);
     free(t);
 }
@@ -620,10 +622,27 @@ bool conn_tls_facts(const struct conn *c, struct tls_facts *out)
         .server_name = tls_name(t),
         .alpn = (enum tls_alpn)t->alpn,
         .resumed = t->flags & TLS_F_RESUMED,
+        .own_uri = t->context->own_uri,
         .peer_verified = t->flags & TLS_F_VERIFIED,
         .peer = t->peer ? str_of((const char *)t->peer->der, t->peer->n) : STR_NONE,
     };
     return true;
+}
+
+struct str conn_tls_note(const struct conn *c, enum tls_note which)
+{
+    return c->tls ? c->tls->notes[which] : STR_NONE;
+}
+
+struct str conn_tls_set_note(const struct conn *c, enum tls_note which, struct str text)
+{
+    char *copy = c->tls ? malloc(text.n + 1) : NULL;
+    if (!copy)
+        return STR_NONE;
+    if (text.n)
+        memcpy(copy, text.p, text.n);
+    free((char *)(uintptr_t)c->tls->notes[which].p);
+    return c->tls->notes[which] = str_of(copy, text.n);
 }
 
 enum tls_fault conn_tls_fault(const struct conn *c, const char **detail)

@@ -64,12 +64,19 @@ struct tls_facts {
     enum tls_alpn alpn;
     bool resumed;
     bool peer_verified;           /* `peer` was verified against the context's authorities */
+    struct str own_uri;           /* first URI name of the certificate that was shown; empty = none */
     struct str peer;              /* DER of the peer's certificate; empty: it showed none */
 };
 /* False: no TLS, or the handshake is not done. */
 bool conn_tls_facts(const struct conn *c, struct tls_facts *out);
 /* Why it broke; NONE while nothing has. The detail (an alert's name) may be NULL. */
 enum tls_fault conn_tls_fault(const struct conn *c, const char **detail);
+
+/* Texts about the connection that its owners make once and keep with it; freed with it. Empty: none was set, or there
+ * is no TLS. */
+enum tls_note { TLS_NOTE_SUBJECT, TLS_NOTE_FORWARD, TLS_NOTES };
+struct str conn_tls_note(const struct conn *c, enum tls_note which);
+struct str conn_tls_set_note(const struct conn *c, enum tls_note which, struct str text); /* copied; the copy, or none */
 
 /* A client's session, kept for the next connection to the same endpoint. Zero is empty. */
 struct tls_session {

@@ -6,6 +6,7 @@
 #include "worker/net/tls_internal.h"
 #include "shared/base/err.h"
 #include "shared/tls/tls_build.h"
+#include "shared/tls/x509.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -133,6 +134,7 @@ void tls_context_drop(struct tls_context *x)
         return;
     wolfSSL_CTX_free(x->ctx);
     tls_demands_fini(&x->want);
+    free((char *)(uintptr_t)x->own_uri.p);
     free(x);
 }
 
@@ -223,6 +225,25 @@ static WOLFSSL_METHOD *server_method(const struct snap_tls_server *r)
     return wolfTLS_server_method();
 }
 
+/* For X-Forwarded-Client-Cert. Without memory it is left out. */
+static void keep_own_uri(struct tls_context *x, struct str chain)
+{
+    struct str base64, value, rest;
+    enum x509_name_type type;
+    struct x509 c;
+    size_t n;
+    if (!pem_next(&chain, STR("CERTIFICATE"), &base64))
+        return;
+    char *der = malloc(base64.n), *copy = NULL;
+    if (der && pem_decode(base64, der, &n) && x509_read(str_of(der, n), &c))
+        for (rest = c.names; !copy && x509_next_name(&rest, &type, &value);)
+            if (type == X509_URI && value.n && (copy = malloc(value.n))) {
+                memcpy(copy, value.p, value.n);
+                x->own_uri = str_of(copy, value.n);
+            }
+    free(der);
+}
+
 /* An OCSP response for clients that ask. Without it they get none, as RFC 6066 allows. */
 static void staple(struct tls_context *x, struct str der)
 {
@@ -248,6 +269,7 @@ static bool make_server(struct tls_context *x, const struct snap *s, const struc
     if (!common(x->ctx, snap_text(s, r->ciphers), why) || !add_cert(x->ctx, s, k, c, why))
         return false;
     tls_tickets_use(x);
+    keep_own_uri(x, snap_text(s, c->chain));
     staple(x, snap_text(s, c->ocsp));
     if (r->client_auth == CLIENT_AUTH_NONE) {
         wolfSSL_CTX_set_verify(x->ctx, WOLFSSL_VERIFY_NONE, NULL);

@@ -32,6 +32,7 @@ struct tls {
     struct chunkq part;           /* the beginning of a record; or whole ones, when n >= need */
     struct chunkq kept;           /* plain text written before the handshake was done */
     struct tls_peer *peer;        /* its certificate; NULL = none was shown */
+    struct str notes[TLS_NOTES];  /* own memory */
     const char *detail;           /* of fault */
     uint32_t need;                /* bytes that make `part` a whole record, as far as is known */
     uint32_t content;             /* bytes since the budget was last raised */
@@ -59,6 +60,7 @@ struct tls_context {
     WOLFSSL_CTX *ctx;             /* NULL when broken */
     struct tls_demands want;
     uint32_t refs;
+    struct str own_uri;           /* own memory */
     bool server, tickets, broken;
 };
 

@@ -12,7 +12,7 @@
 
 /* A byte becomes at most six ("\u001f", or three for U+FFFD). */
 #define VALUE_ROOM (6 * ACCESS_VALUE_MAX + 8)
-#define JSON_VALUES 24
+#define JSON_VALUES 32
 #define JSON_ROOM  (JSON_VALUES * (VALUE_ROOM + 32))
 
 static const struct str REASON_WORDS[REASON_COUNT] = {
@@ -241,6 +241,7 @@ static char *make_json(struct access_line *l, char *to, const struct access_reco
     to = json_text(to, STR(",\"reason\":"), r->reason == REASON_OK ? STR_NONE : reason_word(r->reason));
     to = put(to, STR(",\"grpc_status\":"));
     to = r->has_grpc_status ? put_u64(to, r->grpc_status) : put(to, STR("null"));
+    to = json_text(to, STR(",\"detail\":"), r->detail);
     to = json_u64(to, STR(",\"bytes_in\":"), r->bytes_in);
     to = json_u64(to, STR(",\"bytes_out\":"), r->bytes_out);
     to = put_ms(put(to, STR(",\"duration_ms\":")), r->duration_us);
@@ -252,6 +253,9 @@ static char *make_json(struct access_line *l, char *to, const struct access_reco
     to = json_text(to, STR(",\"endpoint\":"), r->endpoint);
     to = json_u64(to, STR(",\"tries\":"), r->tries);
     to = json_text(to, STR(",\"sni\":"), r->server_name);
+    to = json_text(to, STR(",\"tls_version\":"), r->tls_version);
+    to = json_text(to, STR(",\"tls_cipher\":"), r->tls_cipher);
+    to = json_text(to, STR(",\"client_cert\":"), r->client_cert);
     to = json_text(to, STR(",\"request_id\":"), r->request_id);
     to = json_text(to, STR(",\"user_agent\":"), r->user_agent);
     to = json_text(to, STR(",\"referer\":"), r->referer);
@@ -333,6 +337,11 @@ static struct str text_value(const struct access_line *l, const struct access_re
     case LOG_OP_LOCAL: return r->local_address;
     case LOG_OP_HOSTNAME: return str_c(l->hostname);
     case LOG_OP_SNI: return r->server_name;
+    case LOG_OP_TLS_VERSION: return r->tls_version;
+    case LOG_OP_TLS_CIPHER: return r->tls_cipher;
+    case LOG_OP_PEER_SUBJECT: return r->client_cert;
+    case LOG_OP_DETAIL: return r->detail;
+    case LOG_OP_TLS_FAULT: return r->reason == REASON_UPSTREAM_TLS ? r->detail : STR_NONE;
     default: return STR_NONE;
     }
 }

@@ -41,6 +41,8 @@ struct access_record {
     struct str peer_address;          /* of the TCP connection */
     struct str local_address;         /* address:port the client connected to */
     struct str server_name;           /* of the TLS handshake */
+    struct str tls_version, tls_cipher, client_cert; /* the subject of the client's certificate */
+    struct str detail;                /* more about the reason */
     uint16_t status;                  /* sent; 0 = none */
     enum reason reason;
     bool has_grpc_status;

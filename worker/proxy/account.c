@@ -1,6 +1,7 @@
 /*
  * account.c - what a request leaves behind: counters on the board, one line in the access log.
  */
+#include "worker/filter/peer.h"
 #include "worker/proxy/access_log.h"
 #include "worker/proxy/http.h"
 
@@ -125,6 +126,11 @@ static void log_it(struct request *r, uint64_t us)
         .method = x->req.method,
         .path = raw_target(x),
         .protocol = r->facts.protocol,
+        .server_name = r->facts.server_name,
+        .tls_version = str_c(r->tls.version),
+        .tls_cipher = str_c(r->tls.cipher),
+        .client_cert = peer_subject(&r->facts),
+        .detail = x->reason == REASON_OK ? STR_NONE : str_c(x->detail),
         .host = x->authority,
         .request_id = x->request_id,
         .client_address = x->client_address,

@@ -302,7 +302,8 @@ static struct flow *begin(struct datagrams *d, struct udp_socket *s, const struc
     uint32_t idle = r->idle_timeout_ms ? r->idle_timeout_ms : snap->SETTINGS->udp_idle_timeout_ms;
     f->idle_ms = GH_MAX(GH_MIN(idle, (uint32_t)INT32_MAX), 1u);
     f->generation = snap->head->generation;
-    tally_begin(&f->tally, &d->book, snap, b->listeners.n ? &snap->LISTENERS[b->listeners.first] : NULL, r, STR_NONE);
+    tally_begin(&f->tally, &d->book, snap, b->listeners.n ? &snap->LISTENERS[b->listeners.first] : NULL, r,
+                &(struct tally_names){0});
     choose(f, snap, r);
     timer_set(&d->net->timers, &f->timer, d->net->now_ms + f->idle_ms);
     return f;

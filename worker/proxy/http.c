@@ -235,6 +235,7 @@ static enum step sender(struct request *r)
         .server_name = r->tls.server_name,
         .https = x->https,
         .tls = l->tls ? &r->tls : NULL,
+        .conn = l->conn,
     };
     r->ctx = (struct filter_ctx){
         .snap = x->snap,

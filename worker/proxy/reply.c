@@ -55,6 +55,8 @@ static struct str body_of(const struct request *r, enum reason why)
         return STR("upstream connect error or disconnect/reset before headers. reset reason: protocol error");
     case REASON_OVERFLOW:
         return STR("upstream connect error or disconnect/reset before headers. reset reason: overflow");
+    case REASON_UPSTREAM_TLS: /* the detail is for the log */
+        return reason_text(why);
     default:
         return r->x.detail ? str_c(r->x.detail) : reason_text(why);
     }

@@ -22,13 +22,13 @@ enum try_end {
 
 struct try_outcome {
     enum try_end end;
-    enum reason why;   /* of TRY_CONNECT: CONNECT_FAILED, CONNECT_TIMEOUT, UPSTREAM_TLS */
     uint16_t status;    /* TRY_STATUS */
     uint16_t grpc;      /* TRY_STATUS: grpc-status of an answer that is nothing but a head; else 0, which is OK */
     bool wrote;         /* some byte of the request may have reached the endpoint */
     bool heard;         /* some byte of an answer came */
     bool reused;        /* on a pooled connection */
     bool refused;       /* the endpoint said that it did not look at it (HTTP/2); `wrote` is false then */
+    enum reason why;   /* of TRY_CONNECT: CONNECT_FAILED, CONNECT_TIMEOUT, UPSTREAM_TLS */
 };
 
 struct try_state {

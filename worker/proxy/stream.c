@@ -1,5 +1,6 @@
 #include "worker/proxy/stream.h"
 #include "shared/base/err.h"
+#include "worker/filter/peer.h"
 #include "worker/upstream/raw.h"
 
 #include <unistd.h>
@@ -473,7 +474,7 @@ static const struct raw_owner UP = {
 
 /* --- beginning -------------------------------------------------------------------------------------------------------- */
 
-static struct relay *relay_new(struct streams *all, const struct stream_origin *o)
+static struct relay *relay_new(struct streams *all, const struct stream_origin *o, const struct tally_names *names)
 {
     struct relay *r = slab_get(&all->slab);
     if (!r)
@@ -485,7 +486,7 @@ static struct relay *relay_new(struct streams *all, const struct stream_origin *
     r->dial.snap = snap_hold(o->snap);
     timer_init(&r->timer, on_timer);
     list_push(&all->all, &r->node);
-    tally_begin(&r->tally, &all->book, o->snap, o->listener, o->rule, o->server_name);
+    tally_begin(&r->tally, &all->book, o->snap, o->listener, o->rule, names);
     count(all, 1);
     board_add(&all->net->count->streams, 1);
     return r;
@@ -502,7 +503,7 @@ static void begin(struct relay *r, const struct snap_rule *rule)
 
 int stream_accept(struct streams *all, int fd, const struct stream_origin *o)
 {
-    struct relay *r = relay_new(all, o);
+    struct relay *r = relay_new(all, o, &(struct tally_names){.server_name = o->server_name});
     if (!r) {
         close(fd);
         return GH_E_NOMEM;
@@ -519,7 +520,10 @@ int stream_accept(struct streams *all, int fd, const struct stream_origin *o)
 
 void stream_take(struct streams *all, struct conn *from, const struct stream_origin *o, const char *data, size_t n)
 {
-    struct relay *r = relay_new(all, o);
+    struct tls_facts facts = {0};
+    const struct filter_facts peer = {.tls = conn_tls_facts(from, &facts) ? &facts : NULL, .conn = from};
+    const struct tally_names names = {o->server_name, str_c(facts.version), str_c(facts.cipher), peer_subject(&peer)};
+    struct relay *r = relay_new(all, o, &names);
     if (!r) {
         conn_reset(from);
         return;

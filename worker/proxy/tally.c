@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 /* Texts one behind the other, each cut at NAME_LEN_MAX and followed by a NUL. */
-enum { NAME_LISTENER, NAME_ROUTE, NAME_RULE_KEY, NAME_SERVER, NAME_COUNT };
+enum { NAME_LISTENER, NAME_ROUTE, NAME_RULE_KEY, NAME_SERVER, NAME_TLS_VERSION, NAME_TLS_CIPHER,
+       NAME_CLIENT_CERT, NAME_COUNT };
 enum { TARGET_CLUSTER, TARGET_ENDPOINT, TARGET_COUNT };
 #define NAME_LEN_MAX 512u
 
@@ -49,7 +50,7 @@ static void count_out(struct board_series *s, enum reason why)
 }
 
 void tally_begin(struct tally *t, const struct tally_book *b, const struct snap *s, const struct snap_listener *l,
-                 const struct snap_rule *r, struct str server_name)
+                 const struct snap_rule *r, const struct tally_names *tls)
 {
     *t = (struct tally){.start_ns = b->net->now_ns, .generation = s->head->generation};
     if (l)
@@ -60,7 +61,10 @@ void tally_begin(struct tally *t, const struct tally_book *b, const struct snap 
         [NAME_LISTENER] = l ? snap_text(s, l->name) : STR_NONE,
         [NAME_ROUTE] = r ? snap_text(s, r->name) : STR_NONE,
         [NAME_RULE_KEY] = r ? snap_text(s, r->key) : STR_NONE,
-        [NAME_SERVER] = server_name,
+        [NAME_SERVER] = tls->server_name,
+        [NAME_TLS_VERSION] = tls->tls_version,
+        [NAME_TLS_CIPHER] = tls->tls_cipher,
+        [NAME_CLIENT_CERT] = tls->client_cert,
     };
     if (b->access)
         t->names = keep(names, NAME_COUNT);
@@ -109,6 +113,9 @@ static void log_it(const struct tally *t, const struct tally_book *b, const stru
         .client_port = from->peer_port,
         .local_address = with_port(from->local_family, from->local, from->local_port, local),
         .server_name = v[NAME_SERVER],
+        .tls_version = v[NAME_TLS_VERSION],
+        .tls_cipher = v[NAME_TLS_CIPHER],
+        .client_cert = v[NAME_CLIENT_CERT],
         .reason = (enum reason)t->reason,
         .bytes_in = t->bytes_in,
         .bytes_out = t->bytes_out,

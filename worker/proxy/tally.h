@@ -30,9 +30,12 @@ struct tally {
     uint8_t reason;                 /* enum reason; the first one stays */
 };
 
+/* What TLS found; empty texts where there was none. */
+struct tally_names { struct str server_name, tls_version, tls_cipher, client_cert; };
+
 /* Begins; listener and rule may be NULL. */
 void tally_begin(struct tally *t, const struct tally_book *b, const struct snap *s, const struct snap_listener *l,
-                 const struct snap_rule *r, struct str server_name);
+                 const struct snap_rule *r, const struct tally_names *names);
 /* The cluster is chosen, the endpoint is: counted, and kept for the log. A later endpoint takes the place of an earlier
  * one; without `cluster` it is of the same. */
 void tally_cluster(struct tally *t, const struct tally_book *b, const struct snap_cluster *c);

@@ -215,7 +215,7 @@ static void outcome(struct request *r, const struct try_outcome *o)
     const uint32_t resets = RETRY_ON_RESET | RETRY_ON_5XX | RETRY_ON_GATEWAY_ERROR;
     if (r->policy && r->policy->attempts && (r->policy->on & resets) && o->end == TRY_RESET)
         status = 503;
-    if (r->retries && r->policy && r->retries >= r->policy->attempts)
+    if (r->retries && r->policy && r->retries >= r->policy->attempts && why != REASON_UPSTREAM_TLS)
         r->x.detail = "all tries failed";
     reply_reason_as(r, why, status);
 }

@@ -80,9 +80,10 @@ static void json_holds_everything_and_null_for_what_is_absent(void **state)
     assert_line(NULL, &r,
         "{\"time\":\"2026-11-23T10:35:00.123Z\",\"client\":\"192.0.2.1\",\"client_port\":5555,\"peer\":\"127.0.0.1\","
         "\"method\":\"GET\",\"host\":\"a.example\",\"path\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"status\":200,"
-        "\"reason\":null,\"grpc_status\":null,\"bytes_in\":0,\"bytes_out\":17,\"duration_ms\":12.345,\"upstream_ms\":11.000,"
+        "\"reason\":null,\"grpc_status\":null,\"detail\":null,\"bytes_in\":0,\"bytes_out\":17,\"duration_ms\":12.345,\"upstream_ms\":11.000,"
         "\"listener\":\"default/edge/http\",\"route\":\"default/shop/0\",\"cluster\":\"default/shop:80\","
-        "\"endpoint\":\"10.0.0.1:8080\",\"tries\":1,\"sni\":null,\"request_id\":\"id-1\",\"user_agent\":\"curl/7.88\","
+        "\"endpoint\":\"10.0.0.1:8080\",\"tries\":1,\"sni\":null,\"tls_version\":null,\"tls_cipher\":null,\"client_cert\":null,"
+        "\"request_id\":\"id-1\",\"user_agent\":\"curl/7.88\","
         "\"referer\":null,\"x_forwarded_for\":null,\"generation\":7}\n");
     r = (struct access_record){.reason = REASON_BAD_REQUEST, .status = 400};
     struct access_line l;

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """tls_test.py - TLS towards clients and towards endpoints, as real TLS libraries see it; one behaviour for each test."""
 import contextlib
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import DEADLINE, Backend, Driver, Peer, answers, echo, seen  # noqa: E402
@@ -297,6 +300,69 @@ class ClientCertificates(unittest.TestCase):
             self.assertEqual(self.outcome(d, "client", TLS13), 200)
             self.assertIsNone(self.outcome(d, "revoked", TLS13))
             self.assertEqual(d.counters()["tls0_wrong_name"], 1)
+
+
+class Facts(unittest.TestCase):
+    """What endpoints and the log get to know of the client's TLS."""
+
+    VALUES = {"Version": "DOWNSTREAM_TLS_VERSION", "Cipher": "DOWNSTREAM_TLS_CIPHER", "Sni": "REQUESTED_SERVER_NAME",
+              "Subject": "DOWNSTREAM_PEER_SUBJECT", "Issuer": "DOWNSTREAM_PEER_ISSUER", "Uri": "DOWNSTREAM_PEER_URI_SAN",
+              "Serial": "DOWNSTREAM_PEER_SERIAL", "Print": "DOWNSTREAM_PEER_FINGERPRINT_256", "Cert": "DOWNSTREAM_PEER_CERT"}
+
+    def rules(self):
+        return ["prefix=/ cluster=up " + " ".join(f"set=X-{k}:%{v}%" for k, v in self.VALUES.items())]
+
+    def test_the_client_certificate_is_told_and_nobody_can_pretend_one(self):
+        der = ssl.PEM_cert_to_DER_cert(pathlib.Path(pki("client.crt")).read_text())
+        hashed = hashlib.sha256(der).hexdigest()
+        lie = "x-forwarded-client-cert: Hash=00;Subject=\"CN=admin\"\r\n"
+        with Backend(echo) as up, Driver(*chain(f"name=* auth=optional ca={pki('ca.crt')}", "spiffe,ec"), up=up, log=True, rules=self.rules()) as d:
+            with connect(d, context=client(cert="client")) as c:
+                for _ in range(2):
+                    c.send(f"GET / HTTP/1.1\r\nHost: a\r\n{lie}\r\n")
+                    got = seen(c.response())[1]
+                    self.assertEqual(got["x-forwarded-client-cert"],
+                                     f"By=spiffe://cluster.local/ns/default/sa/web;Hash={hashed};"
+                                     'Subject="CN=client one,O=gatehouse\\\\, test,C=DE";'
+                                     "URI=spiffe://cluster.local/ns/default/sa/one;DNS=client.example.com")
+                self.assertEqual(got["x-version"], "TLSv1.3")
+                self.assertEqual(got["x-cipher"], "TLS_AES_128_GCM_SHA256")
+                self.assertEqual(got["x-sni"], "a.example.com")
+                self.assertEqual(got["x-subject"], "CN=client one,O=gatehouse\\, test,C=DE")
+                self.assertEqual(got["x-issuer"], "CN=test CA,O=gatehouse\\, test,C=DE")
+                self.assertEqual(got["x-uri"], "spiffe://cluster.local/ns/default/sa/one")
+                self.assertEqual(got["x-serial"], "010101010101434c49454e54")
+                self.assertEqual(got["x-print"], hashed)
+                self.assertEqual(ssl.PEM_cert_to_DER_cert(urllib.parse.unquote(got["x-cert"])), der)
+            with connect(d) as c:
+                c.send(f"GET / HTTP/1.1\r\nHost: a\r\n{lie}\r\n")
+                got = seen(c.response())[1]
+                self.assertNotIn("x-forwarded-client-cert", got)
+                self.assertEqual((got["x-version"], got["x-subject"], got["x-cert"]), ("TLSv1.3", "-", "-"))
+            d.close()
+            lines = [json.loads(x) for x in "".join(d.errors).split("\n") if x.startswith("{")]
+            self.assertEqual((lines[0]["tls_version"], lines[0]["tls_cipher"], lines[0]["sni"], lines[0]["client_cert"]),
+                             ("TLSv1.3", "TLS_AES_128_GCM_SHA256", "a.example.com", "CN=client one,O=gatehouse\\, test,C=DE"))
+            self.assertIsNone(lines[-1]["client_cert"])
+
+    def test_in_plain_text_there_is_nothing_to_tell(self):
+        with Backend(echo) as up, Driver(up=up, log=True, rules=self.rules()) as d:
+            got = seen(d.get(headers=["x-forwarded-client-cert: Hash=00"]))[1]
+            self.assertNotIn("x-forwarded-client-cert", got)
+            self.assertEqual((got["x-version"], got["x-sni"]), ("-", "-"))
+            d.close()
+            self.assertIsNone(json.loads("".join(d.errors))["tls_version"])
+
+    def test_the_log_says_why_an_endpoint_is_not_trusted(self):
+        with TlsBackend(echo, cert="expired") as up:
+            clusters = {"up": f"127.0.0.1:{up.port};tls_ca={pki('ca.crt')};tls_sni=a.example.com"}
+            with Driver(clusters=clusters, log=True) as d:
+                status, _, body = d.get()
+                self.assertEqual(status, 503)
+                self.assertNotIn(b"valid any more", body)
+                d.close()
+                line = json.loads("".join(d.errors))
+                self.assertEqual((line["reason"], line["detail"]), ("upstream_tls", "the peer's certificate is not valid any more"))
 
 
 class Sessions(unittest.TestCase):
