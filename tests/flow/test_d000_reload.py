@@ -221,7 +221,7 @@ def test_an_alias_bomb_is_refused_by_name_and_nothing_else_notices(g):
     g.write("bomb.yaml", bomb)
     g.write("b.yaml", named_route("b", "/b"))
     live(g, "/b")
-    assert any(d["file"].endswith("bomb.yaml") and d["code"] == "LimitExceeded" for d in g.status()["diagnostics"])
+    g.wait_status(lambda s: any(d["file"].endswith("bomb.yaml") and d["code"] == "LimitExceeded" for d in s["diagnostics"]))
 
 
 def test_two_objects_of_one_name_are_both_named_and_the_first_keeps_serving(g):

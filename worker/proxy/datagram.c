@@ -210,11 +210,16 @@ static bool connect_any(struct flow *f, struct cluster *c, struct str cluster)
             break;
         f->tally.tries++;
         tally_target(&f->tally, &f->all->book, cluster, e->name);
-        if (connect_to(f, e) == 0)
+        int err = connect_to(f, e);
+        if (!err)
             return true;
+        why = REASON_CONNECT_FAILED;
+        if (!is_refusal(-err) && err != -EAFNOSUPPORT) { /* we are short of something: no fault of the endpoint */
+            why = REASON_MEMORY;
+            break;
+        }
         endpoint_result(e, false);
         tried[n] = e;
-        why = REASON_CONNECT_FAILED;
     }
     tally_because(&f->tally, why);
     return false;
@@ -278,6 +283,8 @@ static void choose(struct flow *f, struct snap *s, const struct snap_rule *r)
     tally_cluster(&f->tally, &f->all->book, row);
     if (!c)
         tally_because(&f->tally, REASON_MEMORY);
+    else if (row->tls != SNAP_NONE) /* what is to be encrypted is never sent in plain text */
+        tally_because(&f->tally, REASON_UPSTREAM_TLS);
     else
         connect_any(f, c, snap_text(s, row->name));
     if (f->fd < 0)
