@@ -66,23 +66,27 @@ static bool note_listener(struct child *c, uint64_t bind_id, uint16_t number)
     return true;
 }
 
-static void tell_listener(struct child *c, const struct listener *l)
+static void tell_socket(struct child *c, const struct listener *l, struct str address)
 {
     if (l->fd < 0 || has_listener(c, l->bind_id, l->number) || !note_listener(c, l->bind_id, l->number))
         return;
     struct ipc_msg msg = {.type = IPC_LISTENER, .n_fds = 1, .fds = {l->fd}};
     msg.u.as_LISTENER = (struct ipc_listener){.bind_id = l->bind_id, .port = l->port, .family = (uint32_t)l->family};
     msg.u.as_LISTENER.datagram = l->datagram ? (uint16_t)(l->number + 1) : 0;
-    msg.text_n = GH_MIN(strlen(l->address), (size_t)IPC_MAX_TEXT);
-    memcpy(msg.text, l->address, msg.text_n);
+    msg.text_n = GH_MIN(address.n, (size_t)IPC_MAX_TEXT);
+    memcpy(msg.text, address.p, msg.text_n);
     link_send(&c->link, &msg);
+}
+
+static void tell_listener(struct child *c, const struct listener *l)
+{
+    tell_socket(c, l, str_c(l->address));
 }
 
 static void tell_admin_listener(struct child *c, uint64_t bind_id, int fd, const char *address)
 {
-    struct listener l = {.bind_id = bind_id, .fd = fd};
-    snprintf(l.address, sizeof(l.address), "%.*s", (int)sizeof(l.address) - 1, address);
-    tell_listener(c, &l);
+    const struct listener l = {.bind_id = bind_id, .fd = fd};
+    tell_socket(c, &l, str_c(address)); /* a path may be longer than an address */
 }
 
 uint32_t tell_listeners(struct child *c)
