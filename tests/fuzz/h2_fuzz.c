@@ -34,7 +34,7 @@ enum {
 #define MAX_SIZE    4096
 #define MAX_STREAMS 2048
 #define HELD_MAX    (16u * 1024 * 1024)
-#define BURST       6000u
+#define BURST       1200u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -263,14 +263,14 @@ static void burst(struct play *y, struct peer *p, unsigned kind)
         break;
     case 3:
         n = h2_put_window(f, 0, 1);
-        times += 2 * H2_BUDGET_FREE_MAX;
+        times += H2_BUDGET_FREE_MAX + BURST;
         p->conn_window += times;
         break;
     default:
         n = h2_put_head(f, 5, H2_PRIORITY, 0, 1);
         memset(f + n, 0, 5);
         n += 5;
-        times += 2 * H2_BUDGET_FREE_MAX;
+        times += H2_BUDGET_FREE_MAX + BURST;
         break;
     }
     for (uint32_t i = 0; i < times; i++)
