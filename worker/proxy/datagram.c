@@ -278,6 +278,8 @@ static void choose(struct flow *f, struct snap *s, const struct snap_rule *r)
     tally_cluster(&f->tally, &f->all->book, row);
     if (!c)
         tally_because(&f->tally, REASON_MEMORY);
+    else if (row->tls != SNAP_NONE) /* what is to be encrypted is never sent in plain text */
+        tally_because(&f->tally, REASON_UPSTREAM_TLS);
     else
         connect_any(f, c, snap_text(s, row->name));
     if (f->fd < 0)
