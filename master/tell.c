@@ -81,7 +81,7 @@ static void tell_listener(struct child *c, const struct listener *l)
 static void tell_admin_listener(struct child *c, uint64_t bind_id, int fd, const char *address)
 {
     struct listener l = {.bind_id = bind_id, .fd = fd};
-    snprintf(l.address, sizeof(l.address), "%s", address);
+    snprintf(l.address, sizeof(l.address), "%.*s", (int)sizeof(l.address) - 1, address);
     tell_listener(c, &l);
 }
 

@@ -167,8 +167,9 @@ def test_open_streams_live_over_reloads_and_over_the_death_of_another_worker():
                 assert c.exactly(len(word)) == word
         all_speak(b"hello")
         for i in range(10):
-            g.write("more.yaml", service(f"other{i}", 1))
+            g.write("tcp.yaml", route("TCPRoute", "tcp", "tcp", [("up", i + 2)]))
             g.reload()
+            assert g.status()["generation"] == i + 2
             all_speak(b"%d" % i)
         assert len(up.connections) == 20
         victim = g.worker_pids()[0]

@@ -210,11 +210,16 @@ static bool connect_any(struct flow *f, struct cluster *c, struct str cluster)
             break;
         f->tally.tries++;
         tally_target(&f->tally, &f->all->book, cluster, e->name);
-        if (connect_to(f, e) == 0)
+        int err = connect_to(f, e);
+        if (!err)
             return true;
+        why = REASON_CONNECT_FAILED;
+        if (!is_refusal(-err) && err != -EAFNOSUPPORT) { /* we are short of something: no fault of the endpoint */
+            why = REASON_MEMORY;
+            break;
+        }
         endpoint_result(e, false);
         tried[n] = e;
-        why = REASON_CONNECT_FAILED;
     }
     tally_because(&f->tally, why);
     return false;

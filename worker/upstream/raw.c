@@ -93,11 +93,13 @@ struct raw *raw_open(struct endpoint *e, const struct secure_for *who, const str
     timer_init(&r->timer, on_timer);
     int err = begin(r, all);
     if (err) {
+        bool ours = err == -ENOMEM || err == -EMFILE || err == -ENFILE; /* no fault of the endpoint */
         board_add(&series(c)->connect_failures, 1);
-        endpoint_result(e, false);
+        if (!ours)
+            endpoint_result(e, false);
         endpoint_drop(e);
         slab_put(&all->raw_slab, r);
-        *why = err == -ENOMEM ? REASON_MEMORY : REASON_CONNECT_FAILED;
+        *why = ours ? REASON_MEMORY : REASON_CONNECT_FAILED;
         return NULL;
     }
     enter(r);
