@@ -115,7 +115,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists(served):
     page = (gh.TOP / "docs/metrics.md").read_text()
     documented = set()
     for name in re.findall(r"^\| (`gatehouse_.*?) \|", page, re.M):
-        for one in re.findall(r"`(gatehouse_[a-z_<>]+)`", name):
+        for one in re.findall(r"`(gatehouse_[a-z0-9_<>]+)`", name):
             documented |= {one.replace("<kind>", k) for k in ("listener", "route", "cluster", "worker")} if "<kind>" in one else {one}
     missing_words = exists - documented
     assert not missing_words, f"not in docs/metrics.md: {sorted(missing_words)}"
