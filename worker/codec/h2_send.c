@@ -5,7 +5,7 @@
  * or in neither because its own window is. h2_pump serves h->ready, one frame for each in turn, until the
  * connection is full; conn_full then sees to it that h2_session_writable comes.
  */
-#include "worker/codec/h2_session.h"
+#include "worker/codec/h2_internal.h"
 
 #define TINY     256u          /* bytes: a smaller frame, with more behind it, is not worth sending */
 #define COPY_MAX (4u * 1024)   /* a copy costs less than a system call */

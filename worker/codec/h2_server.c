@@ -1,8 +1,10 @@
 #include "worker/codec/h2_server.h"
 #include "shared/base/err.h"
+#include "worker/http/exchange.h"
 
 #include <stdlib.h>
 
+#define SAY_MS     1000
 #define CHECK_MS   1000         /* between looks at the rates of running requests */
 #define LINGER_MAX (1024u * 1024)
 
@@ -237,9 +239,28 @@ static void on_news(struct h2_session *h, enum h2_type what)
         linger(s);
 }
 
+/* One line a second: whoever floods us must not flood the log. */
+static void say_flood(struct h2_server *s)
+{
+    struct h2_servers *all = s->all;
+    struct net *n = all->shared.net;
+    char from[PEER_TEXT_MAX];
+    if (all->said_ms && n->now_ms - all->said_ms < SAY_MS) {
+        all->unsaid++;
+        return;
+    }
+    size_t len = address_text(s->link.peer_family, s->link.peer, from);
+    log_warn(n->log, "HTTP/2 connection of %.*s ended: %s (%u others before it)", (int)len, from, s->h.text ? s->h.text : "",
+             all->unsaid);
+    all->said_ms = n->now_ms;
+    all->unsaid = 0;
+}
+
 static void on_failed(struct h2_session *h, enum reason why)
 {
     struct h2_server *s = of_session(h);
+    if (why == REASON_CLIENT_FLOOD)
+        say_flood(s);
     h2_session_cut(h, why == REASON_CLIENT_FLOOD ? why : REASON_CLIENT_ABORT);
     if (s->state != CLOSED)
         linger(s);

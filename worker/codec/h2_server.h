@@ -45,6 +45,8 @@ struct h2_servers {
     uint32_t n, n_idle;
     _Atomic uint32_t *shown;   /* where others see how many connections there are, ours added to it; NULL = nowhere */
     struct slab conns;
+    uint64_t said_ms;          /* when the log last heard of a flood */
+    uint32_t unsaid;           /* those that it has not heard of since */
 };
 
 int h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *host);

@@ -2,7 +2,7 @@
  * h2_session.c - what frames mean to the connection: settings, windows, the life of streams, blocks of header
  * fields, glitches. Content is in h2_stream.c, what goes out in h2_send.c.
  */
-#include "worker/codec/h2_session.h"
+#include "worker/codec/h2_internal.h"
 
 #define GOAWAY_TEXT   64
 #define SETTINGS_FREE 32 /* settings in one frame that cost nothing */
@@ -127,6 +127,7 @@ void h2_session_error(struct h2_session *h, enum h2_code code, const char *text)
     write_goaway(h, h->role->server ? h->last_id : 0, code, text);
     log_debug(h->all->net->log, "h2: connection ended with %s: %s", h2_code_name(code), text ? text : "");
     h->dead = true;
+    h->text = text;
     h->role->failed(h, code == H2_ENHANCE_YOUR_CALM ? REASON_CLIENT_FLOOD : REASON_BAD_REQUEST);
 }
 

@@ -168,6 +168,7 @@ struct h2_session {
     bool peer_connect;          /* RFC 8441 */
     bool table_said;            /* the peer must hear that our table is empty, or has */
     bool dead;                  /* invariant 3 */
+    const char *text;           /* of our last GOAWAY: why; NULL */
 };
 
 bool h2_shared_init(struct h2_shared *all, struct net *n); /* false: no memory */
@@ -208,20 +209,17 @@ void h2_session_cut(struct h2_session *h, enum reason why);
 struct h2_stream *h2_stream_new(struct h2_session *h, uint32_t id, const struct stream_ops *ops);
 bool h2_stream_enter(struct h2_stream *st, uint32_t id);
 struct h2_stream *h2_find(const struct h2_session *h, uint32_t id);
+/* How a stream came to its end, as far as that makes a difference to frames that still come. */
+enum h2_past { H2_PAST_UNUSED, H2_PAST_ENDED, H2_PAST_PEER_RESET, H2_PAST_RESET, H2_PAST_FORGOTTEN };
+void h2_past_open(struct h2_session *h, uint32_t id); /* a new highest one */
+/* Out of the table, without a frame and without a word to its exchange. */
+void h2_stream_leave(struct h2_stream *st, enum h2_past how);
 /* RST_STREAM, and out of the table. Tells no exchange. */
 void h2_stream_reset(struct h2_stream *st, enum h2_code code);
 /* The same for what the peer did wrong; the exchange hears of it (role->reset). It costs. */
 void h2_stream_error(struct h2_stream *st, enum h2_code code, const char *text);
 /* The rest of what the peer says is not wanted: RST_STREAM with abort_code. */
 void h2_stream_stop(struct h2_stream *st);
-/* The peer's RST_STREAM. */
-void h2_stream_was_reset(struct h2_stream *st, enum h2_code code);
-/* Content, trailers, the end of what the peer says. */
-void h2_stream_take(struct h2_stream *st, const char *data, size_t n, bool last);
-void h2_stream_take_trailers(struct h2_stream *st, struct h2_head *d);
-void h2_stream_take_end(struct h2_stream *st);
-/* What waited for a kick. */
-void h2_stream_later(struct h2_stream *st);
 /* All that is held, though the exchange would rather wait: the connection is no more. */
 void h2_stream_give_all(struct h2_stream *st);
 /* The exchange lets go: what is to be written still is. An answer that is not complete is reset, with abort_code or
@@ -229,7 +227,12 @@ void h2_stream_give_all(struct h2_stream *st);
  * over need no reset, which some clients take for a failure. */
 void h2_stream_release(struct h2_stream *st, enum h2_code code);
 
-/* Writes a head of the stream (`write` fills the block). False: it can't be sent. */
+/* Its events come with the next kick, not while an exchange is calling. */
+void h2_do_later(struct h2_stream *st);
+/* END_STREAM was written. */
+void h2_stream_sent(struct h2_stream *st);
+
+/* Writes a head, as the role has them. False: it can't be sent. */
 bool h2_stream_head(struct h2_stream *st, const struct http_head *h, bool end);
 /* Keeps it instead, in `tail`; writes what was kept. */
 bool h2_stream_keep_head(struct h2_stream *st, const struct http_head *h);
@@ -240,29 +243,6 @@ void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n);
 void h2_op_pause(struct stream *s);
 void h2_op_resume(struct stream *s);
 void h2_op_abort(struct stream *s);
-
-/* --- between h2_session.c, h2_stream.c and h2_send.c --- */
-enum h2_past { H2_PAST_UNUSED, H2_PAST_ENDED, H2_PAST_PEER_RESET, H2_PAST_RESET, H2_PAST_FORGOTTEN };
-enum h2_past h2_past_of(const struct h2_session *h, uint32_t id);
-void h2_past_set(struct h2_session *h, uint32_t id, enum h2_past what);
-void h2_past_open(struct h2_session *h, uint32_t id); /* a new highest one */
-bool h2_is_idle(const struct h2_session *h, uint32_t id);
-/* n bytes of content have gone: the peer may send as many again. */
-void h2_give_back(struct h2_session *h, uint32_t n);
-void h2_stream_give_back(struct h2_stream *st, uint32_t n);
-char *h2_room(struct h2_session *h, size_t n); /* as conn_room; NULL: the connection has ended */
-/* Bytes go out: copied, at the end of the turn; or, with h2_pass, as they are (valid until net_leave) if they are many.
- * False: the connection has ended, or there is no memory. */
-bool h2_put(struct h2_session *h, const char *data, size_t n);
-bool h2_pass(struct h2_session *h, const char *data, size_t n);
-void h2_write_rst(struct h2_session *h, uint32_t id, enum h2_code code);
-void h2_stream_leave(struct h2_stream *st, enum h2_past how);
-/* It has something to send, or a window: its turn comes. */
-void h2_stream_ready(struct h2_stream *st);
-void h2_stream_sent(struct h2_stream *st); /* END_STREAM was written */
-void h2_pump(struct h2_session *h);
-void h2_do_later(struct h2_stream *st);
-void h2_unstarve(struct h2_session *h);
 
 /* Time costs credit, bytes earn it back. False: used up. As in h1_server. */
 bool h2_pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rate, uint32_t grace_ms);

@@ -1,7 +1,7 @@
 /*
  * h2_stream.c - the life of a stream, and what the peer sends on it.
  */
-#include "worker/codec/h2_session.h"
+#include "worker/codec/h2_internal.h"
 
 #define TEXT_LENGTH "content and content-length differ"
 
@@ -161,7 +161,7 @@ static void reset_and_tell(struct h2_stream *st, enum h2_code code)
 
 void h2_stream_error(struct h2_stream *st, enum h2_code code, const char *text)
 {
-    (void)text;
+    log_debug(st->h->all->net->log, "h2: stream %u: %s", st->id, text ? text : h2_code_name(code));
     if (h2_glitch(st->h, H2_GLITCH_fault, 1))
         reset_and_tell(st, code);
 }

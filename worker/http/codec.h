@@ -54,8 +54,8 @@ struct stream_events {
     void (*on_trailers)(struct stream *s, struct http_field *f, size_t n);   /* and the end */
     void (*on_writable)(struct stream *s);
     /* The other end, or the message, is no good any more. Upstream: UPSTREAM_RESET, UPSTREAM_PROTOCOL ..., see
-     * STREAM_F_ for what had happened by then. Client side: CLIENT_ABORT, CLIENT_SLOW_READER: nobody is
-     * there; BAD_REQUEST, CLIENT_TIMEOUT (in the body): an answer may still be sent if none was begun. */
+     * STREAM_F_ for what had happened by then. Client side: CLIENT_ABORT, CLIENT_SLOW_READER, CLIENT_FLOOD: nobody
+     * is there; BAD_REQUEST, CLIENT_TIMEOUT (in the body): an answer may still be sent if none was begun. */
     void (*on_abort)(struct stream *s, enum reason why);
 };
 

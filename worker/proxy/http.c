@@ -564,7 +564,8 @@ static void on_writable(struct stream *s)
 static void on_abort(struct stream *s, enum reason why)
 {
     struct request *r = s->user;
-    bool gone = why == REASON_CLIENT_ABORT || why == REASON_CLIENT_SLOW_READER || why == REASON_MEMORY;
+    bool gone = why == REASON_CLIENT_ABORT || why == REASON_CLIENT_SLOW_READER || why == REASON_CLIENT_FLOOD ||
+                why == REASON_MEMORY;
     if (r->has_body)
         r->body.from = NULL;
     try_cancel(r);

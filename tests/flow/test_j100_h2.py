@@ -233,4 +233,5 @@ def test_a_flood_ends_its_connection_and_no_other(upstream):
             assert code in (h2_wire.ENHANCE_YOUR_CALM, None) # None: what was sent behind it made the kernel forget it
         honest.join()
         assert statuses == [200] * 50
+        assert "too many streams reset" in g.log()
         assert [v for k, v in g.metrics().items() if "h2_budget_reset" in k and v] == [1]
