@@ -104,6 +104,86 @@ def test_explain_tells_the_rule_its_file_and_line_and_the_backend(served):
     assert live["outcome"] == "route"
 
 
+TLS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  gatewayClassName: gatehouse
+  listeners:
+  - {name: a, port: {port}, protocol: HTTPS, hostname: a.example.com, tls: {certificateRefs: [{name: rsa}]}}
+  - {name: wild, port: {port}, protocol: HTTPS, hostname: "*.example.com", tls: {certificateRefs: [{name: wild}]}}
+  - {name: bad, port: {port}, protocol: HTTPS, hostname: bad.example.com, tls: {certificateRefs: [{name: nobody}]}}
+  - {name: pass, port: {port2}, protocol: TLS, hostname: pass.example.com, tls: {mode: Passthrough}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: {name: through, namespace: default}
+spec:
+  parentRefs: [{name: edge, sectionName: pass}]
+  hostnames: [pass.example.com]
+  rules: [{backendRefs: [{name: up, port: 80}]}]
+---
+"""
+
+
+def secret(name):
+    data = {part: (gh.TOP / "tests/certs" / file).read_text() for part, file in (("tls.crt", f"{name}.pem"), ("tls.key", f"{name}.key.pem"))}
+    return json.dumps({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name}, "stringData": data})
+
+
+@pytest.fixture
+def secured(upstream):
+    files = {"gateway.yaml": TLS, "route.yaml": gh.route_yaml("all", "- backendRefs: [{name: up, port: 80}]"),
+             "service.yaml": gh.service_yaml("up", upstream.port), "rsa.json": secret("rsa"), "wild.json": secret("wild")}
+    with gh.Gateway(files) as g:
+        yield g
+
+
+def test_explain_judges_the_server_name_before_the_request(secured):
+    g = secured
+
+    def explain(host, sni=None, port=g.port):
+        args = ["explain", "GET", f"https://{host}:{port}/x", "--run-dir", g.run, *(["--sni", sni] if sni is not None else [])]
+        done = g.ctl(*args, "-o", "json", check=False)
+        answer = json.loads(done.stdout)
+        assert done.returncode == (0 if answer["outcome"] == "route" else 1), done.stdout
+        return answer, g.ctl(*args, check=False).stdout
+    answer, _ = explain("a.example.com")
+    assert answer["outcome"] == "route" and answer["rule"]["file"].endswith("route.yaml") and answer["backends"]
+    assert explain("w.example.com")[0]["outcome"] == "route"
+    answer, said = explain("a.example.com", sni="w.example.com")
+    assert (answer["outcome"], answer["status"], answer["rule"]) == ("421", 421, None)
+    assert "default/edge/wild" in answer["message"] and "421" in said
+    answer, said = explain("example.org", port=g.port)
+    assert answer["outcome"] == "closed" and "example.org" in answer["message"] and "the connection is closed" in said
+    assert "no server name" in explain("a.example.com", sni="")[0]["message"]
+    answer, _ = explain("bad.example.com")
+    assert answer["outcome"] == "closed" and "nobody" in answer["message"], "the listener's own fault is told"
+    answer, said = explain("pass.example.com", port=g.port2)
+    assert answer["outcome"] == "route" and answer["rule"]["kind"] == "TLSRoute" and "passed through" in said
+
+
+def test_certs_lists_what_is_served_with_who_uses_it_and_when_it_ends(secured):
+    g = secured
+    table = g.ctl("certs", "--run-dir", g.run).stdout
+    for word in ("*.example.com", "RSA 2048", "ECDSA 256", "default/edge/wild", "Secret default/rsa", "rsa.json:"):
+        assert word in table, table
+    listed = json.loads(g.ctl("certs", "--run-dir", g.run, "-o", "json").stdout)
+    assert listed == json.loads(g.ctl("certs", "--conf-dir", g.conf, "-o", "json").stdout)
+    by = {c["name"]: c for c in listed}
+    assert set(by) == {"rsa", "wild"}
+    assert by["wild"]["names"] == ["*.example.com", "example.com"] and by["rsa"]["keyType"] == "RSA"
+    assert by["rsa"]["usedBy"] == [{"what": "listener", "name": "default/edge/a"}]
+    assert by["rsa"]["daysLeft"] > 30000 and re.fullmatch("[0-9a-f]{64}", by["rsa"]["sha256"])
+    # For scripts: is there one that ends soon?
+    none = g.ctl("certs", "--expiring", "30", "--run-dir", g.run, check=False)
+    assert none.returncode == 0 and "No certificate ends so soon" in none.stdout
+    some = g.ctl("certs", "--expiring", "36500", "--run-dir", g.run, "-o", "json", check=False)
+    assert some.returncode == 1 and json.loads(some.stdout) == listed
+    assert g.ctl("certs", "--expiring", "soon", "--run-dir", g.run, check=False).returncode == 2
+
+
 def test_diff_says_what_would_change(served, tmp_path):
     other = tmp_path / "conf"
     other.mkdir()
