@@ -323,7 +323,7 @@ static void headers_and_retries_are_checked(void **state)
         {H("{request: {set: {a: '%REQ%'}}}"), "E BadValue spec.http[0].headers.request.set.a"},
         {H("{request: {set: {a: '%HOSTNAME(x)%'}}}"), "E BadValue spec.http[0].headers.request.set.a"},
         {H("{request: {set: {a: '%NOPE%'}}}"), "E BadValue spec.http[0].headers.request.set.a"},
-        {H("{request: {set: {a: '%DOWNSTREAM_PEER_CERT%'}}}"), "W NotServed spec.http[0].headers.request.set.a"},
+        {H("{request: {set: {a: '%DOWNSTREAM_TLS_SESSION_ID%'}}}"), "W NotServed spec.http[0].headers.request.set.a"},
         {H("{request: {remove: [Host, ':path', '', 'a b']}}"),
          "E BadValue spec.http[0].headers.request.remove[0]; E BadValue spec.http[0].headers.request.remove[1]; "
          "E BadValue spec.http[0].headers.request.remove[2]; E BadValue spec.http[0].headers.request.remove[3]"},

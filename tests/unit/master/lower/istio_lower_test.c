@@ -253,7 +253,7 @@ static void weights_and_headers_of_several_destinations(void **state)
           "    rewrite host h2.com"}},
         {ROUTE("rewrite: {authority: r.com}, route: [{destination: {host: s}, weight: 1, " OPS("1") "}, {destination: {host: s}, weight: 1}]"),
          {"  rewrite host r.com", "!rewrite host h1.com"}},
-        {ROUTE("headers: {request: {set: {c: '%DOWNSTREAM_PEER_CERT%', d: e}}}, route: [{destination: {host: s}}]"),
+        {ROUTE("headers: {request: {set: {c: '%DOWNSTREAM_TLS_SESSION_ID%', d: e}}}, route: [{destination: {host: s}}]"),
          {"request header set d \"e\"", "!request header set c"}},
     };
     (void)state;
