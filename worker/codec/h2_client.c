@@ -133,6 +133,7 @@ static void on_head(struct h2_stream *st, struct h2_head *d, bool end)
         return;
     }
     st->s.flags |= STREAM_F_HEARD;
+    of_session(st->h)->ping_ms = 0;
     if (d->why != REASON_OK) {
         if (h2_glitch(st->h, H2_GLITCH_fault, 1))
             abandon(st, H2_PROTOCOL_ERROR, d->why == REASON_MEMORY ? d->why : REASON_UPSTREAM_PROTOCOL);
@@ -231,6 +232,7 @@ static void on_read(struct conn *c, char *data, size_t n)
 {
     struct h2_client *k = of_conn(c);
     k->heard_ms = net_of(k)->now_ms;
+    k->pinged = false;
     h2_session_read(&k->h, data, n);
     if (!k->h.dead && conn_full(c)) /* an endpoint that takes nothing is not listened to, either */
         conn_pause(c, CONN_PAUSE_CODEC);
@@ -278,31 +280,32 @@ static const struct conn_events EVENTS = {
     .on_closed = on_closed,
 };
 
-/* Nobody has said anything since the last request, or since the PING. */
+/* Has it been silent for too long? */
 static void on_timer(struct timer *t)
 {
     struct h2_client *k = CONTAINER_OF(t, struct h2_client, timer);
     struct net *n = net_of(k);
+    uint64_t silent = GH_MAX(k->heard_ms, k->asked_ms) + H2_SILENCE_MS;
     if (k->h.dead || !k->h.n_streams)
         return;
-    if (k->heard_ms >= k->asked_ms) {
-        k->pinged = false;
+    if (k->pinged && n->now_ms >= k->ping_ms + H2_PING_MS) {
+        lost(k, REASON_UPSTREAM_RESET);
         return;
     }
     if (k->pinged) {
-        if (n->now_ms < k->asked_ms + H2_PING_MS)
-            timer_set(&n->timers, t, k->asked_ms + H2_PING_MS);
-        else
-            lost(k, REASON_UPSTREAM_RESET);
+        timer_set(&n->timers, t, k->ping_ms + H2_PING_MS);
         return;
     }
-    if (n->now_ms < k->asked_ms + H2_SILENCE_MS) {
-        timer_set(&n->timers, t, k->asked_ms + H2_SILENCE_MS);
+    if (!k->may_ping || (k->ping_ms && n->now_ms < k->ping_ms + H2_PING_AGAIN_MS))
+        return; /* the next request sets it again */
+    if (n->now_ms < silent) {
+        timer_set(&n->timers, t, silent);
         return;
     }
     h2_session_ping(&k->h);
     k->pinged = true;
-    k->asked_ms = n->now_ms;
+    k->may_ping = false;
+    k->ping_ms = n->now_ms;
     timer_set(&n->timers, t, n->now_ms + H2_PING_MS);
 }
 
@@ -318,11 +321,10 @@ static bool enter(struct h2_stream *st)
     h2_past_open(st->h, id);
     h2_budget_opened(&st->h->budget);
     k->requests++;
-    if (!k->pinged) {
-        k->asked_ms = n->now_ms;
-        if (!timer_is_set(&k->timer))
-            timer_set(&n->timers, &k->timer, n->now_ms + H2_SILENCE_MS);
-    }
+    k->asked_ms = n->now_ms;
+    k->may_ping = true;
+    if (!timer_is_set(&k->timer))
+        timer_set(&n->timers, &k->timer, n->now_ms + H2_SILENCE_MS);
     return true;
 }
 

@@ -12,9 +12,10 @@
  * GOAWAY, streams reset with REFUSED_STREAM, and on a connection that ended in good order those of which no byte
  * had arrived. They may be sent again elsewhere.
  *
- * A path that swallows everything: when nothing at all is heard for H2_SILENCE_MS after a request was sent, one
- * PING is; when that is not answered in H2_PING_MS the connection is lost. There is no PING without a request, for
- * servers count them.
+ * A path that swallows everything: when nothing at all is heard for H2_SILENCE_MS and a request was sent since the last
+ * PING, another one is; when that is not answered in H2_PING_MS the connection is lost. Servers count PINGs (those
+ * of gRPC end a connection at the third one that has no answer of theirs before it), so there is no second one
+ * before an answer began, or H2_PING_AGAIN_MS have gone by.
  */
 #ifndef GH_CODEC_H2_CLIENT_H
 #define GH_CODEC_H2_CLIENT_H
@@ -25,6 +26,7 @@
 #define H2_CLIENT_MOST  1000u  /* ... and ever, whatever the peer allows */
 #define H2_SILENCE_MS   5000
 #define H2_PING_MS      10000
+#define H2_PING_AGAIN_MS 300000
 #define H2_MAX_INTERIM  32     /* interim answers before the final one */
 
 struct h2_client;
@@ -48,9 +50,11 @@ struct h2_client {
     struct h2_session h;
     struct timer timer;          /* of silence */
     const struct h2_client_owner *owner;
-    uint64_t heard_ms, asked_ms; /* last byte; last request, or PING (then `pinged`) */
+    uint64_t heard_ms, asked_ms; /* last byte; last request */
+    uint64_t ping_ms;            /* last PING; 0 = none that still forbids another */
     uint32_t requests;           /* streams opened so far */
-    bool pinged;
+    bool pinged;                 /* nothing was heard since */
+    bool may_ping;               /* a request was sent since */
     bool told_gone;
 };
 
