@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import queue
 import random
 import select
 import socket
@@ -195,12 +196,12 @@ class Ends(unittest.TestCase):
             self.assertEqual(c.rest(), b"you said all")
 
     def test_a_server_that_has_ended_still_hears(self):
-        heard = []
+        heard = queue.Queue()
 
         def serve(peer, _):
             peer.send(b"bye")
             peer.sock.shutdown(socket.SHUT_WR)
-            heard.append(peer.rest())
+            heard.put(peer.rest())
         with Backend(serve) as up, Driver(up=up, tcp=RULE) as d, dial(d) as c:
             self.assertEqual(c.rest(), b"bye")
             for _ in range(10):
@@ -208,7 +209,7 @@ class Ends(unittest.TestCase):
                 time.sleep(0.01)
             c.sock.shutdown(socket.SHUT_WR)
             d.until("streams_active", 0)
-            self.assertEqual(heard, [b"still here " * 10])
+            self.assertEqual(heard.get(timeout=60), b"still here " * 10)
 
     def test_an_end_without_a_byte_ends_both(self):
         with Backend(lambda p, _: p.rest()) as up, Driver(up=up, tcp=RULE) as d, dial(d) as c:
