@@ -82,7 +82,7 @@ static const struct field TIMEOUT_FIELDS[] = {
     DURATION(request, "request", "The whole exchange, where the rule says nothing; 0s = none, the default"),
     DURATION(backend, "backend", "From sending the request to the head of the answer, where the rule says nothing. Default 60s"),
     DURATION(stream_idle, "streamIdle", "No byte in either direction of a running exchange. Default 5m"),
-    DURATION(tunnel_idle, "tunnelIdle", "No byte in either direction of a WebSocket or other tunnel. Default 1h"),
+    DURATION(tunnel_idle, "tunnelIdle", "No byte in either direction of a WebSocket, another tunnel, or a call of gRPC. Default 1h"),
     DURATION(tcp_idle, "tcpIdle", "No byte in either direction of a TCP or passed through TLS connection, where the rule says nothing; 0s = none. Default 1h"),
     FIELD_DURATION(T, udp_idle, "udpIdle", 0, FMT_GO_DURATION, "No datagram in either direction of a UDP flow, where the rule says nothing. Default 60s", .min = 1000, .max = MAX_MS),
     DURATION(connect, "connect", "TCP connect to an endpoint. Default 5s"),
