@@ -1,4 +1,5 @@
 """HTTP/2 towards clients and backends, as real clients and libraries see it (RFC 9113, 8441)."""
+import base64
 import json
 import os
 import pathlib
@@ -37,6 +38,27 @@ def test_curl_by_prior_knowledge(served):
     data = os.urandom(3 << 20)
     seen = json.loads(curl(served.port, "--data-binary", "@-", input=data))
     assert seen["body"].encode("latin-1") == data
+
+
+def test_curl_agrees_on_http_2_in_tls(upstream):
+    certs = gh.TOP / "tests/certs"
+    data = {k: base64.b64encode((certs / f).read_bytes()).decode() for k, f in (("tls.crt", "ecdsa.pem"), ("tls.key", "ecdsa.key.pem"))}
+    pair = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "pair"}, "data": data}
+    files = gh.simple_files(upstream)
+    files["gateway.yaml"] = files["gateway.yaml"].replace("protocol: HTTP\n", "protocol: HTTPS\n    tls: {certificateRefs: [{name: pair}]}\n")
+    with gh.Gateway({**files, "pair.yaml": json.dumps(pair)}) as g:
+        url = f"https://a.example.com:{g.port}/x"
+        ask = ["curl", "-sS", "--max-time", "20", "--cacert", str(certs / "ca.pem"), "--resolve", f"a.example.com:{g.port}:127.0.0.1"]
+        big = os.urandom(3 << 20)
+        for version in ("--http2", "--http1.1"):
+            out = subprocess.run([*ask, version, "-o", "/dev/null", "-w", "%{http_version} %{response_code} ", url, "-o", "/dev/null", url],
+                                 capture_output=True, check=True).stdout
+            assert out == (b"2 200 2 200 " if version == "--http2" else b"1.1 200 1.1 200 ")
+            seen = json.loads(subprocess.run([*ask, version, "--data-binary", "@-", url], input=big, capture_output=True, check=True).stdout)
+            assert seen["body"].encode("latin-1") == big
+            assert ["x-forwarded-proto", "https"] in [[k.lower(), v] for k, v in seen["headers"]]
+        m = g.metrics()
+        assert sum(v for k, v in m.items() if k.startswith("gatehouse_h2_streams_total")) == 3
 
 
 def test_http_1_is_spoken_on_the_same_port(served):

@@ -14,7 +14,7 @@
  * Prints "port N" when it serves, then on the same line "tcp N" and "udp N" for each of those. Options of a rule: prefix= element= exact= host= redirect=URL direct=STATUS:TEXT
  * rewrite=PREFIX request_ms= backend_ms= retry=N:bits[:code+code] set=Name:value (request) rset=Name:value
  * (response) remove=Name; of those for --tcp and --udp: cluster=, idle_ms=, address= (of the socket), sockets= (of a
- * udp one). Options of a cluster: lb=N h2c=1 connect_ms= max_connections= max_pending= max_requests= proxy=1|2.
+ * udp one). Options of a cluster: lb=N h2c=1 alpn=1 connect_ms= max_connections= max_pending= max_requests= proxy=1|2.
  */
 #include "master/compile/compile.h"
 #include "shared/base/clock.h"
@@ -124,6 +124,8 @@ static void cluster(struct driver *d, struct str text)
             c->lb = (enum lb_policy)number(v);
         else if (option(part, "h2c=", &v))
             c->protocol = number(v) ? UPSTREAM_H2 : UPSTREAM_HTTP1;
+        else if (option(part, "alpn=", &v))
+            c->protocol = number(v) ? UPSTREAM_AUTO : UPSTREAM_HTTP1;
         else if (option(part, "connect_ms=", &v))
             c->connect_timeout_ms = number(v);
         else if (option(part, "max_connections=", &v))

@@ -35,7 +35,7 @@ tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwu
 	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
 	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 TESTS += tests/unit/worker/proxy/http_test.py tests/unit/worker/proxy/hostile_test.py tests/unit/worker/proxy/h2_test.py \
-	tests/unit/worker/proxy/h2_hostile_test.py tests/unit/worker/proxy/h2_upstream_test.py tests/unit/worker/proxy/grpc_wire_test.py \
-	tests/unit/worker/proxy/stream_test.py tests/unit/worker/proxy/datagram_test.py tests/unit/worker/proxy/tls_test.py
-EXTRA_DIST += %D%/http_test.py %D%/hostile_test.py %D%/h2_test.py %D%/h2_hostile_test.py %D%/h2_upstream_test.py %D%/grpc_wire_test.py \
-	%D%/stream_test.py %D%/datagram_test.py %D%/tls_test.py %D%/wire.py %D%/h2_wire.py
+	tests/unit/worker/proxy/h2_hostile_test.py tests/unit/worker/proxy/h2_upstream_test.py tests/unit/worker/proxy/h2_tls_test.py \
+	tests/unit/worker/proxy/grpc_wire_test.py tests/unit/worker/proxy/stream_test.py tests/unit/worker/proxy/datagram_test.py tests/unit/worker/proxy/tls_test.py
+EXTRA_DIST += %D%/http_test.py %D%/hostile_test.py %D%/h2_test.py %D%/h2_hostile_test.py %D%/h2_upstream_test.py \
+	%D%/h2_tls_test.py %D%/grpc_wire_test.py %D%/stream_test.py %D%/datagram_test.py %D%/tls_test.py %D%/wire.py %D%/h2_wire.py
