@@ -1,0 +1,2 @@
+def reload(*a): raise NotImplementedError
+def pinned(*a): raise NotImplementedError
