@@ -18,6 +18,7 @@ import sys
 import traceback
 
 import chart
+import configs
 import fairness
 import peers
 import reload_bench
@@ -39,6 +40,12 @@ class Context:
     def __init__(self, lab, args, names):
         self.lab, self.args, self.names = lab, args, names
         self.field = traffic_bench.Field(lab, names)
+        self._any = None
+
+    def any_backend(self):
+        """One that answers every path, for the rows that have many; it starts with the first of them."""
+        self._any = self._any or configs.backend(self.lab)
+        return self._any
 
 
 def options():

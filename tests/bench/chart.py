@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from report import OURS, goal_text
 
-LABEL, PLOT, MARGIN, RIGHT = 300, 470, 16, 64  # widths: names of rows, bars, edge, room for numbers
+LABEL, PLOT, MARGIN, RIGHT = 345, 450, 16, 64  # widths: names of rows, bars, edge, room for numbers
 THICK, THIN, GAP, PAD = 9, 5, 1.5, 14  # heights: our bar, a peer's, between bars, between rows
 TOP, MOST = 96, 3.0  # height of title and legend; bars end at this ratio, with an arrow
 TICKS = (0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -44,12 +44,13 @@ def height_of(record):
     return THICK + (THIN + GAP) * (len(ratios(record)) - 1)
 
 
-def bar(name, ratio, y):
-    """A bar and, where it says something, its number."""
+def bar(name, ratio, y, goal):
+    """A bar and, where it says something, its number, which steps aside for the tick of the goal."""
     thick, x0, x1 = THICK if name == OURS else THIN, x_of(0), x_of(ratio)
+    beside = x_of(goal) if goal is not None and x1 < x_of(goal) < x1 + 36 else x1
     out = [f'<rect class="c-{name}" x="{x0:.1f}" y="{y:.1f}" width="{max(x1 - x0, 0.5):.1f}" height="{thick}" rx="1"/>']
     if name == OURS:
-        out.append(f'<text class="strong" x="{x1 + 6:.1f}" y="{y + thick:.1f}">{ratio:.2f}</text>')
+        out.append(f'<text class="strong" x="{beside + 6:.1f}" y="{y + thick:.1f}">{ratio:.2f}</text>')
     elif ratio > MOST:
         out.append(f'<text class="soft" x="{x1 + 6:.1f}" y="{y + thick + 1:.1f}">› {ratio:.1f}</text>')
     return "".join(out)
@@ -63,7 +64,7 @@ def group(record, y):
     if goal:
         out.append(f'<text class="soft" x="{MARGIN + LABEL - 10}" y="{middle + 14:.1f}" text-anchor="end">goal {escape(goal)}</text>')
     for name, ratio in ratios(record):
-        out.append(bar(name, ratio, y))
+        out.append(bar(name, ratio, y, record["goal"]))
         y += (THICK if name == OURS else THIN) + GAP
     if record["goal"] is not None:
         x = x_of(record["goal"])

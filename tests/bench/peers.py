@@ -21,6 +21,12 @@ PORTS = ("http", "https", "h2c", "grpc", "ws", "tcp", "sni")
 STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
+def echo(lab):
+    """The port of a backend that echoes WebSocket messages."""
+    p = lab.helper(lab.tool("ws_load"), "serve", stdout=subprocess.PIPE, text=True)
+    return int(p.stdout.readline().split()[1])
+
+
 def backends(lab):
     """One nginx that answers from memory (HTTP/1.1, HTTP/2, TLS) and the WebSocket echo: {name: port}."""
     up, (cert, key) = {n: free_port() for n in ("http", "h2", "tls")}, lab.certificate()
@@ -42,8 +48,7 @@ http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000
     location = /post {{ return 200 "ok"; }} }} }}
 """)
     lab.wait_port(up["http"], lab.helper("nginx", "-c", conf, "-p", lab.dir))
-    echo = lab.helper(lab.tool("ws_load"), "serve", stdout=subprocess.PIPE, text=True)
-    up["ws"] = int(echo.stdout.readline().split()[1])
+    up["ws"] = echo(lab)
     return up
 
 

@@ -38,7 +38,7 @@ ROWS = _table(
     Row("h1-64k", "HTTP/1.1, 64 KiB", goal=0.95, args=dict(path="/64k")),
     Row("h1-1m", "HTTP/1.1, 1 MiB", goal=0.80, args=dict(path="/1m")),
     Row("h1-post16k", "HTTP/1.1, POST of 16 KiB", goal=0.90, args=dict(path="/post", body=16384)),
-    Row("h1-new", "new plain connection, one request", goal=0.90, quick=True, args=dict(path="/1k", close=True)),
+    Row("h1-new", "new plain connection, one request", goal=0.90, args=dict(path="/1k", close=True)),
     Row("tls", "HTTP/1.1 over TLS, 1 KiB", goal=0.85, syscalls=6, quick=True, port="https", args=dict(path="/1k")),
     Row("tls-1m", "HTTP/1.1 over TLS, 1 MiB", goal=0.80, port="https", args=dict(path="/1m")),
     Row("tls-new", "new TLS 1.3 connection (ECDSA P-256), one request", goal=0.65, port="https", load="handshakes"),
