@@ -8,6 +8,7 @@ EXTRA_DIST += tests/flow/test_i000_istio.py \
 	tests/flow/test_i100_istio_tls.py \
 	tests/flow/test_j000_certificates.py \
 	tests/flow/test_j200_tls.py \
+	tests/flow/test_j300_tls_clients.py \
 	tests/flow/test_k000_keys.py \
 	tests/flow/test_l000_layer4.py \
 	tests/flow/test_m000_operators.py \
