@@ -25,6 +25,9 @@ def built_for_speed():
     return "built for speed" in version.stdout
 
 
+many_suites = pytest.mark.skipif(not built_for_speed(), reason="the packaged library takes 150")
+
+
 def hello_with_suites(version, n):
     """The record of a ClientHello whose own cipher suites come last of n."""
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -42,7 +45,7 @@ def hello_with_suites(version, n):
     return record[:3] + struct.pack(">H", len(handshake)) + handshake
 
 
-@pytest.mark.skipif(not built_for_speed(), reason="the packaged library takes 150")
+@many_suites
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("n", [150, 151, 344, 512])
 def test_a_client_may_offer_hundreds_of_cipher_suites(served, version, n):
@@ -52,6 +55,7 @@ def test_a_client_may_offer_hundreds_of_cipher_suites(served, version, n):
     assert (reply[0], reply[5]) == (22, 2), reply  # handshake, ServerHello; and no alert
 
 
+@many_suites
 @pytest.mark.skipif(not shutil.which("sslscan"), reason="sslscan is not installed")
 def test_sslscan_sees_what_is_served_and_nothing_older(served):
     out = subprocess.run(["sslscan", "--no-colour", "--sni-name=a.example.com", f"127.0.0.1:{served.port}"],
