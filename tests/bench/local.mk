@@ -1,5 +1,6 @@
 EXTRA_DIST += tests/bench/bench.py tests/bench/peers.py tests/bench/loads.py \
-	tests/bench/accept_bench.py tests/bench/l4_bench.py
+	tests/bench/accept_bench.py tests/bench/l4_bench.py tests/bench/instructions.py tests/bench/instructions.json \
+	tests/bench/instr/gateway.yaml
 
 .PHONY: bench
 bench: all
@@ -31,3 +32,24 @@ endif
 # Upstream and clients of l4_bench.py.
 noinst_PROGRAMS += tests/bench/l4_load
 tests_bench_l4_load_SOURCES = %D%/l4_load.c
+
+# Instructions per request, counted by callgrind (tests/bench/README.md).
+noinst_PROGRAMS += tests/bench/instr_play
+tests_bench_instr_play_SOURCES = %D%/instr/instr.c %D%/instr/world.c %D%/instr/world.h %D%/instr/peers.c %D%/instr/peers.h
+tests_bench_instr_play_LDADD = libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a \
+	libwproxy.a libwupstream.a libwbalance.a libwfilter.a libwcodec.a libwhttp.a libwnet.a \
+	libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
+	$(UV_LIBS) $(YAML_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
+
+INSTR_FLAGS =
+INSTR = $(AM_V_at)python3 $(top_srcdir)/tests/bench/instructions.py --program tests/bench/instr_play --cc '$(CC)' \
+	--cflags '$(CFLAGS) $(GH_CFLAGS)' --wolfssl '$(with_wolfssl)'
+.PHONY: bench-instructions bench-instructions-bless
+bench-instructions: tests/bench/instr_play
+	$(INSTR) $(INSTR_FLAGS)
+bench-instructions-bless: tests/bench/instr_play
+	$(INSTR) --bless $(INSTR_FLAGS)
+
+clean-local: clean-bench-instructions
+clean-bench-instructions:
+	rm -rf bench-instructions.out
