@@ -125,7 +125,7 @@ struct gapi_gw {
     struct gapi_fault no_address; /* Programmed=False */
     bool insecure;                /* some listener has validation mode AllowInsecureFallback */
     uint32_t number;                 /* from 1, in object order */
-    struct model_cert *backend_cert; /* shown to backends that ask; NULL = none */
+    struct model_cert *backend_cert; /* shown to backends that ask; NULL = none, or not usable (backend_refs) */
     struct gapi_fault backend_refs;  /* ResolvedRefs=False of the Gateway */
     struct proxy_ranges proxy_trusted; /* by its annotations */
 };
@@ -213,6 +213,10 @@ void gapi_listeners_make(struct lower *l, struct gapi_gw *gw);
 void gapi_tls_judge(struct lower *l, struct gapi_gw_listener *gl);
 /* tls.backend.clientCertificateRef of the Gateway. */
 void gapi_tls_backend(struct lower *l, struct gapi_gw *gw);
+/* Do TLS connections to backends differ from those of other Gateways, because a certificate is to be shown? */
+bool gapi_tls_shows(const struct gapi_gw *gw);
+/* Gives `c` the certificate of `gw` (NULL: of none), or breaks it. */
+void gapi_tls_show(const struct gapi_gw *gw, struct model_tls_client *c);
 /* Would both listeners serve a connection in the same way? */
 bool gapi_tls_same(const struct gapi_gw_listener *a, const struct gapi_gw_listener *b);
 /* What the listener offers to clients that ask for `name`: certificates that fit it, else the first. */

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import gh
-from test_j200_tls import CERTS, VERSIONS, ask, connect, context, files, secret
+from test_j200_tls import CERTS, EDGE, VERSIONS, Secure, ask, connect, context, count, files, line_of, policy, secret
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,73 @@ def test_a_connection_that_is_reused_for_a_listener_of_another_gateway_is_sent_b
             g.reload()
             assert {k: v[0] for k, v in overlaps(g).items()} == {"a": "OverlappingHostnames", "b": "OverlappingHostnames"}
             assert [curl("a.example.com", "b.example.com"), curl("b.example.com", "c.example.com")] == ["421", "200"]
+
+
+# ---- the certificate that this side shows to backends ----
+
+class Asks(Secure):
+    """A backend that asks for a certificate and takes it that none comes. .peers: the names it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.peers = []
+        self.tls.verify_mode = ssl.CERT_OPTIONAL
+        self.tls.load_verify_locations(CERTS / "ca.pem")
+
+    def shown(self, s):
+        self.peers.append(s.getpeercert())
+
+
+def gateway_condition(g, kind):
+    [o] = [o for o in g.status()["objects"] if o["kind"] == "Gateway"]
+    return next((c["status"], c["reason"]) for c in o["status"]["conditions"] if c["type"] == kind)
+
+
+@pytest.mark.parametrize("bad", [None, "mismatched", "no grant"])
+def test_without_the_certificate_that_is_to_be_shown_no_backend_is_spoken_to(bad):
+    ref = "{name: shown, namespace: elsewhere}" if bad == "no grant" else "{name: shown}"
+    edge = EDGE.replace("  tls:\n    frontend:", f"  tls:\n    backend: {{clientCertificateRef: {ref}}}\n    frontend:")
+    good = secret("client")
+    good["metadata"]["name"] = "shown"
+    if bad == "no grant":
+        good["metadata"]["namespace"] = "elsewhere"
+    broken = json.loads(json.dumps(good))
+    broken["data"]["tls.key"] = secret("ecdsa")["data"]["tls.key"]
+    with Asks() as u:
+        more = {"gateway.yaml": edge, "policy.yaml": policy()}
+        if bad:
+            more["shown.yaml"] = json.dumps(broken if bad == "mismatched" else good)
+        with gh.Gateway(files(u, **more)) as g:
+            with connect(g.port) as c:
+                assert ask(c, "/unknown")[0] == 503
+            line = line_of(g, "/unknown")
+            assert line["reason"] == "upstream_tls" and "certificate to be shown" in line["detail"], line
+            assert u.count() == 0 and not u.connections  # not even a ClientHello
+            assert count(g, "gatehouse_tls_failures_total", side="upstream", reason="own_certificate") >= 1
+            assert gateway_condition(g, "ResolvedRefs") == ("False", "RefNotPermitted" if bad == "no grant" else "InvalidClientCertificateRef")
+            assert gateway_condition(g, "Accepted")[0] == "True"
+            if bad == "no grant":
+                g.write("grant.yaml", GRANT)
+            else:
+                g.write("shown.yaml", json.dumps(good))
+            g.reload()
+            with connect(g.port) as c:
+                assert ask(c, "/known")[0] == 200
+            assert dict(u.peers[-1]["subjectAltName"])["DNS"] == "client.example.com"
+            assert gateway_condition(g, "ResolvedRefs") == ("True", "ResolvedRefs")
+            if bad is None:  # and gone again: connections that showed it are not used on
+                g.remove("shown.yaml")
+                g.reload()
+                with connect(g.port) as c:
+                    assert ask(c, "/gone")[0] == 503
+                assert u.count() == 1
+
+
+GRANT = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {name: shown, namespace: elsewhere}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
+  to: [{group: "", kind: Secret, name: shown}]
+"""
