@@ -236,9 +236,10 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
     timer_init(&d->drain_timer, on_drain_timer);
     timer_init(&d->trim_timer, on_trim_timer);
     timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
+    h2_servers_init(&d->servers2, &d->net, &d->http.host);
     if (upstream_init(&d->upstream, &d->net, c->board, c->row) ||
         datagrams_init(&d->datagrams, &d->net, &d->upstream, &book, c->fd_limit) ||
-        h1_servers_init(&d->servers, &d->net, &d->http.host) || h2_servers_init(&d->servers2, &d->net, &d->http.host) ||
+        h1_servers_init(&d->servers, &d->net, &d->http.host) ||
         tls_contexts_init(&d->contexts, &d->net, c->board, c->system_ca_fd) ||
         fronts_init(&d->fronts, &d->net, &d->front_host, &d->contexts, d->me)) {
         dataplane_free(d);
