@@ -113,6 +113,15 @@ static inline bool token_target_valid(struct str s)
 #endif
 }
 
+static inline bool token_has(struct str s, char c)
+{
+#if defined(GH_WIDE)
+    if (s.n < 16)
+        return wide_mask(_mm_cmpeq_epi8(wide_short(s.p, s.n), _mm_set1_epi8(c))) & ((1u << s.n) - 1);
+#endif
+    return s.n && memchr(s.p, c, s.n);
+}
+
 /* Index in [from, n) of the first `c`, or n. Short distances only: a call of memchr costs more. */
 static inline size_t token_find(const char *p, size_t from, size_t n, char c)
 {
