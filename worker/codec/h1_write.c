@@ -74,9 +74,9 @@ void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reaso
     *p++ = '\n';
 }
 
-void h1_write_field(struct h1_writer *w, struct str name, struct str value)
+static void write_line(struct h1_writer *w, struct str name, struct str value)
 {
-    check(w, token_valid(name) && token_value_valid(value));
+    check(w, token_value_valid(value));
     char *p = room(w, name.n + 2 + value.n + 2);
     if (!p)
         return;
@@ -86,6 +86,12 @@ void h1_write_field(struct h1_writer *w, struct str name, struct str value)
     p = put(p, value);
     *p++ = '\r';
     *p++ = '\n';
+}
+
+void h1_write_field(struct h1_writer *w, struct str name, struct str value)
+{
+    check(w, token_valid(name));
+    write_line(w, name, value);
 }
 
 void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value)
@@ -106,6 +112,13 @@ static struct str parsed_line(const struct http_field *f)
     return str_of(f->name.p, (size_t)(end + 2 - f->name.p));
 }
 
+/* A name from the table needs no look at its bytes; most that filters add are. */
+static bool is_tables(const struct http_field *f)
+{
+    struct str known = http_field_name((enum http_field_id)f->id);
+    return f->id != FIELD_OTHER && f->name.p == known.p && f->name.n == known.n;
+}
+
 void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip)
 {
     struct str run = STR_NONE; /* lines that are one piece of memory, not yet written */
@@ -119,7 +132,11 @@ void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint1
         }
         h1_write_raw(w, run);
         run = line;
-        if (!line.n)
+        if (line.n)
+            continue;
+        if (is_tables(&fields[i]))
+            write_line(w, fields[i].name, fields[i].value);
+        else
             h1_write_field(w, fields[i].name, fields[i].value);
     }
     h1_write_raw(w, run);

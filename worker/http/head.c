@@ -95,14 +95,15 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
 
 static void remove_all(struct http_head *h, enum http_field_id id, struct str name)
 {
-    struct http_field *f = h->fields, *end = f + h->n_fields;
+    struct http_field *f = h->fields;
+    uint16_t n = h->n_fields;
     if (id != FIELD_OTHER) {
-        for (; f < end; f++)
+        for (; n; n--, f++)
             if (f->id == id)
                 f->flags |= HEAD_F_REMOVED;
         return;
     }
-    for (; f < end; f++)
+    for (; n; n--, f++)
         if (f->id == FIELD_OTHER && f->name.n == name.n && str_ieq(f->name, name))
             f->flags |= HEAD_F_REMOVED;
 }
