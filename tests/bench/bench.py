@@ -133,7 +133,7 @@ def main():
     args = options()
     if args.list:
         for r in ROWS.values():
-            goal = report.goal_text(dict(goal=r.goal, limit=r.limit, syscalls_goal=r.syscalls, unit=r.unit, least=r.arg("least")))
+            goal = report.goal_text(dict(goal=r.goal, limit=r.limit, syscalls_goal=r.syscalls, unit=r.unit, least=r.least))
             print(f"{r.key:15} {r.text:62} {goal}")
         return 0
     if args.source:

@@ -90,10 +90,10 @@ class Lab:
         self.processes.append(p)
         return p
 
-    def run(self, *command, **kw):
-        """Runs a load to its end; what it printed."""
+    def run(self, *command, timeout=180):
+        """Runs a load to its end; what it printed. One that does not end is an error of the row."""
         return subprocess.run([str(c) for c in command], preexec_fn=self._child(self.load_cpu), text=True,
-                              capture_output=True, **kw)
+                              capture_output=True, timeout=timeout, check=False)
 
     def end(self, p, wait=10):
         """SIGTERM, and SIGKILL for what does not heed it."""

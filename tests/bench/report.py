@@ -40,9 +40,9 @@ def summarise(row, samples, extras=None, notes=()):
     for name, v in samples.items():
         if v:
             peers[name] = dict(median=statistics.median(v), low=min(v), high=max(v), rounds=v, **extras.get(name, {}))
-    best = best_of(samples, row.base)
+    best = best_of(samples, row.base) if row.least is None else None  # of the others, the smallest is the best
     ratio = paired(samples.get(OURS, []), samples[best]) if best else None
-    record = dict(key=row.key, text=row.text, unit=row.unit, goal=row.goal, limit=row.limit, syscalls_goal=row.syscalls,
+    record = dict(key=row.key, text=row.text, unit=row.unit, goal=row.goal, limit=row.limit, least=row.least, syscalls_goal=row.syscalls,
                   best=best, peers=peers, ratio=ratio, notes=list(notes))
     record["verdict"] = judge(record)
     return record

@@ -18,7 +18,7 @@ class Field:
     """The proxies and their backends; they start with the first row that needs them and live until the bench ends."""
 
     def __init__(self, lab, names):
-        self.lab, self.names, self.up, self.proxies = lab, names, None, {}
+        self.lab, self.names, self.up, self.proxies, self.broken = lab, names, None, {}, set()
 
     def start(self, name):
         port = {p: free_port() for p in peers.PORTS}
@@ -28,6 +28,7 @@ class Field:
                 self.lab.wait_port(p, started[0])
         except RuntimeError as e:
             print(f"{name} does not start and is left out: {e}", file=sys.stderr)
+            self.broken.add(name)
             return
         self.proxies[name] = (port, [p.pid for p in started])
 
@@ -37,7 +38,7 @@ class Field:
         if not self.up:
             self.up = peers.backends(self.lab)
         for name in wanted:
-            if name not in self.proxies:
+            if name not in self.proxies and name not in self.broken:
                 self.start(name)
         return [n for n in wanted if n in self.proxies and row.port in self.proxies[n][0]]
 

@@ -305,10 +305,14 @@ class Secure(gh.Upstream):
         self.tls.sni_callback = lambda _s, name, _c: self.sni.append(name)
         super().__init__()
 
+    def shown(self, s):
+        """For those who look at what the client showed."""
+
     def _http(self, c, number):
         self.plain += c.sock.recv(1, socket.MSG_PEEK) not in (b"\x16", b"")
         with self.tls.wrap_socket(c.sock, server_side=True) as s:
             self.alpn.append(s.selected_alpn_protocol())
+            self.shown(s)
             c.sock = s
             super()._http(c, number)
 
