@@ -52,6 +52,9 @@ tests_bench_instr_play_LDADD = libbuild.a libcompile.a liblower.a libmodel.a lib
 	libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
 	$(UV_LIBS) $(YAML_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
 
+TESTS += tests/bench/instructions_test.py
+EXTRA_DIST += tests/bench/instructions_test.py
+
 INSTR_FLAGS =
 INSTR = $(AM_V_at)python3 $(top_srcdir)/tests/bench/instructions.py --program tests/bench/instr_play --cc '$(CC)' \
 	--cflags '$(CFLAGS) $(GH_CFLAGS)' --wolfssl '$(with_wolfssl)'

@@ -97,12 +97,9 @@ static struct str raw_target(const struct exchange *x)
 static struct str with_port(struct str address, unsigned port, char *out)
 {
     bool six = str_chr(address, ':') >= 0;
-    char digits[8], *at = out, *d = digits + sizeof(digits);
+    char *at = out;
     if (!address.n)
         return STR_NONE;
-    do
-        *--d = (char)('0' + port % 10);
-    while (port /= 10);
     if (six)
         *at++ = '[';
     memcpy(at, address.p, address.n);
@@ -110,8 +107,8 @@ static struct str with_port(struct str address, unsigned port, char *out)
     if (six)
         *at++ = ']';
     *at++ = ':';
-    memcpy(at, d, (size_t)(digits + sizeof(digits) - d));
-    return str_of(out, (size_t)(at - out) + (size_t)(digits + sizeof(digits) - d));
+    at += str_put_u64(at, port);
+    return str_of(out, (size_t)(at - out));
 }
 
 static void log_it(struct request *r, uint64_t us)
