@@ -1,267 +1,209 @@
-#!/usr/bin/env python3
-"""Reloads under load: from the rename of a changed file to the answer of the new configuration on every connection.
+"""reload_bench.py - what a change of the configuration costs while 1,000 requests a second run on 50 kept connections.
 
-    reload_bench.py [--build DIR] [--routes 10 5000 50000] [--rules 10] [--api gateway] [--shape vhosts] [--reloads 5]
+paced_load writes down of every answer when its request was due, when it was there, and which configuration (x-gen) gave it;
+a prober opens new connections as fast as it can. From the moment the file is written:
 
-A load of 1,000 requests a second runs on 50 keep-alive connections the whole time; 8 more ask for a path that only the
-new configuration has, in turn, until each has seen it. Printed for each number of routes, as medians over the reloads:
-  start      seconds from exec to the first answer of a route
-  live       ms from the rename to the new route on every one of the 8 connections
-  said       ms that the master counted, from the beginning of the load of the files to the last worker's word
-  p99, max   ms of the load's requests without and during reloads (from rename to live, and 100 ms more)
-  failed, closed  of the load, over all reloads
-  pss        MB of all processes before, and after the last reload
+  first    the first new connection that is answered by the new configuration
+  live     the last request, on any connection, new or kept, that still got the old one: from then on it is live everywhere
+  seen     when every kept connection had shown it, which can't be sooner than each has had a request (50 ms here)
 """
-import argparse
 import json
-import multiprocessing
-import os
-import pathlib
-import re
-import select
-import shutil
-import signal
 import socket
 import statistics
 import subprocess
-import sys
-import tempfile
+import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE.parent / "flow"))
-import gen_routes  # noqa: E402
-from gh import free_port  # noqa: E402
+import configs
+import measure
+import report
 
-RATE, CONNECTIONS, PROBES = 1000, 50, 8
-
-
-def request(host, path):
-    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+RATE, CONNECTIONS = 1000, 50
+BEFORE, AFTER = 0.5, 0.3  # seconds of load before a change, and after it is live
+DEADLINE = {"gatehouse": 30, "nginx": 90, "haproxy": 30}
 
 
-def connect(port):
-    s = socket.create_connection(("127.0.0.1", port), timeout=30)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
+class Prober(threading.Thread):
+    """New connections, one after the other: [(asked at, configuration or None)]."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.seen, self.stopped = port, [], threading.Event()
+
+    def run(self):
+        while not self.stopped.is_set():
+            t = time.monotonic_ns()
+            self.seen.append((t, probe(self.port)))
+            self.stopped.wait(0.0005)
+
+    def newest(self):
+        return max((g for _, g in self.seen if g is not None), default=0)
+
+    def end(self):
+        self.stopped.set()
+        self.join()
+        return self.seen
 
 
-class Answer:
-    """Takes one response with a Content-Length out of a stream."""
-
-    def __init__(self):
-        self.buf = b""
-
-    def feed(self, data):
-        self.buf += data
-        head, mark, rest = self.buf.partition(b"\r\n\r\n")
-        if not mark:
-            return None
-        n = int(re.search(rb"content-length: *(\d+)", head, re.I)[1])
-        if len(rest) < n:
-            return None
-        self.buf = rest[n:]
-        return int(head[9:12])
+def probe(port):
+    """The configuration that answers a new connection; None: it was not answered as it should."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as s:
+            s.sendall(f"GET {configs.PATH} HTTP/1.1\r\nHost: {configs.HOST}\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while more := s.recv(65536):
+                data += more
+        head = data.split(b"\r\n\r\n", 1)[0].lower()
+        return int(head.split(b"\r\nx-gen: ")[1].split(b"\r\n")[0]) if head.startswith(b"http/1.1 200") else None
+    except (OSError, IndexError, ValueError):
+        return None
 
 
-def load(port, host, path, stop, out):
-    """Open loop; writes (time, latency) of every request, and counts what failed or was closed."""
-    poll = select.poll()
-    conns, at, failed, closed = {}, {}, 0, 0
-    lines = []
+class Answers:
+    """The log of paced_load, in the order in which requests were due."""
 
-    def fresh():
-        s = connect(port)
-        s.setblocking(False)
-        conns[s.fileno()] = (s, Answer())
-        poll.register(s, select.POLLIN)
-        return s.fileno()
+    def __init__(self, path):
+        self.rows = sorted(tuple(map(int, line.split())) for line in path.read_text().splitlines())
 
-    idle = [fresh() for _ in range(CONNECTIONS)]
-    text = request(host, path)
-    start, sent = time.monotonic(), 0
-    while not stop.is_set():
-        due = start + sent / RATE
-        now = time.monotonic()
-        if now >= due and idle:
-            fd = idle.pop(0)
-            at[fd] = due
-            conns[fd][0].send(text)
-            sent += 1
-            continue
-        for fd, _ in poll.poll(0 if now >= due and idle else max(0.0, (due - now) * 1000)):
-            s, answer = conns[fd]
-            try:
-                data = s.recv(65536)
-            except OSError:
-                data = b""
-            status = answer.feed(data) if data else None
-            if not data:
-                closed += 1
-                failed += at.pop(fd, None) is not None
-                poll.unregister(fd)
-                s.close()
-                del conns[fd]
-                idle = [x for x in idle if x != fd] + [fresh()]
-            elif status is not None:
-                now = time.monotonic()
-                failed += status != 200
-                lines.append((now, now - at.pop(fd)))
-                idle.append(fd)
-    out.put((failed, closed, sent, lines))
+    def p99(self, low, high):
+        v = sorted(r[1] - r[0] for r in self.rows if low <= r[0] < high)
+        return v[len(v) * 99 // 100] / 1e3 if v else None
+
+    def last_old(self, gen):
+        return max((r[0] for r in self.rows if r[5] < gen), default=0)
+
+    def all_seen(self, gen, since):
+        """When the last of the connections first showed it."""
+        first = {}
+        for due, done, slot, _, _, g in self.rows:
+            if due >= since and g >= gen and slot not in first:
+                first[slot] = done
+        return max(first.values()) if len(first) == CONNECTIONS else None
 
 
-class Gateway:
-    def __init__(self, build, conf, root, admin):
-        self.root = root
-        (root / "gatehouse.yaml").write_text(
-            "apiVersion: gatehouse.dev/v1alpha1\nkind: Instance\nmetadata:\n  name: bench\nspec:\n  workers: 2\n"
-            f"  adminAddress: 127.0.0.1:{admin}\n  accessLog:\n    path: {root}/access.log\n")
-        for d in ("state", "run"):
-            (root / d).mkdir(exist_ok=True)
-            os.chmod(root / d, 0o777)
-        self.log = open(root / "log", "ab")
-        self.process = subprocess.Popen([str(build / "gatehouse"), "serve", "--config", root / "gatehouse.yaml", "--conf-dir", conf,
-                                         "--state-dir", root / "state", "--run-dir", root / "run"],
-                                        stdout=self.log, stderr=subprocess.STDOUT)
-
-    def pids(self):
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        return [str(self.process.pid), *children]
-
-    def pss(self):
-        total = 0
-        for pid in self.pids():
-            try:
-                total += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-            except OSError:
-                pass
-        return total / 1024
-
-    def maps(self):
-        """Snapshots that a process has mapped, at most."""
-        most = 0
-        for pid in self.pids():
-            try:
-                most = max(most, pathlib.Path(f"/proc/{pid}/maps").read_text().count("gatehouse-snapshot"))
-            except OSError:
-                pass
-        return most
-
-    def said(self):
-        return [int(x) for x in re.findall(r"generation \d+: .*, (\d+) ms\)", (self.root / "log").read_text())]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-
-
-def first_answer(port, host, path):
-    while True:
-        try:
-            with connect(port) as s:
-                s.sendall(request(host, path))
-                if Answer().feed(s.recv(65536)) == 200:
-                    return
-        except OSError:
-            pass
+def one_reload(lab, proxy, gen):
+    """Everything that one change does: times in ms from the writing of the file."""
+    log = lab.dir / "answers"
+    load = lab.helper(lab.tool("paced_load"), proxy.port, RATE, 300, CONNECTIONS, configs.HOST, configs.PATH, 10000, log,
+                      stdout=subprocess.PIPE, text=True)
+    time.sleep(BEFORE)
+    prober = Prober(proxy.port)
+    prober.start()
+    cpu, began = measure.cpu_seconds(proxy.process.pid), time.monotonic_ns()
+    proxy.write(gen)
+    end = time.monotonic() + DEADLINE[proxy.name]
+    while prober.newest() < gen and time.monotonic() < end:
         time.sleep(0.002)
+    settle(prober, gen, end)
+    load.terminate()
+    counts, probes = json.loads(load.communicate(timeout=30)[0]), prober.end()
+    lab.end(load)
+    cpu = (measure.cpu_seconds(proxy.process.pid) - cpu) * 1e3
+    return figures(Answers(log), counts, probes, gen, began, cpu)
 
 
-def until_live(probes, host, path, pause):
-    left = list(probes)
-    text = request(host, path)
-    while left:
-        for s in list(left):
-            s.sendall(text)
-            answer, status = Answer(), None
-            while status is None:
-                status = answer.feed(s.recv(65536))
-            if status == 200:
-                left.remove(s)
-        if left:
-            time.sleep(pause)
+def settle(prober, gen, end):
+    """Until new connections have been answered by nothing older for a while."""
+    while time.monotonic() < end:
+        time.sleep(AFTER)
+        low = time.monotonic_ns() - AFTER * 0.9e9
+        if all(g == gen for t, g in list(prober.seen) if t >= low):
+            return
 
 
-def change(conf, edge, routes, a, tag):
-    """The first object, and no other, in its file; or all files."""
-    words = dict(rules=a.rules, api=a.api, shape=a.shape, per_file=a.per_file, tag=tag)
-    text = list(zip(range(a.per_file), gen_routes.objects(a.api, a.shape, routes, a.rules, tag)))
-    path = conf / "routes-000000.yaml"
-    (conf / ".new").write_text("---\n".join(t for _, t in text))
-    t = time.monotonic()
-    (conf / ".new").rename(path)
-    return t
+def figures(answers, counts, probes, gen, began, cpu_ms):
+    first = min((t for t, g in probes if g == gen), default=None)
+    last_old = max([answers.last_old(gen), *(t for t, g in probes if g is not None and g < gen)])
+    seen = answers.all_seen(gen, began)
+
+    def ms(t):
+        return (t - began) / 1e6 if t else None
+    live = max(ms(first) or 0, ms(last_old) or 0, 0) if first else None
+    return dict(live=live, first_ms=ms(first), seen_ms=ms(seen), cpu_ms=cpu_ms, requests=counts["ok"] + counts["other"],
+                failed=counts["failed"] + counts["other"] + counts["refused"] + counts["gave_up"],
+                closed=counts["closed_idle"] + counts["closed_announced"] + counts["failed"], probes_failed=sum(g is None for _, g in probes),
+                p99_before=answers.p99(0, began), p99_during=answers.p99(began, began + int(((live or 0) + 50) * 1e6)))
 
 
-def percentile(v, p):
-    v = sorted(v)
-    return v[min(len(v) - 1, int(len(v) * p))] * 1000 if v else 0.0
+def summary(reloads):
+    """Sums of what must not happen, medians of the rest."""
+    out = {}
+    for key in ("first_ms", "seen_ms", "cpu_ms", "p99_before", "p99_during"):
+        v = [r[key] for r in reloads if r[key] is not None]
+        out[key] = statistics.median(v) if v else None
+    for key in ("failed", "closed", "requests", "probes_failed"):
+        out[key] = sum(r[key] for r in reloads)
+    out["detail"] = f"{len(reloads)} reloads, {out['requests']} requests"
+    out["must_be_zero"] = out["failed"] + out["closed"] + out["probes_failed"]
+    return out
 
 
-def one(a, routes):
-    root = pathlib.Path(tempfile.mkdtemp(prefix="gh-reload-"))
-    os.chmod(root, 0o755)
-    port, admin, up = free_port(), free_port(), free_port()
-    conf = root / "conf.d"
-    gen_routes.write(conf, routes, a.rules, a.api, a.shape, a.per_file, port, up)
-    echo = subprocess.Popen([str(a.build / "gatehouse"), "echo", "--listen", f"127.0.0.1:{up}", "--quiet"])
-    host = gen_routes.host(a.shape, 1 if routes > a.rules else 0).replace("*", "a")
-    host0 = gen_routes.host(a.shape, 0).replace("*", "a")
-    path = gen_routes.value(a.shape, 0, 0)
-    begin = time.monotonic()
-    g = Gateway(a.build, conf, root, admin)
-    first_answer(port, host, path)
-    started = time.monotonic() - begin
-    time.sleep(0.5)
-    stop, out = multiprocessing.Event(), multiprocessing.Queue()
-    loader = multiprocessing.Process(target=load, args=(port, host, path, stop, out))
-    loader.start()
-    probes = [connect(port) for _ in range(PROBES)]
-    time.sleep(1)
-    pss = g.pss()
-    spans, live = [], []
-    for i in range(a.reloads):
-        t = change(conf, None, routes, a, f"tag-{i}")
-        until_live(probes, host0, f"/tag-{i}/x", 0.0005 if routes < 1000 else 0.005)
-        live.append(time.monotonic() - t)
-        spans.append((t, time.monotonic() + 0.1))
-        time.sleep(a.pause)
-    after, maps = g.pss(), g.maps()
-    stop.set()
-    failed, closed, sent, lines = out.get()
-    loader.join()
-    during = [x for t, x in lines if any(b <= t <= e for b, e in spans)]
-    calm = [x for t, x in lines if not any(b <= t <= e for b, e in spans)]
-    row = {"routes": routes, "start_s": round(started, 3), "live_ms": round(statistics.median(live) * 1000, 1),
-           "live_max_ms": round(max(live) * 1000, 1), "said_ms": statistics.median(g.said()[1:] or [0]),
-           "p99_ms": [round(percentile(calm, .99), 2), round(percentile(during, .99), 2)],
-           "max_ms": [round(percentile(calm, 1), 2), round(percentile(during, 1), 2)],
-           "failed": failed, "closed": closed, "sent": sent, "pss_mb": [round(pss, 1), round(after, 1)], "maps": maps}
-    g.stop()
-    echo.terminate()
-    echo.wait()
-    if not a.keep:
-        shutil.rmtree(root)
-    return row
+def several(ctx, name, row, backend):
+    """A proxy of its own for the row; nothing else runs beside it. None: it can't be started."""
+    reloads = []
+    proxy = configs.KINDS[name](ctx.lab, "paths", row.arg("routes"), backend, name).start()
+    try:
+        for gen in range(2, 2 + min(row.arg("reloads", 5), ctx.args.rounds)):
+            reloads.append(one_reload(ctx.lab, proxy, gen))
+    finally:
+        proxy.stop()
+    return reloads
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--build", type=lambda x: pathlib.Path(x).resolve(), default=HERE.parents[1] / "build")
-    p.add_argument("--routes", type=int, nargs="*", default=[10, 5000, 50000])
-    p.add_argument("--rules", type=int, default=10)
-    p.add_argument("--api", default="gateway")
-    p.add_argument("--shape", default="vhosts")
-    p.add_argument("--per-file", type=int, default=100)
-    p.add_argument("--reloads", type=int, default=5)
-    p.add_argument("--pause", type=float, default=0.5, help="seconds between reloads")
-    p.add_argument("--keep", action="store_true")
-    a = p.parse_args()
-    for routes in a.routes:
-        print(json.dumps(one(a, routes)), flush=True)
+def able(ctx):
+    return [n for n in configs.KINDS if n in ctx.names]
 
 
-if __name__ == "__main__":
-    main()
+def reload(ctx, row):
+    backend, samples, extras, notes = ctx.any_backend(), {}, {}, []
+    for name in able(ctx):
+        try:
+            reloads = several(ctx, name, row, backend)
+        except RuntimeError as e:
+            notes.append(f"{name}: {str(e).splitlines()[0]}")
+            continue
+        samples[name] = [r["live"] for r in reloads if r["live"] is not None]
+        extras[name] = summary(reloads)
+        if len(samples[name]) < len(reloads):
+            notes.append(f"{name}: {len(reloads) - len(samples[name])} reloads were not live after {DEADLINE[name]} s")
+    return report.summarise(row, samples, extras, notes)
+
+
+def pinned(ctx, row):
+    """What reloads add to memory while a WebSocket of every second generation lives on."""
+    backend, samples, extras = ctx.any_backend(), {}, {}
+    for name in able(ctx):
+        reloads = 100 if name == report.OURS and not ctx.args.quick else 10
+        proxy = configs.KINDS[name](ctx.lab, "paths", row.arg("routes"), backend, name).start()
+        try:
+            samples[name], extras[name] = pinned_one(ctx.lab, proxy, reloads)
+        finally:
+            proxy.stop()
+    return report.summarise(row, samples, extras, ["the peers: 10 reloads, 5 WebSockets before each; gatehouse: 100 reloads"])
+
+
+def pinned_one(lab, proxy, reloads):
+    each = max(1, 50 // reloads)
+    holder = lab.helper(lab.tool("ws_load"), "hold", proxy.ws_port, 1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdout.readline()
+    before, held = measure.pss_kib(proxy.process.pid), 1
+    for i in range(reloads):
+        for _ in range(each):
+            if held < 50 and (reloads <= 50 or i % 2 == 0):
+                holder.stdin.write("\n")
+                holder.stdin.flush()
+                held += holder.stdout.readline().strip() == "open"
+        proxy.write(i + 2)
+        await_gen(proxy, i + 2)
+    after, processes = measure.pss_kib(proxy.process.pid), len(measure.tree(proxy.process.pid))
+    alive = holder.communicate(timeout=30)[0].split()[-1]
+    return [(after - before) / 1024], dict(pss_mb=after / 1024, detail=f"{alive} of {held} alive, {processes} processes",
+                                           must_be_zero=held - int(alive))
+
+
+def await_gen(proxy, gen):
+    end = time.monotonic() + DEADLINE[proxy.name]
+    while probe(proxy.port) != gen:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{proxy.name}: generation {gen} is not live after {DEADLINE[proxy.name]} s")
+        time.sleep(0.002)
