@@ -109,7 +109,7 @@ static const struct field LIMIT_FIELDS[] = {
     FIELD_INT(T, max_streams, "maxStreams", 0, 1, 10000, "Requests that a client may have at a time on one HTTP/2 connection. Default 128"),
     FIELD_INT(T, max_connections, "maxConnections", 0, 0, MAX_COUNT, "Client connections of a worker; 0 = from the descriptor limit, the default"),
     FIELD_INT(T, udp_flows, "udpFlows", 0, 16, MAX_COUNT, "UDP flows of a worker; the longest idle one makes room. Default 8192"),
-    FIELD_INT(T, upstream_pool_idle, "upstreamPoolIdle", 0, 0, MAX_COUNT, "Idle connections kept per endpoint and worker. Default 256"),
+    FIELD_INT(T, upstream_pool_idle, "upstreamPoolIdle", 0, 0, MAX_COUNT, "Idle connections kept per endpoint and worker; more than these, for 2s. Default 256"),
 };
 #undef T
 static const struct schema SCHEMA_LIMITS = SCHEMA(struct instance_limits, LIMIT_FIELDS, NULL, "Sizes, rates and counts");

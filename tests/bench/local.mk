@@ -2,7 +2,8 @@ EXTRA_DIST += tests/bench/accept_bench.py tests/bench/l4_bench.py \
 	tests/bench/bench.py tests/bench/rows.py tests/bench/lab.py tests/bench/measure.py tests/bench/loads.py \
 	tests/bench/clients.py tests/bench/peers.py tests/bench/peer_envoy.py tests/bench/peer_gatehouse.py \
 	tests/bench/traffic_bench.py tests/bench/reload_bench.py tests/bench/routes_bench.py tests/bench/fairness.py \
-	tests/bench/configs.py tests/bench/report.py tests/bench/chart.py tests/bench/report_test.py
+	tests/bench/configs.py tests/bench/report.py tests/bench/chart.py tests/bench/report_test.py \
+	tests/bench/instructions.py tests/bench/instructions.json tests/bench/instr/gateway.yaml tests/bench/flame.py
 
 # What the comparison costs in time: docs/performance.md.
 .PHONY: bench bench-quick bench-docs
@@ -45,3 +46,27 @@ noinst_PROGRAMS += tests/bench/l4_load tests/bench/ws_load tests/bench/paced_loa
 tests_bench_l4_load_SOURCES = %D%/l4_load.c
 tests_bench_ws_load_SOURCES = %D%/ws_load.c %D%/load.h
 tests_bench_paced_load_SOURCES = %D%/paced_load.c %D%/load.h
+
+# Instructions per request, counted by callgrind (tests/bench/README.md).
+noinst_PROGRAMS += tests/bench/instr_play
+tests_bench_instr_play_SOURCES = %D%/instr/instr.c %D%/instr/world.c %D%/instr/world.h %D%/instr/peers.c %D%/instr/peers.h
+tests_bench_instr_play_LDADD = libbuild.a libcompile.a liblower.a libmodel.a libstore.a libkinds.a libyamltree.a \
+	libwproxy.a libwupstream.a libwbalance.a libwfilter.a libwcodec.a libwhttp.a libwnet.a \
+	libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
+	$(UV_LIBS) $(YAML_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
+
+TESTS += tests/bench/instructions_test.py
+EXTRA_DIST += tests/bench/instructions_test.py
+
+INSTR_FLAGS =
+INSTR = $(AM_V_at)python3 $(top_srcdir)/tests/bench/instructions.py --program tests/bench/instr_play --cc '$(CC)' \
+	--cflags '$(CFLAGS) $(GH_CFLAGS)' --wolfssl '$(with_wolfssl)'
+.PHONY: bench-instructions bench-instructions-bless
+bench-instructions: tests/bench/instr_play
+	$(INSTR) $(INSTR_FLAGS)
+bench-instructions-bless: tests/bench/instr_play
+	$(INSTR) --bless $(INSTR_FLAGS)
+
+clean-local: clean-bench-instructions
+clean-bench-instructions:
+	rm -rf bench-instructions.out

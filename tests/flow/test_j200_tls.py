@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -68,7 +68,8 @@ def files(*upstreams, **more):
 
 @pytest.fixture(scope="module")
 def served():
-    with gh.Upstream() as u, gh.Gateway(files(u)) as g:
+    little = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:handle_abort=1:quarantine_size_mb=4"}  # memory is measured here
+    with gh.Upstream() as u, gh.Gateway(files(u), env=little) as g:
         yield g
 
 
@@ -96,13 +97,10 @@ def ask(c, path="/", *fields):
 
 def line_of(g, path):
     """The line of the access log, when it is there."""
-    deadline = time.monotonic() + gh.DEADLINE
-    while time.monotonic() < deadline:
-        for line in map(json.loads, g.access_log.read_text().splitlines()):
-            if line["path"] == path:
-                return line
-        time.sleep(0.05)
-    raise AssertionError(f"no line of {path}")
+    def find():
+        lines = map(json.loads, g.access_log.read_text().splitlines())
+        return next((line for line in lines if line["path"] == path), None)
+    return gh.eventually(find, f"a line of {path}")
 
 
 # ---- who the client is ----
@@ -120,9 +118,11 @@ def test_the_backend_is_told_who_the_client_is_and_not_what_it_claims(served):
                  "URI=spiffe://cluster.local/ns/default/sa/client", "DNS=client.example.com"):
         assert part in value, value
     assert "evil" not in value
-    for client in (None, "expired"):  # this listener lets them in, and the backend does not hear that they are somebody
-        with connect(served.port2, client=client) as c:
-            assert told(c) == [], client
+    with connect(served.port2) as c:  # a listener that lets everybody in
+        assert told(c) == []
+    with connect(served.port2, client="expired") as c:  # what was shown is told; whether it holds is for the backend to judge
+        [value] = told(c)
+    assert "evil" not in value and 'Subject="CN=a.example.com"' in value
 
 
 def test_the_log_tells_what_was_agreed(served):
@@ -140,7 +140,7 @@ def count(g, family, **labels):
 
 def test_handshakes_and_what_became_of_them_are_counted(served):
     def counts():
-        return count(served, "gatehouse_tls_handshakes_total"), count(served, "gatehouse_tls_failures_total", side="downstream")
+        return count(served, "gatehouse_tls_handshakes_total"), count(served, "gatehouse_tls_failures_total", side="client", reason="peer_alert")
     shaken, failed = counts()
     with connect(served.port) as c:
         assert ask(c)[0] == 200
@@ -148,10 +148,23 @@ def test_handshakes_and_what_became_of_them_are_counted(served):
     for _ in range(3):
         with pytest.raises(ssl.SSLCertVerificationError):
             connect(served.port, tls=strangers)
-    deadline = time.monotonic() + gh.DEADLINE
-    while (now := counts())[0] < shaken + 1 or now[1] < failed + 3:
-        assert time.monotonic() < deadline, (shaken, failed, now)
-        time.sleep(0.05)
+
+    def counted():
+        now = counts()
+        return now[0] >= shaken + 1 and now[1] >= failed + 3
+    gh.eventually(counted, counts)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_goes_behind_its_hello_has_closed(served, version):
+    def counts():
+        return {r: count(served, "gatehouse_tls_failures_total", side="client", reason=r) for r in ("peer_closed", "memory")}
+    before, data = counts(), hello(maximum_version=version)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", served.port), gh.DEADLINE) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            s.sendall(data)
+    gh.eventually(lambda: counts() == {"peer_closed": before["peer_closed"] + 20, "memory": before["memory"]}, counts)
 
 
 def test_the_ends_of_certificates_are_there_for_alarms(served):
@@ -226,10 +239,10 @@ def test_a_client_that_has_said_all_it_has_still_gets_its_answer(served, version
 
 # ---- hands that are not shaken ----
 
-def hello():
+def hello(**kw):
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
-        context().wrap_bio(into, out, server_hostname="a.example.com").do_handshake()
+        context(**kw).wrap_bio(into, out, server_hostname="a.example.com").do_handshake()
     return out.read()
 
 
@@ -270,8 +283,9 @@ def test_broken_handshakes_leave_nothing_behind(served):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(break_off, range(1200)))
         before = largest(served)
-        list(pool.map(break_off, range(1200)))
-    assert largest(served) - before < 2 << 20
+        list(pool.map(break_off, range(2400)))
+    # Those that were sent an alert are listened to for a moment.
+    gh.eventually(lambda: largest(served) < before + (2 << 20), lambda: (before, largest(served)))
     with connect(served.port) as c:
         assert ask(c)[0] == 200
 
@@ -306,10 +320,14 @@ class Secure(gh.Upstream):
         self.tls.sni_callback = lambda _s, name, _c: self.sni.append(name)
         super().__init__()
 
+    def shown(self, s):
+        """For those who look at what the client showed."""
+
     def _http(self, c, number):
         self.plain += c.sock.recv(1, socket.MSG_PEEK) not in (b"\x16", b"")
         with self.tls.wrap_socket(c.sock, server_side=True) as s:
             self.alpn.append(s.selected_alpn_protocol())
+            self.shown(s)
             c.sock = s
             super()._http(c, number)
 
@@ -333,7 +351,7 @@ def test_a_backend_that_is_not_gets_nothing_and_the_log_says_why(cert, authority
         with connect(g.port) as c:
             assert ask(c, "/secret")[0] == 503
             line = line_of(g, "/secret")
-            word = "expired" if cert == "expired" else "name" if hostname == "b.example.com" else "authority"
+            word = "not valid any more" if cert == "expired" else "name" if hostname == "b.example.com" else "authority"
             assert line["reason"] == "upstream_tls" and word in line["detail"], line
             assert u.count() == 0 and not u.plain and u.sni
             g.write("policy.yaml", policy())
@@ -342,17 +360,19 @@ def test_a_backend_that_is_not_gets_nothing_and_the_log_says_why(cert, authority
 
 
 def test_a_backend_that_speaks_no_tls_gets_no_request():
-    with gh.Upstream() as u, gh.Gateway(files(u, **{"policy.yaml": policy()})) as g:
-        with connect(g.port) as c:
-            u_hears = threading.Thread(target=lambda: ask(c, "/secret"), daemon=True)
-            u_hears.start()
-            assert u.accepted.acquire(timeout=gh.DEADLINE)
-            for s in u.connections:  # an HTTP server that waits for more than a ClientHello
-                s.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            u_hears.join(gh.DEADLINE)
-        line = line_of(g, "/secret")
-        assert (line["status"], line["reason"]) == (503, "upstream_tls"), line
-        assert u.count() == 0 and not any(b"secret" in x for x in u.seen)
+    def serve(c, number):  # an HTTP server: what it hears is no request
+        c._more()
+        c.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        while c._more():
+            pass
+    with gh.RawServer(serve) as u:
+        u.name = "up"
+        with gh.Gateway(files(u, **{"policy.yaml": policy()})) as g:
+            with connect(g.port) as c:
+                assert ask(c, "/secret")[0] == 503
+            line = line_of(g, "/secret")
+            assert (line["reason"], "not valid TLS" in line["detail"]) == ("upstream_tls", True), line
+            assert u.seen and not any(b"secret" in x for x in u.seen)
 
 
 def test_http_2_is_agreed_with_a_backend_by_alpn():
