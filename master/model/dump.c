@@ -351,7 +351,7 @@ static void dump_tls_client(struct buf *out, const struct model_tls_client *t)
     if (t->cert)
         add(out, "  certificate %u\n", t->cert->index);
     if (t->broken)
-        buf_addc(out, "  broken: no connection is made\n");
+        buf_addf(out, "  broken%s: no connection is made\n", t->no_cert ? " (certificate)" : "");
 }
 
 static void dump_bind(struct buf *out, const struct model_bind *b)

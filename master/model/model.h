@@ -162,6 +162,7 @@ struct model_tls_client {
     bool insecure;                    /* nothing is verified */
     struct model_cert *cert;          /* shown when asked; NULL = none */
     bool broken;                      /* its CA or certificate is not usable: no connection is made, never a plain one */
+    bool no_cert;                     /* why it is broken: the certificate to be shown */
     struct model_origin origin;
     uint32_t index;
 };

@@ -394,7 +394,7 @@ static void tls_client(const struct dump *d, const struct snap_tls_client *t)
     if (t->cert != SNAP_NONE)
         add(d, "  certificate %u\n", t->cert);
     if (t->flags & SNAP_TLS_BROKEN)
-        buf_addc(d->out, "  broken: no connection is made\n");
+        add(d, "  broken%s: no connection is made\n", t->flags & SNAP_TLS_NO_CERT ? " (certificate)" : "");
 }
 
 static void settings(const struct dump *d, const struct snap_settings *v)

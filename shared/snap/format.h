@@ -130,6 +130,7 @@ struct snap_tls_server {
 #define SNAP_TLS_SYSTEM_CA 1u
 #define SNAP_TLS_INSECURE  2u
 #define SNAP_TLS_BROKEN    4u
+#define SNAP_TLS_NO_CERT   16u /* BROKEN, because of the certificate to be shown */
 #define SNAP_TLS_ANY_NAME  8u /* without sans: a certificate of the CA is enough, whatever its names */
 struct snap_tls_client {
     uint64_t id;                 /* as of snap_tls_server */

@@ -31,6 +31,18 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GATEHOUSE_BUILD", TOP / "build"))
 DEADLINE = float(os.environ.get("GATEHOUSE_TEST_DEADLINE", "60"))
 
+
+
+def eventually(look, what="", deadline=DEADLINE):
+    """The first true value of look(), for what can only be looked at: numbers of the kernel, files that others write.
+    What can be waited for (statuses, bytes, notifications) is waited for."""
+    end = time.monotonic() + deadline
+    while not (value := look()):
+        assert time.monotonic() < end, f"not within {deadline} s: {what() if callable(what) else what}"
+        time.sleep(0.02)
+    return value
+
+
 _claims = {}
 _ports = (10000, max(20000, int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])))
 

@@ -6,8 +6,10 @@ tests_flow_h1_verdict_SOURCES = tests/flow/h1_verdict.c
 tests_flow_h1_verdict_LDADD = libwcodec.a libhttp.a libbase.a
 EXTRA_DIST += tests/flow/test_i000_istio.py \
 	tests/flow/test_i100_istio_tls.py \
+	tests/flow/test_i200_istio_edges.py \
 	tests/flow/test_j000_certificates.py \
 	tests/flow/test_j200_tls.py \
+	tests/flow/test_j300_tls_clients.py \
 	tests/flow/test_k000_keys.py \
 	tests/flow/test_l000_layer4.py \
 	tests/flow/test_m000_operators.py \

@@ -150,14 +150,10 @@ class Feed:
 
 def records(g, wanted):
     """Lines of the access log; waits for `wanted` of them."""
-    import time
-    end = time.monotonic() + LIMIT
-    while True:
+    def find():
         lines = [json.loads(x) for x in g.access_log.read_text().splitlines()] if g.access_log.exists() else []
-        if len(lines) >= wanted:
-            return lines
-        assert time.monotonic() < end, lines
-        time.sleep(0.02)
+        return lines if len(lines) >= wanted else None
+    return gh.eventually(find, f"{wanted} lines of the access log", LIMIT)
 
 
 def kinds_of_calls(c, server):

@@ -17,6 +17,7 @@
 /* What is needed during a call only; one for all connections of a worker. */
 struct tls_room {
     size_t pos, end, n;      /* of `in`: given to wolfSSL so far, end of the whole records, of all bytes */
+    size_t record;           /* where the last one given began */
     struct buf sealed;
     char in[NET_SCRATCH];
     char stage[RECORD_PLAIN];/* small pieces become one record here */
@@ -29,7 +30,7 @@ static bool room_get(struct net *n)
     n->tls_room = malloc(sizeof(*n->tls_room));
     if (!n->tls_room)
         return false;
-    n->tls_room->pos = n->tls_room->end = n->tls_room->n = 0;
+    n->tls_room->pos = n->tls_room->end = n->tls_room->n = n->tls_room->record = 0;
     n->tls_room->sealed = (struct buf){0};
     return true;
 }
@@ -112,13 +113,29 @@ static enum tls_fault fault_of_error(int err)
     return err <= ASN_PARSE_E && err >= ASN_NO_PEM_HEADER ? TLS_FAULT_BAD_CERT : TLS_FAULT_PROTOCOL;
 }
 
-static void fault_from(struct tls *t, int err)
+/*
+ * The code of the peer's fatal alert, or -1. A client of TLS 1.3 that does not trust our certificate may say so before
+ * it has taken its keys into use: to the library that record is not valid, to operators it is the reason.
+ */
+static int alert_of_peer(const struct tls *t)
 {
     WOLFSSL_ALERT_HISTORY h;
-    bool told = wolfSSL_get_alert_history(t->ssl, &h) == WOLFSSL_SUCCESS && h.last_rx.level == alert_fatal;
-    if (told && t->fault == TLS_FAULT_NONE) {
+    const struct tls_room *r = t->room;
+    if (wolfSSL_get_alert_history(t->ssl, &h) == WOLFSSL_SUCCESS && h.last_rx.level == alert_fatal)
+        return h.last_rx.code;
+    if (!(t->flags & TLS_F_SHAKING) || r->end < r->record + RECORD_HEAD + 2)
+        return -1;
+    const unsigned char *p = (const unsigned char *)r->in + r->record;
+    bool plain = p[0] == 21 && p[1] == 3 && p[3] == 0 && p[4] == 2 && p[RECORD_HEAD] == alert_fatal;
+    return plain ? p[RECORD_HEAD + 1] : -1;
+}
+
+static void fault_from(struct tls *t, int err)
+{
+    int code = t->fault == TLS_FAULT_NONE ? alert_of_peer(t) : -1;
+    if (code >= 0) {
         set_fault(t, TLS_FAULT_ALERT);
-        t->detail = alert_name(h.last_rx.code);
+        t->detail = alert_name(code);
         return;
     }
     set_fault(t, fault_of_error(err));
@@ -147,6 +164,8 @@ static int give_record(WOLFSSL *ssl, char *out, int n, void *ctx)
     (void)ssl;
     if (!k)
         return WOLFSSL_CBIO_ERR_WANT_READ;
+    if (n == RECORD_HEAD) /* what it asks for first */
+        r->record = r->pos;
     memcpy(out, r->in + r->pos, k);
     r->pos += k;
     return (int)k;
@@ -340,7 +359,7 @@ static unsigned cut_records(struct tls *t)
 {
     struct tls_room *r = t->room;
     unsigned records = 0;
-    r->pos = r->end = 0;
+    r->pos = r->end = r->record = 0;
     t->need = RECORD_HEAD;
     while (r->n - r->end >= RECORD_HEAD) {
         const char *p = r->in + r->end;
@@ -415,7 +434,7 @@ static enum tls_got shake(struct tls *t)
 
 bool tls_begin(struct conn *c)
 {
-    c->tls->room->pos = c->tls->room->end = 0;
+    c->tls->room->pos = c->tls->room->end = c->tls->room->record = 0;
     return shake(c->tls) == TLS_GOT_NOTHING;
 }
 

@@ -583,10 +583,8 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
     l->state = LEASE_NONE;
     l->detail = NULL;
     l->as = secure_as(c, &l->who);
-    if (unlikely((*why = secure_check(c)) != REASON_OK)) {
-        l->detail = tls_fault_text(TLS_FAULT_CONTEXT);
+    if (unlikely((*why = secure_check(c, &l->detail)) != REASON_OK))
         return LEASE_REFUSED;
-    }
     *why = REASON_OVERFLOW;
     if (c->max_requests && cluster_active(c) >= c->max_requests)
         return LEASE_REFUSED;
