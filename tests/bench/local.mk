@@ -6,12 +6,15 @@ EXTRA_DIST += tests/bench/accept_bench.py tests/bench/l4_bench.py \
 	tests/bench/instructions.py tests/bench/instructions.json tests/bench/instr/gateway.yaml tests/bench/flame.py
 
 # What the comparison costs in time: docs/performance.md.
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-docs
 bench: all
 	python3 $(top_srcdir)/tests/bench/bench.py --build $(abs_builddir) --json $(abs_builddir)/bench.json \
 		--svg $(abs_builddir)/bench.svg $(BENCH_FLAGS)
 bench-quick: all
 	python3 $(top_srcdir)/tests/bench/bench.py --quick --build $(abs_builddir) --json $(abs_builddir)/bench-quick.json $(BENCH_FLAGS)
+# The table and the chart of docs/performance.md from the last make bench.
+bench-docs:
+	python3 $(top_srcdir)/tests/bench/bench.py --from $(abs_builddir)/bench.json --docs
 
 # The arithmetic of the report and the form of the chart.
 TESTS += tests/bench/report_test.py
