@@ -1,16 +1,17 @@
 /*
  * paced_load.c - HTTP/1.1 requests at a given rate, whatever the answers do.
  *
- *   paced_load PORT RATE SECONDS CONNS HOST PATH TIMEOUT_MS [LOG]
+ *   paced_load PORT RATE SECONDS CONNS HOST PATH TIMEOUT_MS queue|drop [LOG]
  *
  * Requests are due at fixed times. One that finds no free connection waits, and its waiting counts: latency runs from
- * the time a request was due. One that is not answered TIMEOUT_MS after it was due is given up, as a client would, and its
+ * the time a request was due. (With `drop` it is given up at once: under overload the queue must not be here.) One that is not answered TIMEOUT_MS after it was due is given up, as a client would, and its
  * connection with it. Connections that end are opened again. SIGTERM ends the run early.
  *
  * Prints one line of JSON. LOG gets a line for each answer: when it was due and when it was there (monotonic
  * nanoseconds), the connection and how often it had been opened, the status, the number in its x-gen field (or 0).
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "tests/bench/load.h"
@@ -38,6 +39,7 @@ struct run {
     size_t ask_len;
     uint64_t timeout, *waiting; /* times at which the requests without a connection were due: a ring */
     size_t first, n_waiting, size;
+    int drop; /* no queue */
     FILE *log;
     struct latencies l;
     struct { uint64_t sent, ok, other, failed, late, gave_up, closed_idle, closed_announced, refused; } n;
@@ -118,8 +120,12 @@ static void parse(struct conn *c)
 static void answered(struct run *r, struct conn *c)
 {
     uint64_t t = now_ns();
-    latency_add(&r->l, t - c->due);
-    *(c->status == 200 ? &r->n.ok : &r->n.other) += 1;
+    if (t > c->due + r->timeout) {
+        r->n.gave_up++;
+    } else {
+        latency_add(&r->l, t - c->due);
+        *(c->status == 200 ? &r->n.ok : &r->n.other) += 1;
+    }
     if (r->log)
         fprintf(r->log, "%llu %llu %d %d %d %d\n", (unsigned long long)c->due, (unsigned long long)t, (int)(c - r->v),
                 c->opened, c->status, c->gen);
@@ -167,7 +173,7 @@ static struct conn *free_conn(struct run *r)
 static void enqueue(struct run *r, uint64_t due)
 {
     r->n.late++;
-    if (r->n_waiting == r->size)
+    if (r->drop || r->n_waiting == r->size)
         r->n.gave_up++;
     else
         r->waiting[(r->first + r->n_waiting++) % r->size] = due;
@@ -176,14 +182,15 @@ static void enqueue(struct run *r, uint64_t due)
 /* Requests that waited, oldest first; those that waited too long are given up. */
 static void drain(struct run *r, uint64_t now)
 {
-    struct conn *c;
     while (r->n_waiting) {
         uint64_t due = r->waiting[r->first];
-        if (now < due + r->timeout && !(c = free_conn(r)))
+        bool late = now >= due + r->timeout;
+        struct conn *c = late ? NULL : free_conn(r);
+        if (!late && !c)
             return;
         r->first = (r->first + 1) % r->size;
         r->n_waiting--;
-        if (now >= due + r->timeout)
+        if (late)
             r->n.gave_up++;
         else
             conn_ask(r, c, due);
@@ -202,7 +209,7 @@ static void expire(struct run *r, uint64_t now)
 static void pace(struct run *r, double rate, double seconds)
 {
     struct epoll_event v[EVENTS];
-    uint64_t start = now_ns(), until = start + (uint64_t)(seconds * 1e9), swept = start, i = 0, busy_wait = 0;
+    uint64_t start = now_ns(), until = start + (uint64_t)(seconds * 1e9), swept = start, i = 0, wake;
     while (!ended) {
         uint64_t now = now_ns(), due;
         if (now >= until)
@@ -219,8 +226,8 @@ static void pace(struct run *r, double rate, double seconds)
             expire(r, now);
             swept = now;
         }
-        busy_wait = due > now ? due - now : 0;
-        struct timespec t = {(time_t)(busy_wait / 1000000000u), (long)(busy_wait % 1000000000u)};
+        wake = due < now ? now : due < now + 20000000u ? due : now + 20000000u; /* also to expire, and to end */
+        struct timespec t = {(time_t)((wake - now) / 1000000000u), (long)((wake - now) % 1000000000u)};
         int n = epoll_pwait2(r->ep, v, EVENTS, &t, NULL);
         for (int k = 0; k < n; k++)
             conn_read(r, v[k].data.ptr);
@@ -241,7 +248,7 @@ static void print(const struct run *r, double seconds)
 int main(int argc, char **argv)
 {
     static struct run r;
-    if (argc < 8)
+    if (argc < 9 || atof(argv[2]) <= 0)
         return fprintf(stderr, "usage: see the head of paced_load.c\n"), 2;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, end);
@@ -253,7 +260,8 @@ int main(int argc, char **argv)
     r.timeout = (uint64_t)(atof(argv[7]) * 1e6);
     r.size = 1 << 20;
     r.waiting = calloc(r.size, sizeof(*r.waiting));
-    r.log = argc > 8 ? fopen(argv[8], "w") : NULL;
+    r.drop = !strcmp(argv[8], "drop");
+    r.log = argc > 9 ? fopen(argv[9], "w") : NULL;
     for (int i = 0; i < r.conns; i++)
         if (!conn_open(&r, &r.v[i]))
             fail("connect");

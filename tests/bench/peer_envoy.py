@@ -64,9 +64,10 @@ def config(lab, port, up):
     listeners = [_listener("http", port["http"], _http("up", False)), _listener("h2c", port["h2c"], _http("up", False)),
                  _listener("https", port["https"], _http("up", False), tls=lab.certificate()),
                  _listener("grpc", port["grpc"], _http("up2", False)), _listener("ws", port["ws"], _http("ws", True)),
+                 _listener("big", port["big"], _http("big", False)),
                  _listener("tcp", port["tcp"], _tcp("up")),
                  _listener("sni", port["sni"], _tcp("tls"), match={"server_names": ["localhost"]}, inspect=True)]
-    clusters = [_cluster("up", up["http"], False), _cluster("up2", up["h2"], True), _cluster("ws", up["ws"], False),
+    clusters = [_cluster("big", up["big"], False), _cluster("up", up["http"], False), _cluster("up2", up["h2"], True), _cluster("ws", up["ws"], False),
                 _cluster("tls", up["tls"], False)]
     return {"static_resources": {"listeners": listeners, "clusters": clusters},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": {

@@ -71,16 +71,16 @@ spec:
 def start(lab, port, up, name="gatehouse", log=True):
     base = folders(lab, name)
     tls = "tls: {certificateRefs: [{name: cert}]}"
-    listeners = {n: (port[n], "protocol: HTTP") for n in ("http", "h2c", "grpc", "ws")}
+    listeners = {n: (port[n], "protocol: HTTP") for n in ("http", "h2c", "grpc", "ws", "big")}
     listeners["https"] = (port["https"], f"protocol: HTTPS, {tls}")
     listeners["tcp"] = (port["tcp"], "protocol: TCP")
     listeners["sni"] = (port["sni"], "protocol: TLS, tls: {mode: Passthrough}")
     (base / "conf.d/all.yaml").write_text("---\n".join([
         gateway(listeners), route("all", ["http", "h2c", "https"], "up"), route("grpc", ["grpc"], "up2"),
-        route("ws", ["ws"], "ws"), route("tcp", ["tcp"], "up", "TCPRoute"),
+        route("ws", ["ws"], "ws"), route("big", ["big"], "big"), route("tcp", ["tcp"], "up", "TCPRoute"),
         route("sni", ["sni"], "tls", "TLSRoute", "  hostnames: [localhost]\n"), secret(*lab.certificate()),
         service("up", up["http"]), service("up2", up["h2"], "kubernetes.io/h2c"), service("ws", up["ws"]),
-        service("tls", up["tls"])]))
+        service("tls", up["tls"]), service("big", up["big"])]))
     return [serve(lab, base, log)]
 
 

@@ -6,6 +6,7 @@ Every proxy listens on the ports of PORTS and forwards them to backends that lab
   h2c     HTTP/2 by prior knowledge       -> HTTP/1.1          grpc    HTTP/2 by prior knowledge     -> the same
   ws      HTTP/1.1 with an upgrade        -> the same          tcp     bytes                         -> bytes
   sni     TLS that is passed through by its server name        -> TLS
+  big     HTTP/2 by prior knowledge       -> HTTP/1.1 of a backend of its own, with a lower priority: greedy neighbours
 
 A peer that can't do a port deletes it from the dictionary. The peers run without access logs; gatehouse as it ships.
 """
@@ -17,7 +18,7 @@ import peer_envoy
 import peer_gatehouse
 from lab import free_port
 
-PORTS = ("http", "https", "h2c", "grpc", "ws", "tcp", "sni")
+PORTS = ("http", "https", "h2c", "grpc", "ws", "tcp", "sni", "big")
 STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
@@ -29,7 +30,7 @@ def echo(lab):
 
 def backends(lab):
     """One nginx that answers from memory (HTTP/1.1, HTTP/2, TLS) and the WebSocket echo: {name: port}."""
-    up, (cert, key) = {n: free_port() for n in ("http", "h2", "tls")}, lab.certificate()
+    up, (cert, key) = {n: free_port() for n in ("http", "h2", "tls", "big")}, lab.certificate()
     root, conf = lab.dir / "www", lab.dir / "backend.conf"
     root.mkdir()
     for name, n in (("1k", 1024), ("64k", 65536), ("1m", 1 << 20)):
@@ -48,6 +49,14 @@ http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000
     location = /post {{ return 200 "ok"; }} }} }}
 """)
     lab.wait_port(up["http"], lab.helper("nginx", "-c", conf, "-p", lab.dir))
+    big = lab.dir / "big.conf"
+    big.write_text(f"""
+worker_processes 1; pid {lab.dir}/big.pid; error_log {lab.dir}/big.err; daemon off; master_process off;
+events {{ worker_connections 4000; }}
+http {{ access_log off; sendfile on; keepalive_requests 1000000000; client_body_temp_path {lab.dir}/big-body;
+  server {{ listen 127.0.0.1:{up["big"]} backlog=4096; root {root}; }} }}
+""")
+    lab.wait_port(up["big"], lab.helper("nice", "-n", "10", "nginx", "-c", big, "-p", lab.dir))
     up["ws"] = echo(lab)
     return up
 
@@ -75,10 +84,12 @@ http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; t
   ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:s:10m; ssl_session_tickets on; ssl_buffer_size 16k;
   upstream up {{ server 127.0.0.1:{up["http"]}; {keep} }}
+  upstream big {{ server 127.0.0.1:{up["big"]}; {keep} }}
   upstream up2 {{ server 127.0.0.1:{up["h2"]}; {keep} }}
   server {{ listen 127.0.0.1:{port["http"]} backlog=4096; listen 127.0.0.1:{port["https"]} ssl http2 backlog=4096;
     listen 127.0.0.1:{port["h2c"]} http2 backlog=4096;
     location / {{ proxy_pass http://up; {proxy} }} }}
+  server {{ listen 127.0.0.1:{port["big"]} http2; location / {{ proxy_pass http://big; proxy_max_temp_file_size 0; {proxy} }} }}
   server {{ listen 127.0.0.1:{port["ws"]} backlog=4096;
     location / {{ proxy_pass http://127.0.0.1:{up["ws"]}; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection upgrade; proxy_set_header Host $host; proxy_read_timeout 600s; {forwarded} }} }}
@@ -115,6 +126,10 @@ frontend g
   option forwardfor
   bind 127.0.0.1:{port["grpc"]} proto h2 backlog 4096
   default_backend b2
+frontend h
+  option forwardfor
+  bind 127.0.0.1:{port["big"]} proto h2 backlog 4096
+  default_backend bb
 frontend w
   option forwardfor
   bind 127.0.0.1:{port["ws"]} backlog 4096
@@ -134,6 +149,8 @@ backend b
   server s 127.0.0.1:{up["http"]} pool-max-conn 512
 backend b2
   server s 127.0.0.1:{up["h2"]} proto h2 pool-max-conn 512
+backend bb
+  server s 127.0.0.1:{up["big"]}
 backend bw
   server s 127.0.0.1:{up["ws"]}
 backend bt
@@ -148,7 +165,7 @@ backend bs
 
 def nghttpx(lab, port, up):
     """One process for each kind of backend: a backend group belongs to the whole process."""
-    del port["tcp"], port["sni"]
+    del port["tcp"], port["sni"], port["big"]
     cert, key = lab.certificate()
 
     def start(fronts, *backend):
@@ -166,7 +183,7 @@ def nghttpx(lab, port, up):
 
 def h2o(lab, port, up):
     """Debian's h2o: no HTTP/2 in plain text, none to backends, and upgrades are not passed on by default."""
-    for name in ("h2c", "grpc", "ws", "tcp", "sni"):
+    for name in ("h2c", "grpc", "ws", "tcp", "sni", "big"):
         del port[name]
     conf, (cert, key) = lab.dir / "h2o.conf", lab.certificate()
     conf.write_text(f"""

@@ -595,6 +595,7 @@ int http_init(struct http_proxy *p)
 {
     p->host = (struct server_host){.open = open_request, .refuse = refuse_request, .keep = keep_connection};
     list_init(&p->busy);
+    list_init(&p->kept);
     list_init(&p->spare);
     p->n_busy = p->n_spare = 0;
     p->date_s = 0;
@@ -603,14 +604,20 @@ int http_init(struct http_proxy *p)
     return 0;
 }
 
-void http_cut(struct http_proxy *p)
+static void cut(struct list *all)
 {
-    while (!list_empty(&p->busy)) {
-        struct request *r = LIST_ITEM(p->busy.next, struct request, node);
+    while (!list_empty(all)) {
+        struct request *r = LIST_ITEM(all->next, struct request, node);
         exchange_because(&r->x, REASON_DRAINING);
         r->x.client->ops->abort(r->x.client);
         http_finish(r);
     }
+}
+
+void http_cut(struct http_proxy *p)
+{
+    cut(&p->busy);
+    cut(&p->kept);
 }
 
 void http_trim(struct http_proxy *p)
@@ -625,6 +632,6 @@ void http_trim(struct http_proxy *p)
 
 void http_fini(struct http_proxy *p)
 {
-    must(list_empty(&p->busy));
+    must(list_empty(&p->busy) && list_empty(&p->kept));
     http_trim(p);
 }
