@@ -29,7 +29,7 @@ STAGES = [ # name, own, pattern
     ("parse", True, r"worker/codec/h1_(parse|request|message|chunked|frame|error)|shared/http/"),
     ("serialise", True, r"worker/codec/h1_write"),
     ("h1", True, r"worker/codec/h1_"),
-    ("h2", True, r"worker/codec/h2_|libnghttp2|nghttp2"),
+    ("h2", True, r"worker/codec/(h2_|hpack)|libnghttp2|nghttp2"),
     ("exchange", True, r"worker/http/"),
     ("match", True, r"shared/snap/|shared/regex/"),
     ("filter", True, r"worker/filter/"),

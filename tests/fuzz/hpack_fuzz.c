@@ -109,7 +109,7 @@ static void there_and_back(struct str s)
     struct fields t = {0};
     nghttp2_hd_inflater *in;
     must(code && out);
-    char *end = hpack_huffman_put(code, s);
+    char *end = hpack_huffman_put(code, s, code + n);
     must(end == code + n);
     must(hpack_huffman_get(code, n, out) == s.n && (!s.n || memcmp(out, s.p, s.n) == 0));
     if (n < 127) { /* a literal whose value it is */

@@ -275,7 +275,7 @@ static bool judge_field(struct h2_head *d, enum http_field_id id, struct str val
         malformed(d, "a field of the connection");
         return false;
     case FIELD_TE:
-        if (!str_ieq(value, STR("trailers")))
+        if (!str_eq(value, STR("trailers")) && !str_ieq(value, STR("trailers")))
             malformed(d, "te with something else than trailers");
         d->head.te_trailers = true;
         return true;
@@ -460,8 +460,8 @@ static void finish_request(struct h2_head *d, bool end)
     judge_connect(d);
     if (d->why != REASON_OK)
         return;
-    h->https = str_ieq(d->scheme, STR("https"));
-    if (!h->https && !str_ieq(d->scheme, STR("http")))
+    h->https = str_eq(d->scheme, STR("https")) || str_ieq(d->scheme, STR("https"));
+    if (!h->https && !str_eq(d->scheme, STR("http")) && !str_ieq(d->scheme, STR("http")))
         malformed(d, ":scheme is neither http nor https");
     judge_authority(d);
     judge_target(d);

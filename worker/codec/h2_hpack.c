@@ -29,27 +29,47 @@ static bool has_room(struct h2_block *b, size_t n)
     return !b->full;
 }
 
-static void put_int(struct h2_block *b, unsigned first, unsigned bits, size_t v)
+static void put_large(struct h2_block *b, unsigned first, size_t max, size_t v)
 {
-    size_t max = (1u << bits) - 1;
-    if (v < max) {
-        *b->at++ = (char)(first | v);
-        return;
-    }
     *b->at++ = (char)(first | max);
     for (v -= max; v >= 0x80; v >>= 7)
         *b->at++ = (char)(v | 0x80);
     *b->at++ = (char)v;
 }
 
-static void put_string(struct h2_block *b, struct str s)
+static inline void put_int(struct h2_block *b, unsigned first, unsigned bits, size_t v)
 {
-    size_t n = b->huffman ? hpack_huffman_len(s) : s.n;
-    if (n < s.n) {
-        put_int(b, 0x80, 7, n);
-        b->at = hpack_huffman_put(b->at, s);
-        return;
+    size_t max = (1u << bits) - 1;
+    if (likely(v < max))
+        *b->at++ = (char)(first | v);
+    else
+        put_large(b, first, max, v);
+}
+
+/* False: the Huffman code is not shorter. Short strings are tried at once, the length of others is counted first. */
+static bool put_huffman(struct h2_block *b, struct str s)
+{
+    char *end;
+    if (likely(s.n <= 0x7f)) {
+        end = s.n ? hpack_huffman_put(b->at + 1, s, b->at + s.n) : NULL;
+        if (!end)
+            return false;
+        *b->at = (char)(0x80 | (end - b->at - 1));
+        b->at = end;
+        return true;
     }
+    size_t n = hpack_huffman_len(s);
+    if (n >= s.n)
+        return false;
+    put_int(b, 0x80, 7, n);
+    b->at = hpack_huffman_put(b->at, s, b->at + n);
+    return true;
+}
+
+static inline void put_string(struct h2_block *b, struct str s)
+{
+    if (b->huffman && put_huffman(b, s))
+        return;
     put_int(b, 0, 7, s.n);
     if (s.n)
         memcpy(b->at, s.p, s.n);

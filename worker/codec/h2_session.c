@@ -27,6 +27,11 @@ void h2_shared_fini(struct h2_shared *all)
     slab_fini(&all->blocks);
 }
 
+void h2_shared_settle(struct h2_shared *all)
+{
+    slab_settle(&all->streams);
+}
+
 void h2_shared_trim(struct h2_shared *all)
 {
     slab_trim(&all->streams, 32);

@@ -174,6 +174,7 @@ struct h2_session {
 void h2_shared_init(struct h2_shared *all, struct net *n);
 void h2_shared_fini(struct h2_shared *all); /* all connections must be gone */
 void h2_shared_trim(struct h2_shared *all);
+void h2_shared_settle(struct h2_shared *all); /* every few seconds */
 
 /* All members but c; c.full_at. */
 void h2_session_init(struct h2_session *h, struct h2_shared *all, const struct h2_role *role);

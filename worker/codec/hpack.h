@@ -84,9 +84,10 @@ struct hpack_static {
 };
 extern const struct hpack_static hpack_static[HPACK_STATIC + 1]; /* from 1 */
 
-/* Bytes that s takes in the Huffman code; its code into `out`. */
+/* Bytes that s takes in the Huffman code. */
 size_t hpack_huffman_len(struct str s);
-char *hpack_huffman_put(char *out, struct str s);
+/* Its code into [out, end); where it ends, NULL: it would take more. */
+char *hpack_huffman_put(char *out, struct str s, const char *end);
 /* Room for what n bytes of the code may become. */
 #define HPACK_HUFFMAN_ROOM(n) ((n) * 8 / 5 + 1)
 /* How many bytes they are; SIZE_MAX: not the code. */

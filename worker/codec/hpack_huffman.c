@@ -57,7 +57,7 @@ size_t hpack_huffman_len(struct str s)
     return (bits + 7) / 8;
 }
 
-char *hpack_huffman_put(char *out, struct str s)
+char *hpack_huffman_put(char *out, struct str s, const char *end)
 {
     uint64_t word = 0;
     unsigned n = 0;
@@ -68,10 +68,14 @@ char *hpack_huffman_put(char *out, struct str s)
         if (n >= 32) {
             n -= 32;
             uint32_t four = BE32((uint32_t)(word >> n));
+            if (unlikely(end - out < 4))
+                return NULL;
             memcpy(out, &four, sizeof(four));
             out += sizeof(four);
         }
     }
+    if (end - out < (n + 7) / 8)
+        return NULL;
     for (; n >= 8; n -= 8)
         *out++ = (char)(word >> (n - 8));
     if (n)

@@ -98,6 +98,13 @@ void net_trim(struct net *n)
     slab_trim(&n->chunks.small, 8);
 }
 
+void net_settle(struct net *n)
+{
+    slab_settle(&n->outqs);
+    slab_settle(&n->chunks.large);
+    slab_settle(&n->chunks.small);
+}
+
 void net_leave(struct net *n)
 {
     if (n->depth == 1)

@@ -92,6 +92,8 @@ void net_unwatch(struct net *n, int fd); /* not needed before close() */
 
 /* Gives free pieces back to the heap. */
 void net_trim(struct net *n);
+/* Every few seconds: those that were not needed lately. */
+void net_settle(struct net *n);
 /* Wall clock of a monotonic time, microseconds. */
 uint64_t net_wall_us(struct net *n, uint64_t mono_ns);
 /* More than half, all of the memory for queues is in use. */

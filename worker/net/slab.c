@@ -35,14 +35,15 @@ void *slab_get(struct slab *s)
         if (!p)
             return NULL;
     }
-    s->n_used++;
+    if (++s->n_used > s->most)
+        s->most = s->n_used;
     return p;
 }
 
 void slab_put(struct slab *s, void *p)
 {
     s->n_used--;
-    if (s->n_free >= s->keep) {
+    if (s->n_free >= s->keep && s->n_free >= s->peak) {
         free(p);
         return;
     }
@@ -59,4 +60,13 @@ void slab_trim(struct slab *s, uint32_t keep)
         free(p);
         s->n_free--;
     }
+}
+
+void slab_settle(struct slab *s)
+{
+    if (!KEEPS)
+        return;
+    s->peak = s->most;
+    s->most = s->n_used;
+    slab_trim(s, GH_MAX(s->keep, s->peak - s->n_used));
 }

@@ -198,6 +198,10 @@ static void on_trim_timer(struct timer *t)
         malloc_trim(64 * 1024);
         d->most = now;
     }
+    http_settle(&d->http);
+    net_settle(&d->net);
+    h2_shared_settle(&d->servers2.shared);
+    h2_shared_settle(&d->upstream.h2.shared);
     timer_set(&d->net.timers, t, d->net.now_ms + TRIM_LOOK_MS);
 }
 

@@ -40,7 +40,8 @@ static struct request *request_get(struct http_proxy *p)
     r->node = node;
     r->p = p;
     list_push(&p->busy, &r->node);
-    p->n_busy++;
+    if (++p->n_busy > p->most_busy)
+        p->most_busy = p->n_busy;
     board_add(&p->net->count->exchanges_active, 1);
     return r;
 }
@@ -60,7 +61,7 @@ static void request_put(struct request *r)
     board_add(&p->net->count->exchanges_active, (uint64_t)-1);
     timer_stop(&r->timer);
 #ifndef GH_SANITIZED
-    if (p->n_spare < SPARE_MAX) {
+    if (p->n_spare < SPARE_MAX || p->n_spare + p->n_busy < p->peak_busy) {
         arena_reset(&r->x.arena);
         list_push_front(&p->spare, &r->node);
         p->n_spare++;
@@ -597,7 +598,7 @@ int http_init(struct http_proxy *p)
     list_init(&p->busy);
     list_init(&p->kept);
     list_init(&p->spare);
-    p->n_busy = p->n_spare = 0;
+    p->n_busy = p->n_spare = p->most_busy = p->peak_busy = 0;
     p->date_s = 0;
     if (gethostname(p->hostname, sizeof(p->hostname) - 1))
         memcpy(p->hostname, "localhost", 10);
@@ -620,14 +621,27 @@ void http_cut(struct http_proxy *p)
     cut(&p->kept);
 }
 
-void http_trim(struct http_proxy *p)
+/* All spare ones but `keep`. */
+static void free_spare(struct http_proxy *p, uint32_t keep)
 {
-    while (!list_empty(&p->spare)) {
-        struct request *r = LIST_ITEM(p->spare.next, struct request, node);
+    while (p->n_spare > keep) {
+        struct request *r = LIST_ITEM(p->spare.prev, struct request, node);
         list_del(&r->node);
         p->n_spare--;
         request_free(r);
     }
+}
+
+void http_trim(struct http_proxy *p)
+{
+    free_spare(p, 0);
+}
+
+void http_settle(struct http_proxy *p)
+{
+    p->peak_busy = p->most_busy;
+    p->most_busy = p->n_busy;
+    free_spare(p, GH_MAX(SPARE_MAX, p->peak_busy - p->n_busy));
 }
 
 void http_fini(struct http_proxy *p)

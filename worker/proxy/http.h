@@ -42,6 +42,7 @@ struct http_proxy {
     struct list kept;           /* those that have let go of their generation */
     struct list spare;          /* recycled ones */
     uint32_t n_busy, n_spare;
+    uint32_t most_busy, peak_busy; /* at a time, since http_settle and before it */
     char hostname[65];
     char date[32];              /* of Date */
     uint64_t date_s;
@@ -92,6 +93,7 @@ struct request {
 int http_init(struct http_proxy *p); /* the members above `busy` are set; negative gh_err */
 void http_fini(struct http_proxy *p);
 void http_trim(struct http_proxy *p); /* gives recycled requests back to the heap */
+void http_settle(struct http_proxy *p); /* every few seconds: those that were not needed lately */
 /* Ends everything that runs. */
 void http_cut(struct http_proxy *p);
 /* The generation was replaced: requests whose answer is on its way need theirs no more. When to come again, in ms; 0 = all

@@ -274,7 +274,10 @@ static void all_bytes_there_and_back(void **state)
         for (unsigned i = 0; i < n; i++)
             in[i] = (char)(i * (n % 7 + 1) + n);
         size_t len = hpack_huffman_len(str_of(in, n));
-        assert_ptr_equal(hpack_huffman_put(code, str_of(in, n)), code + len);
+        assert_ptr_equal(hpack_huffman_put(code, str_of(in, n), code + len), code + len);
+        if (n) /* one byte too few */
+            assert_null(hpack_huffman_put(code, str_of(in, n), code + len - 1));
+        assert_ptr_equal(hpack_huffman_put(code, str_of(in, n), code + sizeof(code)), code + len);
         char *exact = malloc(len + 1);
         memcpy(exact, code, len);
         assert_int_equal(hpack_huffman_get(exact, len, out), n);
