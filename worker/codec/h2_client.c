@@ -419,9 +419,9 @@ static const struct stream_ops OPS = {
 
 /* --- for the pool -------------------------------------------------------------------------------------------- */
 
-bool h2_clients_init(struct h2_clients *all, struct net *n)
+void h2_clients_init(struct h2_clients *all, struct net *n)
 {
-    return h2_shared_init(&all->shared, n);
+    h2_shared_init(&all->shared, n);
 }
 
 void h2_clients_set(struct h2_clients *all, const struct h2_limits *limits)

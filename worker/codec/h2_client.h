@@ -58,7 +58,7 @@ struct h2_client {
     bool told_gone;
 };
 
-bool h2_clients_init(struct h2_clients *all, struct net *n); /* false: no memory */
+void h2_clients_init(struct h2_clients *all, struct net *n);
 void h2_clients_set(struct h2_clients *all, const struct h2_limits *limits);
 void h2_clients_fini(struct h2_clients *all);
 
