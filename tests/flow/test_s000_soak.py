@@ -11,6 +11,7 @@ import attacks  # noqa: E402
 import browsers  # noqa: E402
 import certificates  # noqa: E402
 import changes  # noqa: E402
+import records  # noqa: E402
 
 
 def test_changes_under_load_cost_nothing():
@@ -59,3 +60,8 @@ def test_browsers_lose_no_connection_by_cancelling():
 def test_no_payload_of_http_2_reaches_a_backend_as_something_else():
     r = attacks.desync()
     assert not attacks.desync_faults(r), r
+
+
+def test_wrong_handshakes_get_an_alert_or_the_end_and_never_an_answer():
+    r = records.records(count=100)
+    assert not r["wrong"] and r["figures"]["most_fds_more"] < 5, r

@@ -11,7 +11,7 @@
   soak.py browsers [--count 100]                page loads with cancels as Chrome, Firefox and Safari do them
   soak.py attacks [--count 100000]              the HTTP/2 attacks, one after the other, and others served meanwhile
   soak.py desync                                HTTP/2 payloads that must not reach a backend as HTTP/1.1
-  soak.py records [--count 2000]                TLS handshakes and records that are wrong (more of them with tlslite-ng)
+  soak.py records [--count 2000]                TLS handshakes and records that are wrong, each in its way
   soak.py scanners                              testssl and sslscan: findings above INFO
 
 `make soak SOAK="certificates --count 1000"`; without SOAK all of them with their whole counts (about two hours). Each prints its figures as

@@ -137,6 +137,21 @@ static enum tls_alert alert_of(enum tls_fault why, const struct hello *h)
     }
 }
 
+/* The library takes the head of a message in one record only: a hello that was cut is given to it whole. It is written over
+ * its records, which are ours and longer, up to what follows them. */
+static void join_records(const struct hello *h, const char **data, size_t *n)
+{
+    size_t spared = (size_t)(h->n_records - 1) * 5;
+    char *at = (char *)(uintptr_t)*data + spared;
+    if (!spared)
+        return;
+    char head[5] = {22, (*data)[1], (*data)[2], (char)(h->message.n >> 8), (char)h->message.n};
+    memcpy(at, head, sizeof(head));
+    memcpy(at + sizeof(head), h->message.p, h->message.n);
+    *data = at;
+    *n -= spared;
+}
+
 static void shake(struct front *f, struct snap *s, const struct snap_bind *b, const struct snap_chain *chain,
                   const struct hello *h, const char *data, size_t n)
 {
@@ -159,6 +174,7 @@ static void shake(struct front *f, struct snap *s, const struct snap_bind *b, co
         f->snap = snap_hold(s);
     timer_set(&f->c.net->timers, &f->timer, f->c.net->now_ms + FRONT_SHAKE_MS);
     f->c.read_max = NET_SCRATCH;
+    join_records(h, &data, &n);
     int err = conn_tls_server(&f->c, &how, data, n);
     tls_context_drop(how.context);
     if (err) {
