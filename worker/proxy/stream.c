@@ -306,7 +306,9 @@ static void pass(struct relay *r, struct conn *from, struct conn *to, struct spl
 {
     touch(r);
     conn_write(to, data, n);
-    net_flush(to->net);
+    /* Is it too much for the receiver? Only the kernel knows. Little waits: the end may follow at once. */
+    if (conn_queued(to) >= FULL_AT)
+        net_flush(to->net);
     if (conn_full(to))
         conn_pause(from, CONN_PAUSE_PEER);
     else
