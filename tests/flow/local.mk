@@ -10,5 +10,6 @@ EXTRA_DIST += tests/flow/test_i000_istio.py \
 	tests/flow/test_j200_tls.py \
 	tests/flow/test_k000_keys.py \
 	tests/flow/test_l000_layer4.py \
+	tests/flow/test_l100_local.py \
 	tests/flow/test_m000_operators.py \
 	tests/flow/test_n000_grpc.py

@@ -1,6 +1,7 @@
 #include "worker/proxy/stream.h"
 #include "shared/base/err.h"
 #include "worker/filter/peer.h"
+#include "worker/http/link.h"
 #include "worker/upstream/raw.h"
 
 #include <unistd.h>
@@ -499,6 +500,9 @@ static void begin(struct relay *r, const struct snap_rule *rule)
 {
     r->client.full_at = FULL_AT;
     r->client.flags |= CONN_F_EAGER;
+    r->link.conn = &r->client;
+    if (access_log_shows_local(r->all->book.access))
+        link_know_local(&r->link);
     conn_pause(&r->client, CONN_PAUSE_PEER);
     dial(r, rule);
 }
