@@ -25,4 +25,4 @@ CLEANFILES += %D%/dashboard_html.h
 pkglibexec_PROGRAMS += gatehouse-worker
 gatehouse_worker_SOURCES = %D%/main.c
 gatehouse_worker_LDADD = libwroot.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a libwcodec.a libwhttp.a libwnet.a libsnap.a libtls.a libhttp.a libipc.a libboard.a libregex.a libbase.a \
-	$(UV_LIBS) $(CARES_LIBS) $(SECCOMP_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS)
+	$(UV_LIBS) $(CARES_LIBS) $(SECCOMP_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS)

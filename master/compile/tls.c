@@ -135,7 +135,7 @@ static void put_client(struct layout *l, const struct model_tls_client *t)
     struct snap_tls_client row = {.cert = t->cert ? t->cert->index : SNAP_NONE,
                                   .flags = (t->system_ca ? SNAP_TLS_SYSTEM_CA : 0) |
                                            (t->insecure ? SNAP_TLS_INSECURE : 0) | (t->broken ? SNAP_TLS_BROKEN : 0) |
-                                           (t->any_name ? SNAP_TLS_ANY_NAME : 0)};
+                                           (t->any_name ? SNAP_TLS_ANY_NAME : 0) | (t->no_cert ? SNAP_TLS_NO_CERT : 0)};
     sha256_begin(&id);
     sha256_add_str(&id, STR("client"));
     sha256_add_u64(&id, (uint64_t)row.flags << 1 | (t->cert != NULL));

@@ -11,6 +11,7 @@
  * gapi_match.c     their matches
  * gapi_backend.c   backendRefs: kind, grant, Service, port, protocol
  * gapi_policy.c    BackendTLSPolicies: which is for which port, what it says, their status
+ * gapi_overlap.c   OverlappingTLSConfig
  * gapi_stream.c    TLSRoutes, TCPRoutes and UDPRoutes become chains and rules of layer 4
  * gapi_route.c     all routes: puts these together, writes their status
  * gapi_status.c    status of classes and Gateways, when everything else is known
@@ -77,6 +78,9 @@ struct gapi_tls {
     struct { struct model_tls_server **v; size_t n, cap; } servers; /* made so far */
 };
 
+/* With whom; NULL = with nobody. See gapi_overlap.c. */
+struct gapi_overlap { const char *reason; const struct model_listener *with; };
+
 struct gapi_gw_listener {
     struct gapi_gw *gw;
     const struct gapi_listener *spec;
@@ -90,7 +94,7 @@ struct gapi_gw_listener {
      * (CHAIN_REFUSE). Not programmed; accepted unless `refused` says otherwise. The message says why. */
     struct gapi_fault closed;
     struct gapi_tls tls;
-    const struct gapi_gw_listener *overlaps; /* OverlappingTLSConfig: with this one */
+    struct gapi_overlap overlaps; /* OverlappingTLSConfig */
     struct str note;           /* for the message of ResolvedRefs=True; may be empty */
     struct {
         struct gapi_bound *v;
@@ -121,9 +125,9 @@ struct gapi_gw {
     struct gapi_fault no_address; /* Programmed=False */
     bool insecure;                /* some listener has validation mode AllowInsecureFallback */
     uint32_t number;                 /* from 1, in object order */
-    struct model_cert *backend_cert; /* shown to backends that ask; NULL = none */
+    struct model_cert *backend_cert; /* shown to backends that ask; NULL = none, or not usable (backend_refs) */
     struct gapi_fault backend_refs;  /* ResolvedRefs=False of the Gateway */
-    struct proxy_ranges proxy_trusted; /* by its annotations */
+    struct proxy_front proxies; /* by its annotations */
 };
 
 /* One (listener, host) that serves the route. Host is empty for TCP and UDP. */
@@ -209,6 +213,10 @@ void gapi_listeners_make(struct lower *l, struct gapi_gw *gw);
 void gapi_tls_judge(struct lower *l, struct gapi_gw_listener *gl);
 /* tls.backend.clientCertificateRef of the Gateway. */
 void gapi_tls_backend(struct lower *l, struct gapi_gw *gw);
+/* Do TLS connections to backends differ from those of other Gateways, because a certificate is to be shown? */
+bool gapi_tls_shows(const struct gapi_gw *gw);
+/* Gives `c` the certificate of `gw` (NULL: of none), or breaks it. */
+void gapi_tls_show(const struct gapi_gw *gw, struct model_tls_client *c);
 /* Would both listeners serve a connection in the same way? */
 bool gapi_tls_same(const struct gapi_gw_listener *a, const struct gapi_gw_listener *b);
 /* What the listener offers to clients that ask for `name`: certificates that fit it, else the first. */
@@ -218,6 +226,8 @@ struct model_tls_server *gapi_tls_server(struct lower *l, struct gapi_gw_listene
 struct model_chain *gapi_tls_chain(struct lower *l, struct gapi_gw_listener *gl, struct model_listener *ml, struct str name);
 /* The listener that a listener of the model leads for; NULL when that is none of ours. */
 struct gapi_gw_listener *gapi_listener_of(const struct lower *l, const struct model_listener *ml);
+/* Fills `overlaps` of all listeners, once all chains are known. */
+void gapi_overlaps_judge(struct lower *l);
 /* The CA certificates of all references that can be used, as one bundle (empty when there is none), and the first fault. */
 struct gapi_ca_reasons { const char *bad_kind, *bad_ref, *effect; };
 struct str gapi_tls_ca(struct lower *l, const struct object *owner, const struct gapi_object_ref *refs, size_t n,

@@ -81,7 +81,7 @@ static struct model_tls_client *implied_client(struct lower *l, const struct gap
         return *known;
     *known = model_tls_client_add(l->model);
     (*known)->system_ca = true;
-    (*known)->cert = gw ? gw->backend_cert : NULL;
+    gapi_tls_show(gw, *known);
     (*known)->origin = gw ? lower_origin(gw->object, NULL, STR_NONE) : (struct model_origin){0};
     return *known;
 }

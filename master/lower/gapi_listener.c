@@ -125,20 +125,6 @@ static struct str hostname_of(const struct gapi_gw_listener *gl)
     return gl->spec->hostname.n ? gl->spec->hostname : STR("*");
 }
 
-/* A browser may use a connection that it has to one of them for the other, and gets 421 then. */
-static void find_overlaps(struct gapi_gw *gw)
-{
-    struct str both;
-    for (size_t i = 0; i < gw->spec->listeners.n; i++)
-        for (size_t j = 0; j < gw->spec->listeners.n && !gw->listeners[i].overlaps; j++) {
-            struct gapi_gw_listener *a = &gw->listeners[i], *b = &gw->listeners[j];
-            if (i != j && !a->conflicted && !b->conflicted && a->spec->port.v == b->spec->port.v &&
-                class_of(a->protocol) == SOCKET_TLS && class_of(b->protocol) == SOCKET_TLS &&
-                http_host_intersect(hostname_of(a), hostname_of(b), &both))
-                a->overlaps = b;
-        }
-}
-
 struct gapi_gw_listener *gapi_listener_of(const struct lower *l, const struct model_listener *ml)
 {
     struct gapi_gw_listener *gl = ml->index < l->gapi->leaders.n ? l->gapi->leaders.v[ml->index] : NULL;
@@ -171,7 +157,6 @@ void gapi_listeners_judge(struct lower *l, struct gapi_gw *gw)
                 arena_strf(l->arena, "protocol " STR_FMT " is not known", STR_ARG(gl->spec->protocol))};
     }
     find_conflicts(l, gw);
-    find_overlaps(gw);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -261,7 +246,7 @@ static void make_listener(struct lower *l, struct gapi_gw_listener *gl, const st
     ml->name = str_skip(ml->key, strlen("Gateway/"));
     ml->protocol = PROTOCOLS[gl->protocol].model;
     ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
-    proxy_ranges_trust(l, &gl->gw->proxy_trusted, b);
+    proxy_front_apply(l, &gl->gw->proxies, b);
     bool http = ml->protocol == LISTENER_HTTP || ml->protocol == LISTENER_HTTPS;
     struct model_listener *leader = http ? lower_group_join(l, ml) : ml;
     if (class_of(gl->protocol) == SOCKET_TLS)

@@ -183,8 +183,8 @@ static struct model_tls_client *make_client(struct lower *l, const struct gapi_p
         *ARENA_PUSH(l->arena, &c->sans) = v->sans.v[i].type == GAPI_SAN_URI ? v->sans.v[i].uri : v->sans.v[i].hostname;
     c->ca = p->ca;
     c->system_ca = p->system_ca;
-    c->cert = gw ? gw->backend_cert : NULL;
     c->broken = p->accepted.reason != NULL;
+    gapi_tls_show(gw, c);
     c->origin = lower_origin(p->object, NULL, STR_NONE);
     return c;
 }

@@ -142,7 +142,7 @@ static void isolate(struct lower *l, const struct route *r)
 /* A rule with TLS to a backend is another one for each Gateway that shows a certificate there. */
 static const struct gapi_gw *certificate_of(const struct gapi_place *p)
 {
-    return p->gl->gw->backend_cert ? p->gl->gw : NULL;
+    return gapi_tls_shows(p->gl->gw) ? p->gl->gw : NULL;
 }
 
 static bool has_tls(struct lower *l, const struct route *r, const struct gapi_rule *rule)

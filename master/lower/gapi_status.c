@@ -99,6 +99,19 @@ static void judge_ports(struct lower *l, struct gapi_gw *gw)
     }
 }
 
+static void overlap_condition(struct lower *l, const struct gapi_gw_listener *gl, struct conds *cs)
+{
+    const struct model_origin *o = &gl->overlaps.with->origin;
+    bool own = str_eq(o->ns, gl->gw->object->ns) && str_eq(o->name, gl->gw->object->name) && str_eqc(o->kind, "Gateway") &&
+               str_starts(o->api_version, STR(GAPI_GROUP "/"));
+    const char *what = str_eqc(str_c(gl->overlaps.reason), "OverlappingHostnames") ? "host names meet" : "certificates share names with";
+    struct str of = own ? STR_NONE : arena_strf(l->arena, " of Gateway " STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name));
+    cond_set(cs, "OverlappingTLSConfig", COND_TRUE, gl->overlaps.reason,
+             arena_strf(l->arena, "its %s those of listener " STR_FMT STR_FMT
+                        "; a request on a connection that is for the other one gets 421",
+                        what, STR_ARG(o->section), STR_ARG(of)));
+}
+
 static void listener_conditions(struct lower *l, const struct gapi_gw *gw, const struct gapi_gw_listener *gl,
                                 struct conds *cs)
 {
@@ -125,11 +138,8 @@ static void listener_conditions(struct lower *l, const struct gapi_gw *gw, const
         cond_set(cs, "Programmed", COND_FALSE, "Pending", gw->no_address.message);
     else
         cond_set(cs, "Programmed", COND_TRUE, "Programmed", STR("the listener is served"));
-    if (gl->overlaps)
-        cond_set(cs, "OverlappingTLSConfig", COND_TRUE, "OverlappingHostnames",
-                 arena_strf(l->arena, "its host names meet those of listener " STR_FMT
-                            "; a request on a connection that is for the other one gets 421",
-                            STR_ARG(gl->overlaps->spec->name)));
+    if (gl->overlaps.with)
+        overlap_condition(l, gl, cs);
 }
 
 static void add_listener(struct lower *l, const struct gapi_gw *gw,
@@ -271,6 +281,7 @@ static void gateway_status(struct lower *l, struct gapi_gw *gw)
 void lower_gapi_status(struct lower *l)
 {
     find_unusable(l);
+    gapi_overlaps_judge(l);
     for (size_t i = 0; i < l->gapi->classes.n; i++) {
         const struct gapi_class *c = l->gapi->classes.v[i].val;
         if (c->object)

@@ -18,7 +18,7 @@ struct forms {
 
 static bool needs_certificate(struct forms *f, const struct gapi_gw *gw)
 {
-    for (size_t i = 0; i < f->rule->n_backends && gw->backend_cert; i++)
+    for (size_t i = 0; i < f->rule->n_backends && gapi_tls_shows(gw); i++)
         if (gapi_backend_is_tls(f->l, f->object, &f->rule->backends[i]))
             return true;
     return false;

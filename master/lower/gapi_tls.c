@@ -385,15 +385,30 @@ void gapi_tls_judge(struct lower *l, struct gapi_gw_listener *gl)
 
 /* ---- the certificate for backends ------------------------------------------------------------ */
 
-/* One that can't be used is not shown: backends that ask for none are reached as before, others refuse. */
+/* With one that can't be used no TLS connection to a backend is made for this Gateway: what the backend takes us for must
+ * not depend on whether it asks. */
 void gapi_tls_backend(struct lower *l, struct gapi_gw *gw)
 {
     static const struct ref_rules RULES = {false, "InvalidClientCertificateRef", "InvalidClientCertificateRef",
-                                           "no certificate is shown to backends"};
+                                           "no TLS connections to backends are made"};
     const struct gapi_gateway_tls *tls = gw->spec->tls;
     const struct gapi_object_ref *ref = tls && tls->backend ? tls->backend->client_certificate_ref : NULL;
     if (ref)
         gw->backend_cert = certificate(l, gw->object, ref, &RULES, &gw->backend_refs);
+}
+
+bool gapi_tls_shows(const struct gapi_gw *gw)
+{
+    return gw->backend_cert || gw->backend_refs.reason;
+}
+
+void gapi_tls_show(const struct gapi_gw *gw, struct model_tls_client *c)
+{
+    if (!gw)
+        return;
+    c->cert = gw->backend_cert;
+    c->no_cert = gw->backend_refs.reason != NULL;
+    c->broken |= c->no_cert;
 }
 
 /* ---- servers --------------------------------------------------------------------------------- */

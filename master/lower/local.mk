@@ -14,6 +14,7 @@ liblower_a_SOURCES = \
 	%D%/gapi_gateway.c \
 	%D%/gapi_listener.c \
 	%D%/gapi_match.c \
+	%D%/gapi_overlap.c \
 	%D%/gapi_policy.c \
 	%D%/gapi_route.c \
 	%D%/gapi_rule.c \

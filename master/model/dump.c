@@ -351,7 +351,7 @@ static void dump_tls_client(struct buf *out, const struct model_tls_client *t)
     if (t->cert)
         add(out, "  certificate %u\n", t->cert->index);
     if (t->broken)
-        buf_addc(out, "  broken: no connection is made\n");
+        buf_addf(out, "  broken%s: no connection is made\n", t->no_cert ? " (certificate)" : "");
 }
 
 static void dump_bind(struct buf *out, const struct model_bind *b)
@@ -378,6 +378,8 @@ static void dump_bind(struct buf *out, const struct model_bind *b)
         add(out, "  stream -> " STR_FMT "\n", STR_ARG(b->stream_rule->key));
     for (size_t i = 0; i < b->proxy_trusted.n; i++)
         dump_cidr(out, &b->proxy_trusted.v[i]);
+    if (b->has_trusted_hops)
+        add(out, "  %u proxies in front\n", b->trusted_hops);
     for (size_t i = 0; i < b->chains.n; i++)
         dump_chain(out, b->chains.v[i]);
     for (size_t i = 0; i < b->hosts.n; i++)

@@ -162,6 +162,7 @@ struct model_tls_client {
     bool insecure;                    /* nothing is verified */
     struct model_cert *cert;          /* shown when asked; NULL = none */
     bool broken;                      /* its CA or certificate is not usable: no connection is made, never a plain one */
+    bool no_cert;                     /* why it is broken: the certificate to be shown */
     struct model_origin origin;
     uint32_t index;
 };
@@ -264,6 +265,8 @@ struct model_bind {
     struct model_rule *stream_rule; /* TCP and UDP; NULL = none: connections are closed, datagrams dropped */
     /* PROXY protocol: a peer in one of these ranges must begin with a PROXY header, any other may not. */
     struct { struct model_cidr *v; size_t n, cap; } proxy_trusted;
+    bool has_trusted_hops;        /* else settings.trusted_hops */
+    uint32_t trusted_hops;        /* proxies in front whose X-Forwarded-For is believed */
     struct { struct model_listener **v; size_t n, cap; } listeners;
     struct { struct model_host **v; size_t n, cap; } hosts;
     struct map hosts_by_name;

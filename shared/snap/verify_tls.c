@@ -59,10 +59,11 @@ bool verify_tls_server(struct verify *v, const struct snap_tls_server *t)
 
 bool verify_tls_client(struct verify *v, const struct snap_tls_client *t)
 {
+    const uint32_t ALL = SNAP_TLS_SYSTEM_CA | SNAP_TLS_INSECURE | SNAP_TLS_BROKEN | SNAP_TLS_ANY_NAME | SNAP_TLS_NO_CERT;
     return verify_text(v, "sni", t->sni) && verify_text(v, "identity", t->identity) && verify_text(v, "ca", t->ca) &&
            verify_text(v, "crl", t->crl) && names(v, "sans", t->sans) &&
            verify_index_or_none(v, "cert", t->cert, SNAP_CERTS) &&
-           verify_bits(v, "flags", t->flags, SNAP_TLS_SYSTEM_CA | SNAP_TLS_INSECURE | SNAP_TLS_BROKEN | SNAP_TLS_ANY_NAME) &&
+           verify_bits(v, "flags", t->flags, ALL) &&
            verify_index(v, "origin", t->origin, SNAP_ORIGINS);
 }
 

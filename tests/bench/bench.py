@@ -1,269 +1,158 @@
 #!/usr/bin/env python3
-"""bench.py - what a request costs: gatehouse against nginx and HAProxy on the same machine, in the same run.
+"""bench.py - what gatehouse costs beside nginx, HAProxy, nghttpx, h2o and Envoy: same machine, same run, same rows.
 
-One upstream (nginx answering from memory; peers.py has the configurations), every proxy up at once and pinned to one core, the load generator
-and the upstream on another. Rounds are interleaved A B C ... C B A; the figure is CPU time of the proxy's whole
-process tree per request (user and system, from /proc/PID/schedstat and stat of every process), so it does not
-depend on how fast the load generator is. Absolute times drift on shared machines: read the ratios, which are
-paired round by round.
+  bench.py [--rows h1,h2,...] [--peers nginx,haproxy,...] [--rounds N] [--seconds S] [--json FILE] [--svg FILE] [--quick]
+  bench.py --list                       the rows and their goals
+  bench.py --from FILE [--svg FILE] [--docs]   draw the chart, or renew docs/performance.*, from figures of an earlier run
 
-  bench.py [--rounds N] [--seconds S] [--rows h1,h1-64k,...] [--build DIR] [--json FILE]
-
-gatehouse runs as it ships: access log and all metrics on. The peers run without access logs.
+Only ratios of the same run count, and counts of system calls: see docs/performance.md. Exits with 0 whether goals were reached
+or not, with 1 when a row could not be measured.
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
-import re
-import shutil
-import signal
-import socket
-import statistics
-import subprocess
+import platform
 import sys
-import tempfile
-import time
+import traceback
 
-import loads
+import chart
+import configs
+import fairness
 import peers
-from loads import LOADS
+import reload_bench
+import report
+import routes_bench
+import traffic_bench
+from lab import TOP, Lab
+from rows import ROWS
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-TICK = os.sysconf("SC_CLK_TCK")
-
-ROWS = {
-    # First, before other rows have made the proxies keep memory.
-    "idle": dict(port="http", idle=2000, text="idle HTTP/1.1 connections, KiB each (all processes, PSS)"),
-    "idle-tls": dict(port="https", idle=2000, text="idle TLS connections, KiB each (all processes, PSS)"),
-    "h1": dict(port="http", path="/1k", text="HTTP/1.1 keep-alive, 1 KiB"),
-    "h1-64k": dict(port="http", path="/64k", text="HTTP/1.1 keep-alive, 64 KiB"),
-    "h1-1m": dict(port="http", path="/1m", text="HTTP/1.1 keep-alive, 1 MiB"),
-    "h1-post16k": dict(port="http", path="/post", body=16384, text="HTTP/1.1 keep-alive, POST 16 KiB"),
-    "h1-new": dict(port="http", path="/1k", close=True, text="HTTP/1.1, new connection for each request"),
-    "tls": dict(port="https", path="/1k", text="HTTP/1.1 over TLS, keep-alive, 1 KiB"),
-    "tls-1m": dict(port="https", path="/1m", text="HTTP/1.1 over TLS, keep-alive, 1 MiB"),
-    "tls-new": dict(port="https", load="handshakes", text="new TLS 1.3 connection (ECDSA P-256), one request"),
-    "tls-resumed": dict(port="https", load="handshakes", resume=True, text="resumed TLS 1.3 connection, one request"),
-    "h2": dict(port="https", load="h2load", path="/1k", text="HTTP/2 over TLS, 1 KiB, 10 streams"),
-    "h2c": dict(port="h2c", load="h2load", path="/1k", text="HTTP/2 in plain text, 1 KiB, 10 streams"),
-    "grpc": dict(port="grpc", load="h2load", path="/post", body=64, grpc=True, text="gRPC-like, HTTP/2 to HTTP/2, small messages"),
-    "tcp": dict(port="tcp", path="/1k", text="TCP, 1 KiB answers on connections that live"),
-    "tcp-1m": dict(port="tcp", path="/1m", text="TCP, 1 MiB answers on connections that live"),
-    "tcp-new": dict(port="tcp", path="/1k", close=True, text="TCP, new connection for each request"),
-}
+BENCHES = {"traffic": traffic_bench.traffic, "idle": traffic_bench.idle, "reload": reload_bench.reload,
+           "pinned": reload_bench.pinned, "routes": routes_bench.lookups, "sizes": routes_bench.sizes, "live": routes_bench.live,
+           "start": routes_bench.start_up, "overload": fairness.overload, "fair": fairness.fair, "spread": fairness.spread}
+QUICK = dict(rounds=3, seconds=1, peers="nginx,haproxy,nghttpx,gatehouse")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+class Context:
+    """What a row needs: the lab, the options, the proxies that are up."""
+
+    def __init__(self, lab, args, names):
+        self.lab, self.args, self.names = lab, args, names
+        self.field = traffic_bench.Field(lab, names)
+        self._any = None
+
+    def any_backend(self):
+        """One that answers every path, for the rows that have many; it starts with the first of them."""
+        self._any = self._any or configs.backend(self.lab)
+        return self._any
 
 
-def wait_port(port, process, deadline=15):
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            break
-        time.sleep(0.02)
-    said = pathlib.Path(process.log).read_text(errors="replace")[-2000:]
-    raise SystemExit(f"nothing listens on {port} ({process.args})\n{said}")
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, help="rounds of a row (default 7)")
+    p.add_argument("--seconds", type=int, help="seconds of a round of one proxy (default 3)")
+    p.add_argument("--once", action="store_true", help="don't measure a round again that other programs disturbed")
+    p.add_argument("--rows", help="names, separated by commas; a name with * at its end means all that begin so")
+    p.add_argument("--peers", help="proxies, gatehouse among them (default: all that are installed)")
+    p.add_argument("--build", default=str(TOP / "build"), help="where gatehouse was built, for release")
+    p.add_argument("--json", help="write the figures there, after each row")
+    p.add_argument("--svg", help="write the chart there")
+    p.add_argument("--quick", action="store_true", help="two minutes: the most important rows, fewer rounds")
+    p.add_argument("--list", action="store_true", help="name the rows and end")
+    p.add_argument("--from", dest="source", help="measure nothing; read these figures")
+    p.add_argument("--docs", action="store_true", help="with --from: renew the table and the chart of docs/performance.md")
+    args = p.parse_args()
+    defaults = QUICK if args.quick else dict(rounds=7, seconds=3, peers=",".join(n for n in peers.PEERS if "-" not in n))
+    for key, value in defaults.items():
+        if getattr(args, key) is None:
+            setattr(args, key, value)
+    args.once |= args.quick
+    return args
 
 
-def tree(pid):
-    """The pid and its descendants."""
-    pids, children = [pid], {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
+def chosen(args):
+    if not args.rows:
+        return [r for r in ROWS.values() if r.quick or not args.quick]
+    found = []
+    for word in args.rows.split(","):
+        hits = [r for k, r in ROWS.items() if k == word or (word.endswith("*") and k.startswith(word[:-1]))]
+        if not hits:
+            raise SystemExit(f"no row is called {word}: bench.py --list")
+        found += hits
+    return found
+
+
+def installed(lab, args):
+    names = []
+    for name in args.peers.split(","):
+        if name not in peers.PEERS:
+            raise SystemExit(f"no peer is called {name}: {', '.join(peers.PEERS)}")
+        if peers.PEERS[name][1](lab):
+            names.append(name)
+        else:
+            print(f"{name} is not installed and left out", file=sys.stderr)
+    return names
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}"
+
+
+def write(args, document):
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(document, indent=1))
+    if args.svg:
+        pathlib.Path(args.svg).write_text(chart.svg(document))
+
+
+def measure_rows(args, rows):
+    failed = []
+    with Lab(args.build) as lab:
+        names = installed(lab, args)
+        ctx = Context(lab, args, names)
+        document = dict(date=datetime.date.today().isoformat(), machine=machine(), rounds=args.rounds, seconds=args.seconds,
+                        peers={n: peers.version(lab, n) for n in names}, rows=[])
+        for row in rows:
             try:
-                ppid = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                children.setdefault(ppid, []).append(int(entry.name))
-            except (OSError, IndexError):
-                pass
-    for p in pids:
-        pids.extend(children.get(p, []))
-    return pids
-
-
-def cpu_seconds(pid):
-    """User and system time of the tree, finished children included."""
-    total = 0.0
-    for p in tree(pid):
-        try:
-            for task in pathlib.Path(f"/proc/{p}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0]) / 1e9
-            fields = pathlib.Path(f"/proc/{p}/stat").read_text().rsplit(")", 1)[1].split()
-            total += (int(fields[13]) + int(fields[14])) / TICK  # cutime, cstime: children that ended
-        except (OSError, IndexError):
-            pass
-    return total
-
-
-def pss_kib(pid):
-    total = 0
-    for p in tree(pid):
-        try:
-            m = re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{p}/smaps_rollup").read_text(), re.M)
-            total += int(m[1])
-        except (OSError, TypeError):
-            pass
-    return total
-
-
-class Bench:
-    def __init__(self, args):
-        self.args = args
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gh-bench-"))
-        os.chmod(self.dir, 0o755)
-        self.processes, self.proxies = [], {}
-        ncpu = os.cpu_count() or 1
-        self.proxy_cpu, self.load_cpu = ("0", "1") if ncpu > 1 else ("0", "0")
-
-    def spawn(self, cpu, *command, **kw):
-        log = open(self.dir / f"{pathlib.Path(command[0]).name}.{len(self.processes)}.log", "wb")
-        p = subprocess.Popen(["taskset", "-c", cpu, *map(str, command)], stdout=log, stderr=log, **kw)
-        p.log = log.name
-        self.processes.append(p)
-        return p
-
-    @staticmethod
-    def free_port():
-        return free_port()
-
-    def certificate(self):
-        self.cert, self.key = self.dir / "cert.pem", self.dir / "key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                        "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example", "-keyout", self.key,
-                        "-out", self.cert], check=True, capture_output=True)
-
-    def start(self):
-        self.certificate()
-        self.up = dict(http=free_port(), h2=free_port())
-        root = self.dir / "www"
-        root.mkdir()
-        for name, n in (("1k", 1024), ("64k", 65536), ("1m", 1 << 20)):
-            (root / name).write_bytes(b"x" * n)
-        wait_port(self.up["http"], peers.upstream(self, root))
-        for name in self.args.proxies.split(","):
-            if name != "gatehouse" and not shutil.which(name):
-                print(f"{name} is not installed: left out", file=sys.stderr)
+                record = BENCHES[row.bench](ctx, row)
+            except Exception:  # one row that can't be measured must not cost the others, which took an hour
+                traceback.print_exc()
+                failed.append(row.key)
                 continue
-            ports = {p: free_port() for p in peers.PORTS}
-            started = peers.PEERS[name](self, ports)
-            started = started if isinstance(started, list) else [started]
-            for p in ports.values():
-                wait_port(p, started[0])
-            self.proxies[name] = (ports, started)
-
-    def stop(self):
-        for p in reversed(self.processes):
-            if p.poll() is None:
-                p.send_signal(signal.SIGTERM)
-        for p in self.processes:
-            try:
-                p.wait(10)
-            except subprocess.TimeoutExpired:
-                p.kill()
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def load(self, name, row, seconds):
-        return LOADS[row.get("load", "wrk")](self, self.proxies[name][0][row["port"]], row, seconds)
-
-    def cpu(self, name):
-        return sum(cpu_seconds(p.pid) for p in self.proxies[name][1])
-
-    def pss(self, name):
-        return sum(pss_kib(p.pid) for p in self.proxies[name][1])
-
-    def round(self, name, row, seconds):
-        before = self.cpu(name)
-        requests, errors, p99 = self.load(name, row, seconds)
-        return dict(us=(self.cpu(name) - before) / max(requests, 1) * 1e6, requests=requests, errors=errors, p99=p99)
-
-    def row(self, key):
-        row = ROWS[key]
-        order = [n for n in self.proxies if row["port"] in self.proxies[n][0]]
-        results = {n: [] for n in order}
-        for name in order:
-            self.load(name, row, 1)
-        for i in range(self.args.rounds):
-            for name in order if i % 2 == 0 else order[::-1]:
-                results[name].append(self.round(name, row, self.args.seconds))
-        return results
-
-    def idle(self, key):
-        """KiB for each connection that is open and does nothing, and what is not given back 3 s after they close."""
-        row, out = ROWS[key], []
-        for name, (ports, _) in self.proxies.items():
-            before = self.pss(name)
-            child = subprocess.Popen([sys.executable, loads.__file__, "hold", str(ports[row["port"]]), str(row["idle"]),
-                                      "tls" if row["port"] == "https" else "plain"], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
-            opened = child.stdout.readline().strip() == "open"
-            time.sleep(1)
-            held = self.pss(name)
-            child.stdin.close()
-            child.wait(30)
-            time.sleep(8)
-            out.append(dict(name=name, kib=(held - before) / row["idle"], kept=(self.pss(name) - before) / row["idle"],
-                            complete=opened))
-        return out
+            document["rows"].append(record)
+            print(report.text(record), flush=True)
+            write(args, document)
+    print(f"\n{len(document['rows'])} rows" + (f"; could not be measured: {', '.join(failed)}" if failed else ""))
+    for word in (report.REACHED, report.UNCLEAR, report.SHORT):
+        print(f"  {word}: {', '.join(r['key'] for r in document['rows'] if r['verdict'] == word) or '-'}")
+    return 1 if failed else 0
 
 
-def idle_table(key, rows):
-    print(f"\n{ROWS[key]['text']}")
-    for r in rows:
-        print(f"  {r['name']:10} {r['kib']:8.2f}   still held after they closed {r['kept']:6.2f}" +
-              ("" if r["complete"] else "   (not all could be opened)"))
-    return rows
-
-
-def table(key, results, base):
-    rows = []
-    for name, rounds in results.items():
-        us = [r["us"] for r in rounds]
-        ratio = [r["us"] / b["us"] for r, b in zip(rounds, results.get(base, rounds))]
-        rows.append(dict(name=name, median=statistics.median(us), low=min(us), high=max(us), ratio=statistics.median(ratio),
-                         ratio_low=min(ratio), ratio_high=max(ratio), errors=sum(r["errors"] for r in rounds),
-                         rps=statistics.median(r["requests"] for r in rounds), p99=rounds[-1]["p99"]))
-    print(f"\n{ROWS[key]['text']}")
-    print(f"  {'':10} {'CPU us/request':>22} {'ratio to ' + base:>24} {'requests':>9} {'p99':>9} {'errors':>7}")
-    for r in rows:
-        print(f"  {r['name']:10} {r['median']:8.1f} ({r['low']:.1f}..{r['high']:.1f})".ljust(36) +
-              f"{r['ratio']:7.2f} ({r['ratio_low']:.2f}..{r['ratio_high']:.2f})".rjust(22) +
-              f"{r['rps']:>10.0f} {r['p99']:>9} {r['errors']:>7}")
-    return rows
+def renew(args, document):
+    """What can be made of figures that are there already."""
+    if args.docs:
+        page = TOP / "docs/performance.md"
+        page.write_text(report.into_page(page.read_text(), document))
+        args.svg = args.svg or str(TOP / "docs/performance.svg")
+    write(argparse.Namespace(json=None, svg=args.svg), document)
+    if not args.svg:
+        print("\n".join(report.text(r) for r in document["rows"]))
+    return 0
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--rounds", type=int, default=6)
-    p.add_argument("--seconds", type=int, default=3)
-    p.add_argument("--connections", type=int, default=50)
-    p.add_argument("--rows", default=",".join(ROWS))
-    p.add_argument("--proxies", default="nginx,haproxy,nghttpx,gatehouse")
-    p.add_argument("--base", default="nginx", help="ratios are to this one")
-    p.add_argument("--build", default=str(TOP / "build"))
-    p.add_argument("--json", help="write the figures there")
-    args = p.parse_args()
-    b, out = Bench(args), {}
-    try:
-        b.start()
-        for key in args.rows.split(","):
-            if "idle" in ROWS[key]:
-                out[key] = idle_table(key, b.idle(key))
-                continue
-            out[key] = table(key, b.row(key), args.base if args.base in b.proxies else next(iter(b.proxies)))
-        print("\nmemory of the process tree after the load (PSS, MB): " +
-              ", ".join(f"{n} {b.pss(n) / 1024:.1f}" for n in b.proxies))
-    finally:
-        b.stop()
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(out, indent=1))
+    args = options()
+    if args.list:
+        for r in ROWS.values():
+            print(f"{r.key:15} {r.text:62} {report.goal_text(report.summarise(r, {}))}")
+        return 0
+    if args.source:
+        return renew(args, json.loads(pathlib.Path(args.source).read_text()))
+    return measure_rows(args, chosen(args))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

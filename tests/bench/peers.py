@@ -1,71 +1,108 @@
-"""peers.py - the proxies that bench.py compares, each with the same job.
+"""peers.py - the proxies that are compared, each with the same job; one process with one thread, pinned by lab.py.
 
-Every proxy listens on the ports of PORTS and forwards them to one upstream (nginx, answering from memory):
+Every proxy listens on the ports of PORTS and forwards them to backends that lab's other processor runs:
 
-  http    HTTP/1.1 in plain text          -> HTTP/1.1
-  https   HTTP/1.1 and HTTP/2 over TLS    -> HTTP/1.1
-  h2c     HTTP/2 by prior knowledge       -> HTTP/1.1
-  grpc    HTTP/2 by prior knowledge       -> HTTP/2 by prior knowledge
-  tcp     bytes                           -> bytes
+  http    HTTP/1.1 in plain text          -> HTTP/1.1          https   HTTP/1.1 and HTTP/2 over TLS  -> HTTP/1.1
+  h2c     HTTP/2 by prior knowledge       -> HTTP/1.1          grpc    HTTP/2 by prior knowledge     -> the same
+  ws      HTTP/1.1 with an upgrade        -> the same          tcp     bytes                         -> bytes
+  sni     TLS that is passed through by its server name        -> TLS
+  big     HTTP/2 by prior knowledge       -> HTTP/1.1 of a backend of its own, with a lower priority: greedy neighbours
 
-One process each where the proxy allows it, pinned by the caller, without access logs; gatehouse runs as it ships. A
-proxy that can't do a port leaves it out of its dictionary.
+A peer that can't do a port deletes it from the dictionary. The peers run without access logs; gatehouse as it ships.
 """
-import os
 import pathlib
+import shutil
+import subprocess
 
-PORTS = ("http", "https", "h2c", "grpc", "tcp")
+import peer_envoy
+import peer_gatehouse
+from lab import free_port
+
+PORTS = ("http", "https", "h2c", "grpc", "ws", "tcp", "sni", "big")
+STREAM = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
-def upstream(bench, root):
-    conf = bench.dir / "upstream.conf"
+def echo(lab):
+    """The port of a backend that echoes WebSocket messages."""
+    p = lab.helper(lab.tool("ws_load"), "serve", stdout=subprocess.PIPE, text=True)
+    return int(p.stdout.readline().split()[1])
+
+
+def backends(lab):
+    """One nginx that answers from memory (HTTP/1.1, HTTP/2, TLS) and the WebSocket echo: {name: port}."""
+    up, (cert, key) = {n: free_port() for n in ("http", "h2", "tls", "big")}, lab.certificate()
+    root, conf = lab.dir / "www", lab.dir / "backend.conf"
+    root.mkdir()
+    for name, n in (("1k", 1024), ("64k", 65536), ("1m", 1 << 20)):
+        (root / name).write_bytes(b"x" * n)
+    with open(root / "1g", "wb") as f:
+        f.truncate(1 << 30)  # a hole: nothing is read from a disk
     conf.write_text(f"""
-worker_processes 1; pid {bench.dir}/up.pid; error_log {bench.dir}/up.err; daemon off;
-events {{ worker_connections 4096; }}
+worker_processes 1; pid {lab.dir}/up.pid; error_log {lab.dir}/up.err; daemon off; master_process off;
+events {{ worker_connections 9000; }}
 http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 600s;
-  client_body_temp_path {bench.dir}/up-body; client_body_buffer_size 64k; open_file_cache max=100;
-  server {{ listen 127.0.0.1:{bench.up["http"]} backlog=4096; root {root};
-    location = /post {{ client_max_body_size 10m; proxy_pass_request_body off; return 200 "ok"; }} }}
-  server {{ listen 127.0.0.1:{bench.up["h2"]} http2 backlog=4096; root {root}; http2_max_concurrent_streams 256;
-    location = /post {{ client_max_body_size 10m; return 200 "ok"; }} }} }}
+  client_body_temp_path {lab.dir}/up-body; client_body_buffer_size 64k; open_file_cache max=100; client_max_body_size 10m;
+  ssl_certificate {cert}; ssl_certificate_key {key}; ssl_session_cache shared:u:10m;
+  server {{ listen 127.0.0.1:{up["http"]} backlog=4096; listen 127.0.0.1:{up["tls"]} ssl backlog=4096; root {root};
+    location = /post {{ return 200 "ok"; }} }}
+  server {{ listen 127.0.0.1:{up["h2"]} http2 backlog=4096; root {root}; http2_max_concurrent_streams 256;
+    location = /post {{ return 200 "ok"; }} }} }}
 """)
-    return bench.spawn(bench.load_cpu, "nginx", "-c", conf, "-p", bench.dir)
+    lab.wait_port(up["http"], lab.helper("nginx", "-c", conf, "-p", lab.dir))
+    big = lab.dir / "big.conf"
+    big.write_text(f"""
+worker_processes 1; pid {lab.dir}/big.pid; error_log {lab.dir}/big.err; daemon off; master_process off;
+events {{ worker_connections 4000; }}
+http {{ access_log off; sendfile on; keepalive_requests 1000000000; client_body_temp_path {lab.dir}/big-body;
+  server {{ listen 127.0.0.1:{up["big"]} backlog=4096; root {root}; }} }}
+""")
+    lab.wait_port(up["big"], lab.helper("nice", "-n", "10", "nginx", "-c", big, "-p", lab.dir))
+    up["ws"] = echo(lab)
+    return up
 
 
-def nginx(bench, port):
-    conf = bench.dir / "nginx.conf"
-    stream = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
-    layer4 = ""
-    if stream.exists():
-        layer4 = f"stream {{ server {{ listen 127.0.0.1:{port['tcp']} backlog=4096; proxy_pass 127.0.0.1:{bench.up['http']}; }} }}"
+def nginx(lab, port, up):
+    conf, (cert, key) = lab.dir / "nginx.conf", lab.certificate()
+    stream = ""
+    if STREAM.exists():
+        stream = f"""stream {{ proxy_timeout 600s;
+  server {{ listen 127.0.0.1:{port["tcp"]} backlog=4096; proxy_pass 127.0.0.1:{up["http"]}; }}
+  map $ssl_preread_server_name $to {{ localhost 127.0.0.1:{up["tls"]}; }}
+  server {{ listen 127.0.0.1:{port["sni"]} backlog=4096; ssl_preread on; proxy_pass $to; }} }}"""
     else:
-        del port["tcp"]
-    proxy = """proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"""
+        del port["tcp"], port["sni"]
+    forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"
+    proxy = f'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; {forwarded}'
+    keep = "keepalive 256; keepalive_requests 1000000000; keepalive_timeout 600s;"
     conf.write_text(f"""
-{f"load_module {stream};" if layer4 else ""}
-worker_processes 1; pid {bench.dir}/nginx.pid; error_log {bench.dir}/nginx.err; daemon off;
-events {{ worker_connections 16384; }}
+{f"load_module {STREAM};" if stream else ""}
+worker_processes 1; pid {lab.dir}/nginx.pid; error_log {lab.dir}/nginx.err; daemon off;
+events {{ worker_connections 9000; }}
 http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;
-  client_body_temp_path {bench.dir}/n-body; proxy_temp_path {bench.dir}/n-proxy; client_body_buffer_size 64k;
+  client_body_temp_path {lab.dir}/n-body; proxy_temp_path {lab.dir}/n-proxy; client_body_buffer_size 64k;
   client_max_body_size 10m; http2_max_concurrent_streams 256; client_header_timeout 600s;
-  ssl_certificate {bench.cert}; ssl_certificate_key {bench.key}; ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:s:10m; ssl_session_tickets on; ssl_buffer_size 16k;
-  upstream up {{ server 127.0.0.1:{bench.up["http"]}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 600s; }}
-  upstream up2 {{ server 127.0.0.1:{bench.up["h2"]}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 600s; }}
+  upstream up {{ server 127.0.0.1:{up["http"]}; {keep} }}
+  upstream big {{ server 127.0.0.1:{up["big"]}; {keep} }}
+  upstream up2 {{ server 127.0.0.1:{up["h2"]}; {keep} }}
   server {{ listen 127.0.0.1:{port["http"]} backlog=4096; listen 127.0.0.1:{port["https"]} ssl http2 backlog=4096;
     listen 127.0.0.1:{port["h2c"]} http2 backlog=4096;
     location / {{ proxy_pass http://up; {proxy} }} }}
+  server {{ listen 127.0.0.1:{port["big"]} http2; location / {{ proxy_pass http://big; proxy_max_temp_file_size 0; {proxy} }} }}
+  server {{ listen 127.0.0.1:{port["ws"]} backlog=4096;
+    location / {{ proxy_pass http://127.0.0.1:{up["ws"]}; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade; proxy_set_header Host $host; proxy_read_timeout 600s; {forwarded} }} }}
   server {{ listen 127.0.0.1:{port["grpc"]} http2 backlog=4096;
     location / {{ grpc_pass grpc://up2; grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }} }}
-{layer4}
+{stream}
 """)
-    return bench.spawn(bench.proxy_cpu, "nginx", "-c", conf, "-p", bench.dir)
+    return [lab.proxy("nginx", "-c", conf, "-p", lab.dir)]
 
 
-def haproxy(bench, port):
-    conf, pem = bench.dir / "haproxy.cfg", bench.dir / "haproxy.pem"
-    pem.write_text(bench.cert.read_text() + bench.key.read_text())
+def haproxy(lab, port, up):
+    conf, pem = lab.dir / "haproxy.cfg", lab.dir / "haproxy.pem"
+    pem.write_text("".join(p.read_text() for p in lab.certificate()))
     conf.write_text(f"""
 global
   nbthread 1
@@ -77,6 +114,7 @@ defaults
   timeout client 600s
   timeout server 600s
   timeout connect 5s
+  timeout tunnel 600s
   http-reuse always
 frontend f
   option forwardfor
@@ -88,119 +126,104 @@ frontend g
   option forwardfor
   bind 127.0.0.1:{port["grpc"]} proto h2 backlog 4096
   default_backend b2
+frontend h
+  option forwardfor
+  bind 127.0.0.1:{port["big"]} proto h2 backlog 4096
+  default_backend bb
+frontend w
+  option forwardfor
+  bind 127.0.0.1:{port["ws"]} backlog 4096
+  default_backend bw
 frontend t
   mode tcp
   bind 127.0.0.1:{port["tcp"]} backlog 4096
   default_backend bt
+frontend s
+  mode tcp
+  bind 127.0.0.1:{port["sni"]} backlog 4096
+  tcp-request inspect-delay 5s
+  tcp-request content accept if {{ req.ssl_hello_type 1 }}
+  use_backend bs if {{ req.ssl_sni localhost }}
 backend b
   http-request set-header X-Forwarded-Proto http
-  server s 127.0.0.1:{bench.up["http"]} pool-max-conn 512
+  server s 127.0.0.1:{up["http"]} pool-max-conn 512
 backend b2
-  server s 127.0.0.1:{bench.up["h2"]} proto h2 pool-max-conn 512
+  server s 127.0.0.1:{up["h2"]} proto h2 pool-max-conn 512
+backend bb
+  server s 127.0.0.1:{up["big"]}
+backend bw
+  server s 127.0.0.1:{up["ws"]}
 backend bt
   mode tcp
-  server s 127.0.0.1:{bench.up["http"]}
+  server s 127.0.0.1:{up["http"]}
+backend bs
+  mode tcp
+  server s 127.0.0.1:{up["tls"]}
 """)
-    return bench.spawn(bench.proxy_cpu, "haproxy", "-f", conf)
+    return [lab.proxy("haproxy", "-f", conf)]
 
 
-def nghttpx(bench, port):
-    del port["tcp"]
-    front = [f"--frontend=127.0.0.1,{port[p]};no-tls" for p in ("http", "h2c")] + [f"--frontend=127.0.0.1,{port['https']}"]
-    # One backend group for a process: gRPC's has its own.
-    other = bench.spawn(bench.proxy_cpu, "nghttpx", "--conf=/dev/null", "--workers=1", "--accesslog-file=/dev/null",
-                        "--errorlog-file=/dev/null", f"--frontend=127.0.0.1,{port['grpc']};no-tls",
-                        f"--backend=127.0.0.1,{bench.up['h2']};;proto=h2", "--frontend-http2-max-concurrent-streams=256",
-                        "--backend-read-timeout=600s", "--frontend-http2-read-timeout=600s")
-    main = bench.spawn(bench.proxy_cpu, "nghttpx", "--conf=/dev/null", "--workers=1", "--accesslog-file=/dev/null",
-                       "--errorlog-file=/dev/null", *front, f"--backend=127.0.0.1,{bench.up['http']}",
-                       "--frontend-http2-max-concurrent-streams=256", "--backend-keep-alive-timeout=600s",
-                       "--frontend-http2-read-timeout=600s", "--frontend-keep-alive-timeout=600s", bench.key, bench.cert)
-    return [main, other]
+def nghttpx(lab, port, up):
+    """One process for each kind of backend: a backend group belongs to the whole process."""
+    del port["tcp"], port["sni"], port["big"]
+    cert, key = lab.certificate()
+
+    def start(fronts, *backend):
+        return lab.proxy("nghttpx", "--conf=/dev/null", "--workers=1", "--accesslog-file=/dev/null", "--errorlog-file=/dev/null",
+                         *fronts, *backend, "--frontend-http2-max-concurrent-streams=256", "--backend-keep-alive-timeout=600s",
+                         "--backend-read-timeout=600s", "--frontend-http2-read-timeout=600s",
+                         "--frontend-keep-alive-timeout=600s", key, cert)
+
+    def plain(*names):
+        return [f"--frontend=127.0.0.1,{port[n]};no-tls" for n in names]
+    return [start([*plain("http", "h2c"), f"--frontend=127.0.0.1,{port['https']}"], f"--backend=127.0.0.1,{up['http']}"),
+            start(plain("grpc"), f"--backend=127.0.0.1,{up['h2']};;proto=h2"),
+            start(plain("ws"), f"--backend=127.0.0.1,{up['ws']}")]
 
 
-def indented(path, by):
-    return "\n".join(" " * by + line for line in path.read_text().splitlines())
-
-
-def gatehouse(bench, port):
-    base = bench.dir / "gatehouse"
-    for d in ("conf.d", "state", "run"):
-        (base / d).mkdir(parents=True)
-        os.chmod(base / d, 0o777)
-    os.chmod(base, 0o755)
-    (base / "conf.d/all.yaml").write_text(f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: edge}}
-spec:
-  gatewayClassName: gatehouse
-  listeners:
-  - {{name: http, port: {port["http"]}, protocol: HTTP}}
-  - {{name: h2c, port: {port["h2c"]}, protocol: HTTP}}
-  - {{name: grpc, port: {port["grpc"]}, protocol: HTTP}}
-  - {{name: https, port: {port["https"]}, protocol: HTTPS, tls: {{certificateRefs: [{{name: cert}}]}}}}
-  - {{name: tcp, port: {port["tcp"]}, protocol: TCP}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: all}}
-spec:
-  parentRefs:
-  - {{name: edge, sectionName: http}}
-  - {{name: edge, sectionName: h2c}}
-  - {{name: edge, sectionName: https}}
-  rules: [{{backendRefs: [{{name: up, port: 80}}]}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: grpc}}
-spec:
-  parentRefs: [{{name: edge, sectionName: grpc}}]
-  rules: [{{backendRefs: [{{name: up2, port: 80}}]}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {{name: tcp}}
-spec:
-  parentRefs: [{{name: edge, sectionName: tcp}}]
-  rules: [{{backendRefs: [{{name: up, port: 80}}]}}]
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: cert}}
-type: kubernetes.io/tls
-stringData:
-  tls.crt: |
-{indented(bench.cert, 4)}
-  tls.key: |
-{indented(bench.key, 4)}
-""" + "".join(f"""
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec: {{ports: [{{name: http, port: 80{protocol}}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: {name}-1, labels: {{kubernetes.io/service-name: {name}}}}}
-addressType: IPv4
-endpoints: [{{addresses: ["127.0.0.1"]}}]
-ports: [{{name: http, port: {to}}}]
-""" for name, protocol, to in (("up", "", bench.up["http"]), ("up2", ", appProtocol: kubernetes.io/h2c", bench.up["h2"]))))
-    (base / "gatehouse.yaml").write_text(f"""
-apiVersion: gatehouse.dev/v1alpha1
-kind: Instance
-metadata: {{name: bench}}
-spec:
-  workers: 1
-  adminAddress: 127.0.0.1:{bench.free_port()}
-  accessLog: {{path: {base}/access.log}}
+def h2o(lab, port, up):
+    """Debian's h2o: no HTTP/2 in plain text, none to backends, and upgrades are not passed on by default."""
+    for name in ("h2c", "grpc", "ws", "tcp", "sni", "big"):
+        del port[name]
+    conf, (cert, key) = lab.dir / "h2o.conf", lab.certificate()
+    conf.write_text(f"""
+num-threads: 1
+max-connections: 8192
+pid-file: {lab.dir}/h2o.pid
+error-log: {lab.dir}/h2o.err
+user: root
+http2-idle-timeout: 600
+http1-request-timeout: 600
+listen: {{host: 127.0.0.1, port: {port["http"]}}}
+listen: {{host: 127.0.0.1, port: {port["https"]}, ssl: {{certificate-file: {cert}, key-file: {key}}}}}
+hosts:
+  default:
+    paths:
+      "/":
+        proxy.reverse.url: "http://127.0.0.1:{up["http"]}/"
+        proxy.timeout.keepalive: 600000
+        proxy.preserve-host: ON
 """)
-    build = pathlib.Path(bench.args.build)
-    return bench.spawn(bench.proxy_cpu, build / "gatehouse", "serve", "--config", base / "gatehouse.yaml",
-                       "--conf-dir", base / "conf.d", "--state-dir", base / "state", "--run-dir", base / "run")
+    return [lab.proxy("h2o", "-m", "worker", "-c", conf)]
 
 
-PEERS = {"nginx": nginx, "haproxy": haproxy, "nghttpx": nghttpx, "gatehouse": gatehouse}
+# name: (starts it, where its program is)
+PEERS = {
+    "nginx": (nginx, lambda lab: shutil.which("nginx")),
+    "haproxy": (haproxy, lambda lab: shutil.which("haproxy")),
+    "nghttpx": (nghttpx, lambda lab: shutil.which("nghttpx")),
+    "h2o": (h2o, lambda lab: shutil.which("h2o")),
+    "envoy": (peer_envoy.start, peer_envoy.program),
+    "gatehouse": (peer_gatehouse.start, lambda lab: lab.build / "gatehouse"),
+    # The same without an access log: what the log costs.
+    "gatehouse-nolog": (peer_gatehouse.start_nolog, lambda lab: lab.build / "gatehouse"),
+}
+VERSIONS = {"nginx": ["-v"], "haproxy": ["-v"], "nghttpx": ["-v"], "h2o": ["-v"], "envoy": ["--version"], "gatehouse": ["--version"]}
+
+
+def version(lab, name):
+    """One line of what a peer says about itself."""
+    program = PEERS[name][1](lab)
+    said = lab.run(program, *VERSIONS.get(name, ["--version"]))
+    lines = (said.stdout + said.stderr).strip().splitlines()
+    return lines[0].strip() if lines else "?"

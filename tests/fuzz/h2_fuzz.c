@@ -67,7 +67,7 @@ struct peer {
     int64_t window[MAX_STREAMS];
     uint8_t state[MAX_STREAMS]; /* SEEN_ */
     struct h2_reader in;
-    struct nghttp2_hd_inflater *decoder;
+    struct hpack_decoder decoder;
     struct buf block;
     bool preface;
 };
@@ -343,10 +343,10 @@ struct head_seen {
 };
 
 /* The rules of names and values once more, one byte after the other. */
-static bool judge_field(void *ctx, struct str name, struct str value, bool secret)
+static bool judge_field(void *ctx, struct hpack_field *f)
 {
     struct head_seen *h = ctx;
-    (void)secret;
+    struct str name = f->name, value = f->value;
     must(name.n);
     bool pseudo = name.p[0] == ':';
     must(!pseudo || !h->regular);
@@ -375,7 +375,7 @@ static bool judge_field(void *ctx, struct str name, struct str value, bool secre
 static void judge_block(struct peer *p, uint32_t id, bool end)
 {
     struct head_seen h = {.p = p};
-    must(h2_decode(&p->decoder, buf_str(&p->block), true, judge_field, &h) == 0);
+    must(hpack_decode(&p->decoder, buf_str(&p->block), true, judge_field, &h) == 0);
     buf_clear(&p->block);
     must(id % 2);
     if (id / 2 >= MAX_STREAMS)
@@ -540,6 +540,7 @@ static void peer_init(struct peer *p, int fd, bool client, struct str script)
     p->client = client;
     p->script = script;
     p->in.max_block = 1 << 20;
+    hpack_init(&p->decoder);
     p->conn_window = p->initial = H2_DEFAULT_WINDOW;
 }
 
@@ -556,7 +557,7 @@ static void peer_fini(struct peer *p)
     buf_fini(&p->out);
     buf_fini(&p->got);
     buf_fini(&p->block);
-    h2_decoder_free(p->decoder);
+    hpack_fini(&p->decoder);
 }
 
 /* Two steps of a backend's script for each thing it hears. */

@@ -6,5 +6,5 @@ tests_fuzz_proxy_fuzz_SOURCES = %D%/proxy_fuzz.c %D%/proxy_rig.h %D%/h1_slow.c %
 tests_fuzz_proxy_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_proxy_fuzz_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
 	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
-	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
+	$(UV_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS) -lm
 endif

@@ -419,9 +419,9 @@ static const struct stream_ops OPS = {
 
 /* --- for the pool -------------------------------------------------------------------------------------------- */
 
-bool h2_clients_init(struct h2_clients *all, struct net *n)
+void h2_clients_init(struct h2_clients *all, struct net *n)
 {
-    return h2_shared_init(&all->shared, n);
+    h2_shared_init(&all->shared, n);
 }
 
 void h2_clients_set(struct h2_clients *all, const struct h2_limits *limits)
@@ -451,7 +451,9 @@ void h2_client_take(struct h2_client *k, struct h2_clients *all, const struct h2
 uint32_t h2_client_room(const struct h2_client *k, bool ask)
 {
     uint32_t most = GH_MIN(k->h.peer_streams, H2_CLIENT_MOST);
-    if (is_leaving(k) || k->h.n_streams >= most || k->pinged || conn_ending(&k->h.c, ask))
+    /* While streams run the peer announces an end (GOAWAY), and a crash costs them all: only who rests may be about to
+     * close without a word, as long as it takes to ask. */
+    if (is_leaving(k) || k->h.n_streams >= most || k->pinged || conn_ending(&k->h.c, ask && !k->h.n_streams))
         return 0;
     return most - k->h.n_streams;
 }

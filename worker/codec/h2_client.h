@@ -58,7 +58,7 @@ struct h2_client {
     bool told_gone;
 };
 
-bool h2_clients_init(struct h2_clients *all, struct net *n); /* false: no memory */
+void h2_clients_init(struct h2_clients *all, struct net *n);
 void h2_clients_set(struct h2_clients *all, const struct h2_limits *limits);
 void h2_clients_fini(struct h2_clients *all);
 
@@ -66,8 +66,8 @@ void h2_clients_fini(struct h2_clients *all);
  * H2_CLIENT_FIRST. `from` is as after conn_close. */
 void h2_client_take(struct h2_client *k, struct h2_clients *all, const struct h2_client_owner *owner, struct conn *from,
                     bool https, uint32_t streams);
-/* Streams that may be opened now; 0 for one that is leaving. `ask`: it is 0, too, when the kernel knows of the end,
- * which costs a system call. */
+/* Streams that may be opened now; 0 for one that is leaving. `ask`: it is 0, too, when the kernel knows of the end
+ * of one without streams, which costs a system call. */
 uint32_t h2_client_room(const struct h2_client *k, bool ask);
 /* A stream, where there is room; NULL: no memory. */
 struct stream *h2_client_stream(struct h2_client *k);

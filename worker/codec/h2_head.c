@@ -95,18 +95,23 @@ static struct http_field *new_field(struct h2_head *d)
 
 /* As a line, so that what stays unchanged can be copied with its neighbours. */
 static struct http_field *add_line(struct h2_head *d, enum http_field_id id, struct str name, struct str value,
-                                   unsigned flags)
+                                   unsigned flags, bool is_line)
 {
-    char *p = room(d, name.n + 2 + value.n + 2);
+    size_t n = name.n + 2 + value.n + 2;
+    char *p = room(d, n);
     struct http_field *f = p ? new_field(d) : NULL;
     if (!f)
         return NULL;
-    memcpy(p, name.p, name.n);
-    memcpy(p + name.n, ": ", 2);
     char *v = p + name.n + 2;
-    if (value.n)
-        memcpy(v, value.p, value.n);
-    memcpy(v + value.n, "\r\n", 2);
+    if (is_line) {
+        memcpy(p, name.p, n);
+    } else {
+        memcpy(p, name.p, name.n);
+        memcpy(p + name.n, ": ", 2);
+        if (value.n)
+            memcpy(v, value.p, value.n);
+        memcpy(v + value.n, "\r\n", 2);
+    }
     *f = (struct http_field){
         .name = str_of(p, name.n),
         .value = str_of(v, value.n),
@@ -140,12 +145,22 @@ static void take_status(struct h2_head *d, struct str v)
         malformed(d, "status 101");
 }
 
-static void take_pseudo(struct h2_head *d, struct str name, struct str value)
+/* By the table that all peers have; or by name. 0: none that may be here. */
+static uint16_t pseudo_of(const struct h2_head *d, const struct hpack_field *f)
 {
-    uint16_t seen = 0;
+    static const uint8_t row[HPACK_PSEUDO + 1] = {0, 3, 0, 0, 2, 2, 1, 1, 5, 5, 5, 5, 5, 5, 5};
+    if (f->at)
+        return PSEUDO[row[f->at]].kind == d->kind ? PSEUDO[row[f->at]].seen : 0;
     for (size_t i = 0; i < ARRAY_LEN(PSEUDO); i++)
-        if (PSEUDO[i].kind == d->kind && str_eq(PSEUDO[i].name, name))
-            seen = PSEUDO[i].seen;
+        if (PSEUDO[i].kind == d->kind && str_eq(PSEUDO[i].name, f->name))
+            return PSEUDO[i].seen;
+    return 0;
+}
+
+static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
+{
+    struct str value = in->value;
+    uint16_t seen = pseudo_of(d, in);
     if (!seen || d->regular || (d->seen & seen)) {
         malformed(d, !seen         ? "a pseudo-field that may not be here"
                      : d->regular ? "a pseudo-field behind other fields"
@@ -165,7 +180,7 @@ static void take_pseudo(struct h2_head *d, struct str name, struct str value)
         break;
     case SEEN_AUTHORITY: /* as the line that HTTP/1.1 has for it */
         if (value.n && token_value_end(value.p, 0, value.n) == value.n) {
-            struct http_field *f = add_line(d, FIELD_HOST, STR("host"), value, 0);
+            struct http_field *f = add_line(d, FIELD_HOST, STR("host"), value, 0, false);
             d->head.authority = f ? f->value : STR_NONE;
         } else if (value.n) {
             malformed(d, "a byte in :authority that may not be there");
@@ -282,30 +297,57 @@ static bool judge_field(struct h2_head *d, enum http_field_id id, struct str val
     }
 }
 
-static void take_field(struct h2_head *d, struct str name, struct str value, bool secret)
+/* False: it can't be one. */
+static bool judge_name(struct h2_head *d, struct hpack_field *in, unsigned *flags)
 {
-    enum http_field_id id = http_field_of(name);
+    *flags = 0;
+    if (in->flags & HPACK_F_NAME)
+        return true;
+    enum http_field_id id = http_field_of(in->name);
+    if (in->name.n > HTTP_FIELD_NAME_MAX) {
+        refuse(d, REASON_HEADERS_TOO_LARGE, "a field name is too long");
+        return false;
+    }
+    if (!name_valid(in->name, id, flags)) {
+        malformed(d, "a field name that is not a token in lower case");
+        return false;
+    }
+    in->id = (uint16_t)id;
+    in->flags |= *flags ? 0 : HPACK_F_NAME;
+    return true;
+}
+
+static bool judge_value(struct h2_head *d, struct hpack_field *in)
+{
+    if (!(in->flags & HPACK_F_VALUE) && !value_valid(in->value)) {
+        malformed(d, "a byte in a field value that may not be there");
+        return false;
+    }
+    in->flags |= HPACK_F_VALUE;
+    return true;
+}
+
+static void take_field(struct h2_head *d, struct hpack_field *in)
+{
     unsigned flags;
     d->regular = true;
-    if (name.n > HTTP_FIELD_NAME_MAX)
-        refuse(d, REASON_HEADERS_TOO_LARGE, "a field name is too long");
-    else if (!name_valid(name, id, &flags))
-        malformed(d, "a field name that is not a token in lower case");
-    else if (!value_valid(value))
-        malformed(d, "a byte in a field value that may not be there");
-    else if (judge_field(d, id, value, &flags) && d->why == REASON_OK) {
-        struct http_field *f = add_line(d, id, name, value, flags | (secret ? HEAD_F_SECRET : 0));
+    if (!judge_name(d, in, &flags) || !judge_value(d, in))
+        return;
+    enum http_field_id id = (enum http_field_id)in->id;
+    if (judge_field(d, id, in->value, &flags) && d->why == REASON_OK) {
+        flags |= in->flags & HPACK_F_SECRET ? HEAD_F_SECRET : 0;
+        struct http_field *f = add_line(d, id, in->name, in->value, flags, in->flags & HPACK_F_LINE);
         if (f && id == FIELD_HOST && d->kind == H2_REQUEST)
             d->head.authority = f->value;
     }
 }
 
-bool h2_head_field(struct h2_head *d, struct str name, struct str value, bool secret)
+bool h2_head_field(struct h2_head *d, struct hpack_field *f)
 {
     const struct h2_limits *l = d->limits;
-    bool pseudo = name.n && name.p[0] == ':';
+    bool pseudo = f->name.n && f->name.p[0] == ':';
     d->n += !pseudo;
-    d->bytes += (uint32_t)(name.n + value.n + FIELD_COSTS);
+    d->bytes += (uint32_t)(f->name.n + f->value.n + FIELD_COSTS);
     if (d->n > l->max_fields || d->bytes > l->max_bytes) {
         refuse(d, REASON_HEADERS_TOO_LARGE, d->n > l->max_fields ? "too many fields" : "the head is too large");
         return d->n <= (uint32_t)l->max_fields * H2_BOMB && d->bytes <= l->max_bytes * H2_BOMB;
@@ -313,9 +355,9 @@ bool h2_head_field(struct h2_head *d, struct str name, struct str value, bool se
     if (d->why != REASON_OK)
         return true;
     if (pseudo)
-        take_pseudo(d, name, value);
+        take_pseudo(d, f);
     else
-        take_field(d, name, value, secret);
+        take_field(d, f);
     return true;
 }
 

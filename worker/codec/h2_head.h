@@ -3,7 +3,7 @@
  * section 8). Pure but for the arena.
  *
  *     h2_head_begin(&d, H2_REQUEST, arena, &limits);
- *     for each field: if (!h2_head_field(&d, name, value, secret)) the connection has to end: a bomb
+ *     for each field: if (!h2_head_field(&d, &field)) the connection has to end: a bomb
  *     h2_head_end(&d, end_stream);
  *     d.why == REASON_OK: d.head is complete, its slices lie in the arena
  *
@@ -21,6 +21,7 @@
 #define GH_CODEC_H2_HEAD_H
 
 #include "shared/tbl/enums.h"
+#include "worker/codec/hpack.h"
 #include "worker/http/head.h"
 
 #define H2_BOMB 4
@@ -54,8 +55,8 @@ struct h2_head {
 };
 
 void h2_head_begin(struct h2_head *d, enum h2_head_kind kind, struct arena *arena, const struct h2_limits *limits);
-/* False: far beyond the limits. `secret`: it came as a field that is never to be indexed. */
-bool h2_head_field(struct h2_head *d, struct str name, struct str value, bool secret);
+/* False: far beyond the limits. Says in f->flags what it has found to be true, which the next one need not look at. */
+bool h2_head_field(struct h2_head *d, struct hpack_field *f);
 /* `end`: nothing follows this head. */
 void h2_head_end(struct h2_head *d, bool end);
 

@@ -1,152 +1,97 @@
 #include "worker/codec/h2_hpack.h"
 #include "shared/http/token.h"
 
-#include <nghttp2/nghttp2.h>
+#define EACH 12u /* bytes that lengths and indices of a field take, at most */
 
-/* --- in ---------------------------------------------------------------------------------------------- */
-
-static struct str text_of(const uint8_t *p, size_t n)
-{
-    return str_of((const char *)p, n);
-}
-
-enum h2_code h2_decode(struct nghttp2_hd_inflater **d, struct str fragment, bool last, h2_field_fn *fn, void *ctx)
-{
-    const uint8_t *in = (const uint8_t *)fragment.p;
-    size_t n = fragment.n;
-    if (!*d && nghttp2_hd_inflate_new(d))
-        return H2_INTERNAL_ERROR;
-    for (;;) {
-        nghttp2_nv nv;
-        int flags = 0;
-        ssize_t k = nghttp2_hd_inflate_hd2(*d, &nv, &flags, in, n, last);
-        if (k < 0)
-            return k == NGHTTP2_ERR_NOMEM ? H2_INTERNAL_ERROR : H2_COMPRESSION_ERROR;
-        in += k;
-        n -= (size_t)k;
-        if ((flags & NGHTTP2_HD_INFLATE_EMIT) && !fn(ctx, text_of(nv.name, nv.namelen), text_of(nv.value, nv.valuelen),
-                                                     nv.flags & NGHTTP2_NV_FLAG_NO_INDEX))
-            return H2_ENHANCE_YOUR_CALM;
-        if (flags & NGHTTP2_HD_INFLATE_FINAL) {
-            nghttp2_hd_inflate_end_headers(*d);
-            return H2_NO_ERROR;
-        }
-        if (!(flags & NGHTTP2_HD_INFLATE_EMIT) && n == 0)
-            return H2_NO_ERROR;
-    }
-}
-
-void h2_decoder_free(struct nghttp2_hd_inflater *d)
-{
-    if (d)
-        nghttp2_hd_inflate_del(d);
-}
-
-/* 001xxxxx begins one (RFC 7541 6.3); xxxxx all ones goes on in bytes of seven bits. */
-uint32_t h2_table_changes(struct str s)
-{
-    uint32_t n = 0;
-    while (s.n && ((unsigned char)s.p[0] & 0xe0) == 0x20) {
-        bool more = ((unsigned char)s.p[0] & 0x1f) == 0x1f;
-        s = str_skip(s, 1);
-        while (more && s.n) {
-            more = (unsigned char)s.p[0] & 0x80;
-            s = str_skip(s, 1);
-        }
-        n++;
-    }
-    return n;
-}
-
-/* --- out --------------------------------------------------------------------------------------------- */
-
-bool h2_encoder_init(struct h2_encoder *e)
-{
-    uint8_t said[16];
-    e->d = NULL;
-    if (nghttp2_hd_deflate_new(&e->d, 0))
-        return false;
-    /* That its table is empty it wants to say in front of the first block; who has to hear that is the session's
-     * business. */
-    nghttp2_nv nv = {(uint8_t *)(uintptr_t) ":method", (uint8_t *)(uintptr_t) "GET", 7, 3, 0};
-    return nghttp2_hd_deflate_hd(e->d, said, sizeof(said), &nv, 1) >= 0;
-}
-
-void h2_encoder_fini(struct h2_encoder *e)
-{
-    if (e->d)
-        nghttp2_hd_deflate_del(e->d);
-    e->d = NULL;
-}
+/* Entries of the static table, and where it has the name of a field. */
+enum { AT_AUTHORITY = 1, AT_GET, AT_POST, AT_PATH, AT_INDEX_HTML, AT_HTTP, AT_HTTPS, AT_STATUS, AT_GZIP = 16 };
+static const uint8_t name_at[FIELD_COUNT] = {
+#define X(at, id, name, value) [FIELD_##id] = at,
+#define NO_ID(at, name, value)
+#include "worker/codec/hpack_static.def"
+#undef X
+#undef NO_ID
+};
 
 size_t h2_head_bound(const struct http_head *h)
 {
-    const size_t each = 12; /* what lengths and indices take, at most */
     size_t n = 256 + h->method.n + 2 * (h->path.n + h->query.n) + h->authority.n + h->upgrade_to.n;
     for (uint16_t i = 0; i < h->n_fields; i++)
-        n += h->fields[i].name.n + h->fields[i].value.n + each;
+        n += h->fields[i].name.n + h->fields[i].value.n + EACH;
     return n;
 }
 
-/* Fields on their way into a block: a few at a time, names that have capitals in `lower`. */
-struct batch {
-    struct h2_encoder *e;
-    struct h2_block *b;
-    size_t n, n_lower;
-    nghttp2_nv nv[24];
-    char lower[1024];
-};
+/* --- representations (RFC 7541 section 6) ------------------------------------------------------------------- */
 
-static void flush(struct batch *t)
+static bool has_room(struct h2_block *b, size_t n)
 {
-    struct h2_block *b = t->b;
-    if (t->n && h2_block_ok(b)) {
-        ssize_t k = nghttp2_hd_deflate_hd(t->e->d, (uint8_t *)b->at, (size_t)(b->end - b->at), t->nv, t->n);
-        if (k >= 0) {
-            b->at += k;
-        } else {
-            b->full = true;
-            h2_encoder_fini(t->e); /* after an error it takes nothing any more */
-            b->bad = !h2_encoder_init(t->e);
-        }
-    }
-    t->n = t->n_lower = 0;
+    b->full = b->full || (size_t)(b->end - b->at) < n;
+    return !b->full;
 }
 
-/* A name in lower case that the table of fields has; else NULL, and it is to be looked at. */
-static struct str lower_name(struct batch *t, const struct http_field *f)
+static void put_int(struct h2_block *b, unsigned first, unsigned bits, size_t v)
+{
+    size_t max = (1u << bits) - 1;
+    if (v < max) {
+        *b->at++ = (char)(first | v);
+        return;
+    }
+    *b->at++ = (char)(first | max);
+    for (v -= max; v >= 0x80; v >>= 7)
+        *b->at++ = (char)(v | 0x80);
+    *b->at++ = (char)v;
+}
+
+static void put_string(struct h2_block *b, struct str s)
+{
+    size_t n = b->huffman ? hpack_huffman_len(s) : s.n;
+    if (n < s.n) {
+        put_int(b, 0x80, 7, n);
+        b->at = hpack_huffman_put(b->at, s);
+        return;
+    }
+    put_int(b, 0, 7, s.n);
+    if (s.n)
+        memcpy(b->at, s.p, s.n);
+    b->at += s.n;
+}
+
+static void put_indexed(struct h2_block *b, unsigned at)
+{
+    if (has_room(b, 1))
+        *b->at++ = (char)(0x80 | at);
+}
+
+/* A name of the static table (`at`), or its own. */
+static void put(struct h2_block *b, unsigned at, struct str name, struct str value, bool secret)
+{
+    if (!has_room(b, (at ? 0 : name.n) + value.n + EACH))
+        return;
+    put_int(b, secret ? 0x10 : 0, 4, at);
+    if (!at)
+        put_string(b, name);
+    put_string(b, value);
+}
+
+static void put_text(struct h2_block *b, unsigned at, struct str name, struct str value)
+{
+    if (value.n && token_value_end(value.p, 0, value.n) != value.n)
+        b->bad = true;
+    put(b, at, name, value, false);
+}
+
+/* --- fields ----------------------------------------------------------------------------------------------- */
+
+/* The name as HTTP/2 wants it, perhaps in `room`. Empty: it can't be one. */
+static struct str lower_name(const struct http_field *f, char room[HTTP_FIELD_NAME_MAX])
 {
     if (f->id != FIELD_OTHER)
         return http_field_name((enum http_field_id)f->id);
-    if (f->name.n > sizeof(t->lower) - t->n_lower)
-        flush(t);
-    if (f->name.n > sizeof(t->lower) || !token_valid(f->name))
+    if (!http_field_name_valid(f->name))
         return STR_NONE;
-    char *p = t->lower + t->n_lower;
     for (size_t i = 0; i < f->name.n; i++)
-        p[i] = ascii_lower(f->name.p[i]);
-    t->n_lower += f->name.n;
-    return str_of(p, f->name.n);
-}
-
-static void put(struct batch *t, struct str name, struct str value, bool secret)
-{
-    if (t->n == ARRAY_LEN(t->nv))
-        flush(t);
-    t->nv[t->n++] = (nghttp2_nv){
-        .name = (uint8_t *)(uintptr_t)name.p,
-        .namelen = name.n,
-        .value = (uint8_t *)(uintptr_t)(value.n ? value.p : ""),
-        .valuelen = value.n,
-        .flags = secret ? NGHTTP2_NV_FLAG_NO_INDEX : 0,
-    };
-}
-
-static void put_text(struct batch *t, struct str name, struct str value)
-{
-    if (value.n && token_value_end(value.p, 0, value.n) != value.n)
-        t->b->bad = true;
-    put(t, name, value, false);
+        room[i] = ascii_lower(f->name.p[i]);
+    return str_of(room, f->name.n);
 }
 
 static bool is_secret(const struct http_field *f)
@@ -155,43 +100,59 @@ static bool is_secret(const struct http_field *f)
            f->id == FIELD_SET_COOKIE;
 }
 
-/* Those that may go on, but `except`. */
-static void put_fields(struct batch *t, const struct http_field *f, size_t n, enum http_field_id except)
+static void put_field(struct h2_block *b, const struct http_field *f)
 {
-    for (size_t i = 0; i < n; i++, f++) {
-        if ((f->flags & HEAD_F_SKIP) || (except && f->id == except))
-            continue;
-        if (f->id == FIELD_OTHER && t->n == ARRAY_LEN(t->nv))
-            flush(t); /* before `lower` is used, which flush empties */
-        struct str name = lower_name(t, f), value = http_trim_ows(f->value);
-        if (!name.n || (value.n && token_value_end(value.p, 0, value.n) != value.n)) {
-            t->b->bad = true;
-            return;
-        }
-        put(t, name, value, is_secret(f));
-    }
+    char room[HTTP_FIELD_NAME_MAX];
+    struct str name = lower_name(f, room), value = http_trim_ows(f->value);
+    if (!name.n || (value.n && token_value_end(value.p, 0, value.n) != value.n))
+        b->bad = true;
+    else if (f->id == FIELD_ACCEPT_ENCODING && str_eq(value, hpack_static[AT_GZIP].value))
+        put_indexed(b, AT_GZIP);
+    else
+        put(b, name_at[f->id], name, value, is_secret(f));
 }
 
-static struct str decimal(uint64_t v, char out[20])
+/* Those that may go on, but `except`. */
+static void put_fields(struct h2_block *b, const struct http_field *f, size_t n, enum http_field_id except)
 {
-    size_t at = 20;
+    for (size_t i = 0; i < n && !b->bad; i++, f++)
+        if (!(f->flags & HEAD_F_SKIP) && !(except && f->id == except))
+            put_field(b, f);
+}
+
+static void put_length(struct h2_block *b, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
     do {
-        out[--at] = (char)('0' + v % 10);
+        digits[--at] = (char)('0' + v % 10);
         v /= 10;
     } while (v);
-    return str_of(out + at, 20 - at);
+    put(b, name_at[FIELD_CONTENT_LENGTH], STR_NONE, str_of(digits + at, sizeof(digits) - at), false);
 }
 
-void h2_write_answer(struct h2_encoder *e, struct h2_block *b, const struct http_head *h)
+/* --- heads ------------------------------------------------------------------------------------------------- */
+
+static void put_status(struct h2_block *b, unsigned status)
 {
-    struct batch t = {.e = e, .b = b};
-    char status[20], length[20];
+    char digits[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
+    struct str text = str_of(digits, sizeof(digits));
+    for (unsigned at = AT_STATUS; at <= HPACK_PSEUDO; at++)
+        if (str_eq(hpack_static[at].value, text)) {
+            put_indexed(b, at);
+            return;
+        }
+    put(b, AT_STATUS, STR_NONE, text, false);
+}
+
+void h2_write_answer(struct h2_block *b, const struct http_head *h)
+{
     bool tunnel = h->status == 101;
-    put(&t, STR(":status"), decimal(tunnel ? 200 : h->status, status), false);
-    put_fields(&t, h->fields, h->n_fields, tunnel ? FIELD_SEC_WEBSOCKET_ACCEPT : FIELD_OTHER);
+    b->huffman = true;
+    put_status(b, tunnel ? 200 : h->status);
+    put_fields(b, h->fields, h->n_fields, tunnel ? FIELD_SEC_WEBSOCKET_ACCEPT : FIELD_OTHER);
     if (h->status >= 200 && h->status != 204 && (h->body == BODY_LENGTH || h->has_length))
-        put(&t, STR("content-length"), decimal(h->length, length), false);
-    flush(&t);
+        put_length(b, h->length);
 }
 
 static struct str join_target(struct h2_block *b, const struct http_head *h)
@@ -214,36 +175,45 @@ static struct str join_target(struct h2_block *b, const struct http_head *h)
     return str_of(b->end, n);
 }
 
-void h2_write_request(struct h2_encoder *e, struct h2_block *b, const struct http_head *h, bool https)
+static void put_method(struct h2_block *b, struct str method)
 {
-    struct batch t = {.e = e, .b = b};
-    char length[20];
+    if (str_eq(method, STR("GET")))
+        put_indexed(b, AT_GET);
+    else if (str_eq(method, STR("POST")))
+        put_indexed(b, AT_POST);
+    else
+        put(b, AT_GET, STR_NONE, method, false);
+}
+
+void h2_write_request(struct h2_block *b, const struct http_head *h, bool https)
+{
     struct str target = join_target(b, h);
     if (!token_valid(h->method) || !target.n || token_target_end(target.p, 0, target.n) != target.n)
         b->bad = true;
     if (!h2_block_ok(b))
         return;
-    put(&t, STR(":method"), h->upgrade ? STR("CONNECT") : h->method, false);
-    put(&t, STR(":scheme"), https ? STR("https") : STR("http"), false);
-    put(&t, STR(":path"), target, false);
+    put_method(b, h->upgrade ? STR("CONNECT") : h->method);
+    put_indexed(b, https ? AT_HTTPS : AT_HTTP);
+    if (str_eq(target, STR("/")))
+        put_indexed(b, AT_PATH);
+    else
+        put(b, AT_PATH, STR_NONE, target, false);
     if (h->authority.n)
-        put_text(&t, STR(":authority"), h->authority);
+        put_text(b, AT_AUTHORITY, STR_NONE, h->authority);
     if (h->upgrade)
-        put_text(&t, STR(":protocol"), h->upgrade_to);
+        put_text(b, 0, STR(":protocol"), h->upgrade_to);
     /* Host says what :authority says; the key of a WebSocket has no meaning here (RFC 8441 5). */
     for (uint16_t i = 0; i < h->n_fields; i++)
         if (h->fields[i].id != FIELD_HOST)
-            put_fields(&t, &h->fields[i], 1, h->upgrade ? FIELD_SEC_WEBSOCKET_KEY : FIELD_OTHER);
+            put_fields(b, &h->fields[i], 1, h->upgrade ? FIELD_SEC_WEBSOCKET_KEY : FIELD_OTHER);
     if (h->te_trailers)
-        put(&t, STR("te"), STR("trailers"), false);
+        put(b, 0, STR("te"), STR("trailers"), false);
     if (h->body == BODY_LENGTH)
-        put(&t, STR("content-length"), decimal(h->length, length), false);
-    flush(&t);
+        put_length(b, h->length);
 }
 
-void h2_write_trailers(struct h2_encoder *e, struct h2_block *b, const struct http_field *f, size_t n)
+void h2_write_trailers(struct h2_block *b, const struct http_field *f, size_t n, bool huffman)
 {
-    struct batch t = {.e = e, .b = b};
-    put_fields(&t, f, n, FIELD_OTHER);
-    flush(&t);
+    b->huffman = huffman;
+    put_fields(b, f, n, FIELD_OTHER);
 }

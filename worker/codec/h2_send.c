@@ -115,9 +115,9 @@ static char *make_block(struct h2_session *h, const struct http_head *head, size
     if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
         *b.at++ = 0x20;
     if (h->role->server)
-        h2_write_answer(&h->all->encoder, &b, head);
+        h2_write_answer(&b, head);
     else
-        h2_write_request(&h->all->encoder, &b, head, h->https);
+        h2_write_request(&b, head, h->https);
     bool ok = h2_block_ok(&b);
     *n = (size_t)(b.at - b.start);
     conn_room_back(&h->c, ok ? size - H2_HEAD - *n : size);
@@ -294,7 +294,7 @@ void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n)
     if (!p)
         return;
     struct h2_block b = h2_block_on(p, size);
-    h2_write_trailers(&h->all->encoder, &b, f, n);
+    h2_write_trailers(&b, f, n, h->role->server);
     /* What can't be written is left out; the content was complete without it. */
     if (h2_block_ok(&b) && b.at > p && !chunkq_add(&st->tail, &h->all->net->chunks, p, (size_t)(b.at - p)))
         st->fault = H2_INTERNAL_ERROR;

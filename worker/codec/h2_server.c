@@ -536,7 +536,7 @@ static const struct stream_ops OPS = {
 
 /* --- all of them ------------------------------------------------------------------------------------------------- */
 
-int h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *host)
+void h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *host)
 {
     static const struct h2_settings FIRST = {
         .limits = {64 * 1024, 16 * 1024, 100},
@@ -553,10 +553,8 @@ int h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *h
     list_init(&all->idle);
     list_init(&all->busy);
     slab_init(&all->conns, sizeof(struct h2_server), 64);
-    if (!h2_shared_init(&all->shared, n))
-        return GH_E_NOMEM;
+    h2_shared_init(&all->shared, n);
     h2_servers_set(all, &FIRST);
-    return 0;
 }
 
 void h2_servers_fini(struct h2_servers *all)

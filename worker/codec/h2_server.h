@@ -49,7 +49,7 @@ struct h2_servers {
     uint32_t unsaid;           /* those that it has not heard of since */
 };
 
-int h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *host);
+void h2_servers_init(struct h2_servers *all, struct net *n, struct server_host *host);
 void h2_servers_fini(struct h2_servers *all); /* all connections must be gone */
 void h2_servers_set(struct h2_servers *all, const struct h2_settings *s);
 void h2_servers_trim(struct h2_servers *all);

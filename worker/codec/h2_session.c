@@ -9,7 +9,7 @@
 
 /* --- what all share -------------------------------------------------------------------------------- */
 
-bool h2_shared_init(struct h2_shared *all, struct net *n)
+void h2_shared_init(struct h2_shared *all, struct net *n)
 {
     memset(all, 0, sizeof(*all));
     all->net = n;
@@ -18,12 +18,10 @@ bool h2_shared_init(struct h2_shared *all, struct net *n)
     slab_init(&all->streams, sizeof(struct h2_stream), 256);
     slab_init(&all->slots, H2_SLOTS * sizeof(struct h2_stream *), 64);
     slab_init(&all->blocks, sizeof(struct h2_incoming), 16);
-    return h2_encoder_init(&all->encoder);
 }
 
 void h2_shared_fini(struct h2_shared *all)
 {
-    h2_encoder_fini(&all->encoder);
     slab_fini(&all->streams);
     slab_fini(&all->slots);
     slab_fini(&all->blocks);
@@ -50,6 +48,7 @@ void h2_session_init(struct h2_session *h, struct h2_shared *all, const struct h
     list_init(&h->ready);
     list_init(&h->starved);
     list_init(&h->later);
+    hpack_init(&h->decoder);
     h2_budget_init(&h->budget, role->patience, all->net->now_ms);
 }
 
@@ -93,8 +92,8 @@ void h2_session_fini(struct h2_session *h)
     chunkq_clear(&h->late, &h->all->net->chunks);
     chunkq_clear(&h->given, &h->all->net->chunks);
     drop_block(h);
-    h2_decoder_free(h->decoder);
-    h->decoder = NULL;
+    hpack_fini(&h->decoder);
+    hpack_init(&h->decoder);
     if (h->slots)
         slab_put(&h->all->slots, h->slots);
     h->slots = NULL;
@@ -395,14 +394,14 @@ static void begin_block(struct h2_session *h)
     b->d.method = st ? st->method : 0;
 }
 
-static bool take_field(void *ctx, struct str name, struct str value, bool secret)
+static bool take_field(void *ctx, struct hpack_field *f)
 {
-    return h2_head_field(&((struct h2_incoming *)ctx)->d, name, value, secret);
+    return h2_head_field(&((struct h2_incoming *)ctx)->d, f);
 }
 
 static void decode(struct h2_session *h, struct str fragment, bool last)
 {
-    enum h2_code code = h2_decode(&h->decoder, fragment, last, take_field, h->block);
+    enum h2_code code = hpack_decode(&h->decoder, fragment, last, take_field, h->block);
     if (code == H2_ENHANCE_YOUR_CALM)
         exhausted(h, H2_GLITCH_head);
     else if (code)
@@ -412,7 +411,7 @@ static void decode(struct h2_session *h, struct str fragment, bool last)
 static void block_piece(struct h2_session *h)
 {
     struct h2_incoming *b = h->block;
-    uint32_t changes = b->begun ? 0 : h2_table_changes(h->in.piece);
+    uint32_t changes = b->begun ? 0 : hpack_table_changes(h->in.piece);
     b->begun = true;
     if (!changes || h2_glitch(h, H2_GLITCH_table, GH_MIN(changes, 1000u)))
         decode(h, h->in.piece, false);
@@ -500,7 +499,8 @@ static void end_rst(struct h2_session *h)
         return;
     }
     board_add(&h->all->net->count->h2_resets_received, 1);
-    if (!h2_glitch(h, H2_GLITCH_reset, 1))
+    bool at_once = !st || (uint32_t)h->all->net->now_ms - st->born_ms < H2_CANCEL_MS;
+    if (!h2_glitch(h, H2_GLITCH_reset, at_once ? H2_RESET_AT_ONCE : 1))
         return;
     if (st)
         h2_stream_was_reset(st, (enum h2_code)GH_MIN(f->word, (uint32_t)H2_N_CODES));

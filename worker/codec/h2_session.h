@@ -1,7 +1,7 @@
 /*
  * h2_session.h - one HTTP/2 connection, whichever side we are: frames, settings, windows, the table of streams,
  * what is sent next, and how much nonsense is too much. h2_server and h2_client embed it and say, as a role, what
- * a stream means. Frames are ours, header compression is libnghttp2's (HACKING.md says why).
+ * a stream means. Frames and header compression are our own (HACKING.md says why).
  *
  *   conn ──bytes──► h2_read ──frames──► session ──► stream ──on_head, on_body──► exchange
  *   conn ◄───────── frames ◄── ready streams, in turn ◄── queue ◄──send_body─── exchange
@@ -66,6 +66,7 @@ struct h2_stream {
     struct list later;          /* in h->later, or none: events that wait for a kick */
     struct list touched;        /* while h2_pump runs */
     uint32_t id;                /* 0: has none yet (upstream, before its head) */
+    uint32_t born_ms;           /* the low half of the time */
     int32_t send_window, recv_window;
     uint32_t credit;            /* bytes that the exchange took and the peer may send again */
     uint32_t head_bytes;        /* of h->head_bytes */
@@ -108,7 +109,6 @@ struct h2_incoming {
 /* What all connections of a worker, on both sides, share. */
 struct h2_shared {
     struct net *net;
-    struct h2_encoder encoder;
     struct slab streams, slots, blocks;
     struct h2_limits limits;
     uint32_t max_streams;       /* that a client may have at a time */
@@ -141,7 +141,7 @@ struct h2_session {
     const struct h2_role *role;
     struct h2_reader in;
     struct h2_budget budget;
-    struct nghttp2_hd_inflater *decoder;
+    struct hpack_decoder decoder;
     struct h2_incoming *block;  /* NULL: none is under way */
     struct h2_stream **slots;   /* H2_SLOTS chains; NULL while there is no stream */
     struct list streams, ready, starved, later;
@@ -171,8 +171,8 @@ struct h2_session {
     const char *text;           /* of our last GOAWAY: why; NULL */
 };
 
-bool h2_shared_init(struct h2_shared *all, struct net *n); /* false: no memory */
-void h2_shared_fini(struct h2_shared *all);                /* all connections must be gone */
+void h2_shared_init(struct h2_shared *all, struct net *n);
+void h2_shared_fini(struct h2_shared *all); /* all connections must be gone */
 void h2_shared_trim(struct h2_shared *all);
 
 /* All members but c; c.full_at. */

@@ -397,7 +397,7 @@ enum tls_fault tls_context_client(struct tls_contexts *all, const struct snap *s
     const struct snap_tls_client *r = &s->TLS_CLIENTS[client];
     const char *why = NULL;
     if (r->flags & SNAP_TLS_BROKEN)
-        return TLS_FAULT_CONTEXT;
+        return r->flags & SNAP_TLS_NO_CERT ? TLS_FAULT_OWN_CERT : TLS_FAULT_CONTEXT;
     struct tls_context *x = *slot(all, r->id);
     if (!x && (x = add(all, r->id, r->id)) && !make_client(x, s, k, r, &why))
         broken(x, s, r->origin, why);

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SURPLUS_MS 2000u /* for which connections beyond max_idle are kept: the youngest are, and are used first */
+
 static const struct h1_client_owner OWNER;
 static const struct h2_client_owner OWNER_H2;
 static void serve_waiting(struct cluster *c, struct upconn *free_conn);
@@ -113,6 +115,9 @@ static void enter_pool(struct upconn *u)
 {
     struct endpoint *e = u->ep;
     struct upstream *all = e->cluster->all;
+    uint32_t wait = idle_timeout(e->cluster);
+    if (e->n_idle >= all->max_idle) /* one too many, but as long as there is much to do it is needed again at once */
+        wait = GH_MIN(wait, SURPLUS_MS);
     u->idle = true;
     list_push_front(&e->idle, &u->node);
     list_del(&u->lru);
@@ -120,7 +125,7 @@ static void enter_pool(struct upconn *u)
     e->n_idle++;
     all->n_idle++;
     board_add(&all->net->count->upstream_idle, 1);
-    timer_set(&all->net->timers, &u->timer, all->net->now_ms + idle_timeout(e->cluster));
+    timer_set(&all->net->timers, &u->timer, all->net->now_ms + wait);
 }
 
 /* Nobody needs it any more: for the longest waiting request, else for the pool if that has room. */
@@ -135,8 +140,8 @@ static void set_free(struct upconn *u)
     }
     enter_pool(u);
     serve_waiting(e->cluster, u);
-    if (e->n_idle > e->cluster->all->max_idle)
-        close_conn(LIST_ITEM(e->idle.prev, struct upconn, node));
+    if (u->idle && !e->cluster->all->max_idle)
+        close_conn(u);
 }
 
 void endpoint_retire(struct endpoint *e)
@@ -578,10 +583,8 @@ enum lease_result lease_begin(struct lease *l, struct endpoint *e, enum lease_wa
     l->state = LEASE_NONE;
     l->detail = NULL;
     l->as = secure_as(c, &l->who);
-    if (unlikely((*why = secure_check(c)) != REASON_OK)) {
-        l->detail = tls_fault_text(TLS_FAULT_CONTEXT);
+    if (unlikely((*why = secure_check(c, &l->detail)) != REASON_OK))
         return LEASE_REFUSED;
-    }
     *why = REASON_OVERFLOW;
     if (c->max_requests && cluster_active(c) >= c->max_requests)
         return LEASE_REFUSED;

@@ -79,7 +79,8 @@ struct raw *raw_open(struct endpoint *e, const struct secure_for *who, const str
 {
     struct cluster *c = e->cluster;
     struct upstream *all = c->all;
-    if ((*why = secure_check(c)) != REASON_OK)
+    const char *detail;
+    if ((*why = secure_check(c, &detail)) != REASON_OK)
         return NULL;
     *why = REASON_OVERFLOW;
     if (!cluster_admits(c))

@@ -62,8 +62,9 @@ bool secure_set(struct cluster *c, const struct snap *s, const struct snap_clust
     x->proxy_header = row->proxy_header;
     x->alpn = alpn_of(row);
     x->on = t != NULL;
+    x->fault = TLS_FAULT_CONTEXT;
     if (t && u->contexts && keep_sni(x, snap_text(s, t->sni)))
-        tls_context_client(u->contexts, s, u->keys_of ? u->keys_of(s) : NULL, row->tls, &x->tls);
+        x->fault = tls_context_client(u->contexts, s, u->keys_of ? u->keys_of(s) : NULL, row->tls, &x->tls);
     return true;
 }
 
@@ -94,9 +95,23 @@ uint64_t secure_as(const struct cluster *c, const struct secure_for *f)
     return h | 1;
 }
 
-enum reason secure_check(const struct cluster *c)
+static void note(const struct cluster *c, const struct tls_facts *facts, enum tls_fault fault)
 {
-    return c->security.on && !c->security.tls ? REASON_UPSTREAM_TLS : REASON_OK;
+    struct board_tls *t = &board_proc(c->all->board, c->all->row)->tls;
+    if (fault != TLS_FAULT_NONE)
+        board_add(&t->faults[BOARD_TLS_UPSTREAM][fault], 1);
+    else
+        board_add(&t->handshakes[BOARD_TLS_UPSTREAM][strcmp(facts->version, "TLSv1.2") != 0][facts->resumed], 1);
+}
+
+enum reason secure_check(const struct cluster *c, const char **detail)
+{
+    const struct security *x = &c->security;
+    if (likely(!x->on || x->tls))
+        return REASON_OK;
+    note(c, NULL, (enum tls_fault)x->fault);
+    *detail = tls_fault_text((enum tls_fault)x->fault);
+    return REASON_UPSTREAM_TLS;
 }
 
 static bool say_who(struct conn *c, unsigned version, const struct stream_link *l)
@@ -131,15 +146,6 @@ int secure_start(struct endpoint *e, struct conn *c, const struct secure_for *f,
         .session = &e->session,
     };
     return conn_tls_client(c, &how);
-}
-
-static void note(const struct cluster *c, const struct tls_facts *facts, enum tls_fault fault)
-{
-    struct board_tls *t = &board_proc(c->all->board, c->all->row)->tls;
-    if (fault != TLS_FAULT_NONE)
-        board_add(&t->faults[BOARD_TLS_UPSTREAM][fault], 1);
-    else
-        board_add(&t->handshakes[BOARD_TLS_UPSTREAM][strcmp(facts->version, "TLSv1.2") != 0][facts->resumed], 1);
 }
 
 enum reason secure_done(struct endpoint *e, const struct conn *c, int err, const char **detail)

@@ -34,6 +34,7 @@ struct security {
     uint8_t proxy_header;           /* enum proxy_header */
     uint8_t alpn;                   /* TLS_ALPN_ bits that are offered; 0 = layer 4 */
     bool on;                        /* TLS */
+    uint8_t fault;                  /* enum tls_fault: why `tls` is NULL though it is on */
 };
 
 /* From CLUSTERS[row]. True: it is not as it was, connections made before are to go. */
@@ -42,8 +43,8 @@ void secure_fini(struct security *x);
 
 /* What a connection for `f` must be made as. */
 uint64_t secure_as(const struct cluster *c, const struct secure_for *f);
-/* REASON_OK, or UPSTREAM_TLS: no connection can be made at all. */
-enum reason secure_check(const struct cluster *c);
+/* REASON_OK, or UPSTREAM_TLS and a constant that says more: no connection can be made at all, which is counted. */
+enum reason secure_check(const struct cluster *c, const char **detail);
 /* At once after conn_connect. `http`: offer ALPN. 0 or a negative errno: the connection must not be used. */
 int secure_start(struct endpoint *e, struct conn *c, const struct secure_for *f, bool http);
 /* In on_connect: counts the handshake. REASON_OK; or CONNECT_FAILED, UPSTREAM_TLS and more about it, a constant. */

@@ -111,7 +111,7 @@ struct upstream {
     struct slab raw_slab;
     uint32_t n_conns, n_idle;
     /* Of the current settings. */
-    uint32_t connect_timeout_ms, idle_timeout_ms, max_idle;
+    uint32_t connect_timeout_ms, idle_timeout_ms, max_idle; /* max_idle: of an endpoint; more of them rest for a moment only */
 };
 
 int upstream_init(struct upstream *u, struct net *n, struct board *b, uint32_t row);

@@ -1,6 +1,6 @@
 EXTRA_DIST += %D%/child.h
 WROOT_TEST_LIBS = libwroot.a libwproxy.a libwcodec.a libcompile.a libmodel.a libsnap.a libregex.a libhttp.a libipc.a libboard.a \
-	libtls.a libbase.a $(CMOCKA_LIBS) $(UV_LIBS) $(CARES_LIBS) $(SECCOMP_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS)
+	libtls.a libbase.a $(CMOCKA_LIBS) $(UV_LIBS) $(CARES_LIBS) $(SECCOMP_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/worker/life_test tests/unit/worker/status_test tests/unit/worker/metrics_test \
 	tests/unit/worker/scout_test tests/unit/worker/admin_http_test

@@ -28,5 +28,10 @@ check_PROGRAMS += tests/unit/worker/codec/h2_head_test
 TESTS += tests/unit/worker/codec/h2_head_test
 tests_unit_worker_codec_h2_head_test_SOURCES = %D%/h2_head_test.c
 tests_unit_worker_codec_h2_head_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_worker_codec_h2_head_test_LDADD = libwcodec.a libwhttp.a libhttp.a libbase.a $(NGHTTP2_LIBS) $(CMOCKA_LIBS)
+tests_unit_worker_codec_h2_head_test_LDADD = libwcodec.a libwhttp.a libhttp.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/codec/hpack_test
+TESTS += tests/unit/worker/codec/hpack_test
+tests_unit_worker_codec_hpack_test_SOURCES = %D%/hpack_test.c
+tests_unit_worker_codec_hpack_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_codec_hpack_test_LDADD = libwcodec.a libhttp.a libbase.a $(CMOCKA_LIBS)
 endif

@@ -20,7 +20,7 @@ tests_unit_worker_proxy_generation_test_SOURCES = %D%/generation_test.c
 tests_unit_worker_proxy_generation_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_proxy_generation_test_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
 	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
-	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
+	$(CMOCKA_LIBS) $(UV_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS) -lm
 check_PROGRAMS += tests/unit/worker/proxy/flow_table_test
 TESTS += tests/unit/worker/proxy/flow_table_test
 tests_unit_worker_proxy_flow_table_test_SOURCES = %D%/flow_table_test.c
@@ -33,7 +33,7 @@ check_PROGRAMS += tests/unit/worker/proxy/driver
 tests_unit_worker_proxy_driver_SOURCES = %D%/driver.c %D%/driver_tls.c %D%/driver_tls.h
 tests_unit_worker_proxy_driver_LDADD = libcompile.a libmodel.a libwproxy.a libwupstream.a libwbalance.a libwfilter.a \
 	libwcodec.a libwhttp.a libwnet.a libsnap.a libregex.a libtls.a libhttp.a libboard.a libbase.a \
-	$(UV_LIBS) $(PCRE2_LIBS) $(NGHTTP2_LIBS) $(WOLFSSL_LIBS) -lm
+	$(UV_LIBS) $(PCRE2_LIBS) $(WOLFSSL_LIBS) -lm
 TESTS += tests/unit/worker/proxy/http_test.py tests/unit/worker/proxy/hostile_test.py tests/unit/worker/proxy/h2_test.py \
 	tests/unit/worker/proxy/h2_hostile_test.py tests/unit/worker/proxy/h2_upstream_test.py tests/unit/worker/proxy/h2_tls_test.py \
 	tests/unit/worker/proxy/grpc_wire_test.py tests/unit/worker/proxy/stream_test.py tests/unit/worker/proxy/datagram_test.py tests/unit/worker/proxy/tls_test.py
