@@ -11,6 +11,7 @@
  * nanoseconds), the connection and how often it had been opened, the status, the number in its x-gen field (or 0).
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "tests/bench/load.h"
