@@ -13,5 +13,6 @@ EXTRA_DIST += tests/flow/test_i000_istio.py \
 	tests/flow/test_j300_tls_clients.py \
 	tests/flow/test_k000_keys.py \
 	tests/flow/test_l000_layer4.py \
+	tests/flow/test_l100_local.py \
 	tests/flow/test_m000_operators.py \
 	tests/flow/test_n000_grpc.py

@@ -6,6 +6,8 @@
  */
 #include "shared/base/clock.h"
 #include "worker/filter/peer.h"
+#include "worker/http/exchange.h"
+#include "worker/http/link.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -110,17 +112,27 @@ static void add_address(struct buf *b, struct str address, unsigned port)
         buf_addf(b, "%s" STR_FMT "%s:%u", six ? "[" : "", STR_ARG(address), six ? "]" : "", port);
 }
 
+/* `out` has room for PEER_TEXT_MAX bytes. */
+static struct str local_address(const struct filter_facts *f, char *out)
+{
+    if (!f->link)
+        return STR_NONE;
+    link_know_local(f->link);
+    return str_of(out, address_text(f->link->local_family, f->link->local, out));
+}
+
 static void add_var(const struct filter_ctx *ctx, enum var id, const struct command *c, struct buf *b)
 {
     const struct filter_facts *f = ctx->facts;
+    char text[PEER_TEXT_MAX];
     switch (id) {
     case VAR_REQ: buf_adds(b, header_var(ctx, ctx->request, c->argument)); break;
     case VAR_RESP: buf_adds(b, header_var(ctx, ctx->response, c->argument)); break;
     case VAR_REMOTE_ADDRESS: add_address(b, f->client_address, f->client_port); break;
     case VAR_REMOTE_ADDRESS_WITHOUT_PORT: buf_adds(b, f->client_address); break;
     case VAR_REMOTE_PORT: buf_addu(b, f->client_port); break;
-    case VAR_LOCAL_ADDRESS: add_address(b, f->local_address, f->local_port); break;
-    case VAR_LOCAL_ADDRESS_WITHOUT_PORT: buf_adds(b, f->local_address); break;
+    case VAR_LOCAL_ADDRESS: add_address(b, local_address(f, text), f->local_port); break;
+    case VAR_LOCAL_ADDRESS_WITHOUT_PORT: buf_adds(b, local_address(f, text)); break;
     case VAR_LOCAL_PORT: buf_addu(b, f->local_port); break;
     case VAR_PROTOCOL: buf_adds(b, f->protocol); break;
     case VAR_START_TIME: add_time(b, c->argument, f->start_wall_us); break;

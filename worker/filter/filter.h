@@ -14,7 +14,7 @@
 
 #include "shared/regex/regex.h"
 #include "shared/snap/route.h"
-#include "worker/http/head.h"
+#include "worker/http/codec.h"
 #include "worker/net/tls.h"
 
 /* Facts of the exchange that values may name (%DOWNSTREAM_REMOTE_ADDRESS% ...) and that forwarding
@@ -23,7 +23,7 @@ struct filter_facts {
     struct str client_address;  /* after the trust rule of bind.trusted_hops */
     uint16_t client_port;
     struct str peer_address;    /* of the TCP connection */
-    struct str local_address;
+    const struct stream_link *link; /* NULL = unknown; see link.h for the address that the client connected to */
     uint16_t local_port;
     struct str protocol;        /* "HTTP/1.1" */
     struct str upstream_host;   /* "10.0.0.1:80" */

@@ -77,7 +77,7 @@ enum {
 struct stream_link {
     uint64_t bind_id;      /* snap_bind.id of the listening socket */
     uint16_t peer_port, local_port;
-    uint8_t peer_family, local_family; /* 4, 6, 1 = unix */
+    uint8_t peer_family, local_family; /* 4, 6, 1 = unix; of `local` 0 = not asked yet (link.h) */
     bool tls;
     uint8_t peer[16], local[16];       /* address bytes in network order */
     uint64_t listener_id;  /* tls: snap_listener.id of the listener that its server name belongs to */

@@ -40,7 +40,7 @@ struct exchange {
     struct str path_raw, query;
     struct str authority;
     struct str peer;                     /* address of the TCP peer, text */
-    struct str local;                    /* address the client connected to */
+    struct str local;                    /* address the client connected to, if the log shows it */
     struct str client_address;           /* after the rule of bind.trusted_hops */
     struct str request_id;
     uint16_t peer_port;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define READS_PER_TURN 4 /* of one connection, so that a fast one can't starve the others */
+#define SEGMENT_LEAST  1220 /* bytes that fit into one segment of any path that can carry IPv6 */
 
 static void on_socket(struct watch *w, uint32_t events);
 static void unheard(struct conn *c);
@@ -24,17 +25,40 @@ ssize_t conn_raw_read(struct conn *c, char *p, size_t n)
     }
 }
 
-ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n)
+/* Nagle's algorithm holds nothing back that is written first and fits into any segment, so the system call that turns it
+ * off is left to the second write: many connections have none. */
+void conn_no_delay(struct conn *c, size_t n)
 {
+    if (!c->sent && n <= SEGMENT_LEAST)
+        return;
+    c->flags &= ~(uint32_t)CONN_F_NAGLE;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
+static size_t total(const struct iovec *v, unsigned n)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < n; i++)
+        sum += v[i].iov_len;
+    return sum;
+}
+
+ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n, bool last)
+{
+    int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
+    if (c->flags & CONN_F_NAGLE)
+        conn_no_delay(c, total(v, n));
     for (;;) {
         ssize_t k;
         if (n == 1)
-            k = send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+            k = send(c->fd, v->iov_base, v->iov_len, flags);
         else
-            k = sendmsg(c->fd, &(struct msghdr){.msg_iov = v, .msg_iovlen = n}, MSG_NOSIGNAL);
+            k = sendmsg(c->fd, &(struct msghdr){.msg_iov = v, .msg_iovlen = n}, flags);
         if (k >= 0 || errno != EINTR) {
             if (k > 0)
                 c->sent += (size_t)k;
+            if (k > 0 && last)
+                c->flags |= CONN_F_CORKED;
             return k;
         }
     }
@@ -51,7 +75,7 @@ static void conn_init(struct conn *c, struct net *n, int fd, const struct conn_e
 int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
 {
     conn_init(c, n, fd, ev);
-    if (net_watch(n, fd, &c->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) == 0)
+    if (net_watch(n, fd, &c->watch, CONN_WATCHED) == 0)
         return 0;
     close(fd);
     c->fd = -1;
@@ -65,16 +89,14 @@ int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, sockl
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (to->sa_family != AF_UNIX)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     int err = 0;
     conn_init(c, n, fd, ev);
-    c->flags = CONN_F_CONNECTING | CONN_F_WATCH_OUT;
+    c->flags = CONN_F_CONNECTING | CONN_F_WATCH_OUT | (to->sa_family != AF_UNIX ? CONN_F_NAGLE : 0);
     /* A full queue of a unix socket says EAGAIN where TCP would wait. */
     if (connect(fd, to, to_len) && errno != EINPROGRESS)
         err = -errno;
     else
-        err = net_watch(n, fd, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+        err = net_watch(n, fd, &c->watch, CONN_WATCHED | EPOLLOUT);
     if (err) {
         close(fd);
         c->fd = -1;
@@ -139,7 +161,7 @@ static bool end_waits(struct conn *c)
     if (tls_shaking(c) && (tls_kept(c) || !(c->flags & CONN_F_FINISH)))
         return true;
     if (tls_seal_end(c))
-        conn_push(c);
+        conn_push(c, conn_end_follows(c));
     return c->queue.n > 0;
 }
 
@@ -148,6 +170,9 @@ void conn_written_all(struct conn *c)
     if (c->tls && end_waits(c))
         return;
     if (c->flags & CONN_F_FINISH) {
+        /* close() alone would throw them away if the peer has just said something that nobody has read. */
+        if ((c->flags & (CONN_F_CORKED | CONN_F_SHUT)) == CONN_F_CORKED)
+            shutdown(c->fd, SHUT_WR);
         conn_close(c);
     } else if ((c->flags & (CONN_F_SHUT_WANTED | CONN_F_SHUT)) == CONN_F_SHUT_WANTED) {
         c->flags |= CONN_F_SHUT;
@@ -161,7 +186,7 @@ void conn_watch_out(struct conn *c)
     if (c->flags & CONN_F_WATCH_OUT)
         return;
     c->flags |= CONN_F_WATCH_OUT;
-    if (net_rewatch(c->net, c->fd, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+    if (net_rewatch(c->net, c->fd, &c->watch, CONN_WATCHED | EPOLLOUT))
         conn_fail(c, errno);
 }
 
@@ -191,7 +216,7 @@ void conn_write_queue(struct conn *c)
             v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
             want += k->to - k->from;
         }
-        ssize_t done = conn_raw_write(c, v, n);
+        ssize_t done = conn_raw_write(c, v, n, false);
         if (done < 0) {
             if (errno != EAGAIN)
                 conn_write_failed(c, errno);
@@ -207,7 +232,7 @@ static void flush_plain(struct conn *c, struct outq *o)
 {
     size_t done = 0;
     if (o->n && !c->queue.n && !(c->flags & CONN_F_CONNECTING)) {
-        ssize_t k = conn_raw_write(c, o->v, o->n);
+        ssize_t k = conn_raw_write(c, o->v, o->n, conn_end_follows(c));
         if (k >= 0)
             done = (size_t)k;
         else if (errno != EAGAIN)
@@ -294,7 +319,7 @@ void conn_tell(struct net *n)
             continue;
         }
         if (has_room_again(c)) {
-            c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
+            c->flags &= ~(uint32_t)CONN_F_WANT_ROOM;
             if (c->ev->on_writable)
                 c->ev->on_writable(c);
         }
@@ -426,7 +451,7 @@ static void pump_write(struct conn *c)
         return;
     }
     if (has_room_again(c)) {
-        c->flags &= (uint16_t)~CONN_F_WANT_ROOM;
+        c->flags &= ~(uint32_t)CONN_F_WANT_ROOM;
         if (c->ev->on_writable)
             c->ev->on_writable(c);
     }
@@ -455,7 +480,7 @@ void conn_tell_end(struct conn *c, int err)
     }
 }
 
-/* Bytes for the owner are in net->scratch, or something else has come up. */
+/* Bytes for the owner are in net->scratch. */
 void conn_give(struct conn *c, size_t n)
 {
     c->ev->on_read(c, c->net->scratch, n);
@@ -469,17 +494,32 @@ static bool may_read(const struct conn *c)
            (c->flags & CONN_F_READABLE);
 }
 
+/* The peer's last bytes, and behind them its end, which nothing was read to see: what an owner writes here, and the end
+ * that it passes on, go out together. */
+static bool give_last(struct conn *c, size_t n)
+{
+    c->ev->on_read(c, c->net->scratch, n);
+    if (!may_read(c)) /* the next read finds it again */
+        return true;
+    c->flags &= ~(uint32_t)CONN_F_READABLE;
+    conn_tell_end(c, conn_end_or_error(c));
+    return false;
+}
+
 static bool pump_plain(struct conn *c)
 {
     uint32_t want = c->read_max;
     ssize_t k = conn_raw_read(c, c->net->scratch, want);
     if (k > 0) {
-        if ((uint32_t)k < want && !(c->flags & CONN_F_HUP))
-            c->flags &= (uint16_t)~CONN_F_READABLE;
+        bool all = (uint32_t)k < want && !(c->flags & CONN_F_URGENT);
+        if (all && (c->flags & (CONN_F_FIN | CONN_F_MUTE)) == CONN_F_FIN)
+            return give_last(c, (size_t)k);
+        if (all && !(c->flags & CONN_F_HUP))
+            c->flags &= ~(uint32_t)CONN_F_READABLE;
         conn_give(c, (size_t)k);
         return true;
     }
-    c->flags &= (uint16_t)~CONN_F_READABLE;
+    c->flags &= ~(uint32_t)(CONN_F_READABLE | CONN_F_URGENT);
     conn_tell_end(c, k ? errno : conn_end_or_error(c));
     return false;
 }
@@ -511,7 +551,7 @@ static void connected(struct conn *c, uint32_t events)
     } else if (!(events & EPOLLOUT)) {
         return;
     }
-    c->flags &= (uint16_t)~CONN_F_CONNECTING;
+    c->flags &= ~(uint32_t)CONN_F_CONNECTING;
     if (!err && c->tls) {
         conn_begin_tls(c);
         return;
@@ -542,8 +582,14 @@ static void on_socket(struct watch *w, uint32_t events)
     }
     if ((events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM)))
         pump_write(c);
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         c->flags |= CONN_F_READABLE;
+        if (events & EPOLLPRI)
+            c->flags |= CONN_F_URGENT;
+        if ((events & (EPOLLRDHUP | EPOLLERR)) == EPOLLRDHUP)
+            c->flags |= CONN_F_FIN;
+        else
+            c->flags &= ~(uint32_t)CONN_F_FIN;
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_F_HUP;
         if (events & EPOLLHUP)
@@ -575,7 +621,7 @@ void conn_read_again(struct net *n)
         list_del(&c->node);
         net_enter(n);
         if (c->flags & CONN_F_KICK) {
-            c->flags &= (uint16_t)~CONN_F_KICK;
+            c->flags &= ~(uint32_t)CONN_F_KICK;
             c->ev->on_kick(c);
         }
         if (c->flags & CONN_F_DEAD)
@@ -619,7 +665,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
     to->ev = ev;
     to->watch.pending = 0;
     to->paused = 0;
-    to->flags &= (uint16_t)~(CONN_F_KICK | CONN_F_WANT_ROOM);
+    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM);
     list_init(&to->node);
     if (to->out)
         to->out->conn = to;
@@ -633,7 +679,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
     list_push(&n->closed, &from->node);
 
     /* What the loop was about to tell `from` is told again, for epoll judges the socket anew. */
-    if (net_rewatch(n, to->fd, &to->watch, EPOLLIN | out | EPOLLRDHUP | EPOLLET)) {
+    if (net_rewatch(n, to->fd, &to->watch, CONN_WATCHED | out)) {
         conn_fail(to, errno);
         shutdown(to->fd, SHUT_RDWR);
     }
@@ -693,6 +739,7 @@ void conn_finish_reset(struct conn *c)
     if (c->flags & CONN_F_CLOSED)
         return;
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    c->flags |= CONN_F_RESET;
     conn_finish(c);
 }
 

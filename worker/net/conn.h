@@ -4,10 +4,11 @@
  *
  * Reading: the socket is watched edge-triggered from its first to its last moment, so that neither a
  * request nor a pause costs an epoll_ctl. A read that does not fill the buffer means the socket is
- * drained; there is no second one to see EAGAIN.
+ * drained; there is no second one to see EAGAIN, nor one to see the end when the kernel has told of it.
  *
  * Writing: conn_write takes slices that stay valid until net_leave (read buffer, snapshot, constants,
- * conn_room). What the kernel does not take then is copied to the queue and follows when it can.
+ * conn_room). What the kernel does not take then is copied to the queue and follows when it can. When our
+ * end follows at once, the last bytes and the FIN are one segment.
  *
  * State                         may be called
  *   connecting --on_connect(0)--> open     conn_write (gathers), conn_close
@@ -71,6 +72,11 @@ enum {
     CONN_F_GONE = 1 << 13,      /* closed both ways: behind the last bytes there is nobody */
     CONN_F_EAGER = 1 << 14,     /* the owner sets it: a loss is told at once, whatever is unread */
     CONN_F_MUTE = 1 << 15,      /* the peer takes nothing more (`error`), but what it said is still read */
+    CONN_F_FIN = 1 << 16,       /* the kernel has the peer's end, and no error: behind a short read there is nothing more */
+    CONN_F_URGENT = 1 << 17,    /* urgent data is about, where reads are short although there is more: read until nothing comes */
+    CONN_F_NAGLE = 1 << 18,     /* TCP_NODELAY is not set yet (conn_no_delay) */
+    CONN_F_RESET = 1 << 19,     /* with FINISH: a reset ends it */
+    CONN_F_CORKED = 1 << 20,    /* the kernel holds the last bytes back for our end */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -90,7 +96,7 @@ struct conn {
     int fd;
     uint32_t read_max;    /* bytes to ask for in one read, at most NET_SCRATCH */
     uint32_t full_at;     /* bytes queued from which on it is full; 0 = net.high_water */
-    uint16_t flags;       /* CONN_F_ */
+    uint32_t flags;       /* CONN_F_ */
     uint8_t paused;       /* CONN_PAUSE_ */
     int16_t error;        /* errno of CONN_F_DEAD, CONN_F_MUTE */
 };

@@ -10,9 +10,14 @@
 
 /* --- conn.c --- */
 
-/* The two functions that touch the bytes. */
+#define CONN_WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* of every connection, always */
+
+/* The two functions that touch the bytes. `last`: conn_written_all follows at once if all of it is taken; the bytes wait
+ * for the FIN, so that both are one segment. */
 ssize_t conn_raw_read(struct conn *c, char *p, size_t n);
-ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n);
+ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n, bool last);
+/* Before `n` bytes are sent, while CONN_F_NAGLE. */
+void conn_no_delay(struct conn *c, size_t n);
 /* DEAD; who calls makes sure that the owner hears of it, later. */
 void conn_fail(struct conn *c, int err);
 void conn_write_failed(struct conn *c, int err);
@@ -33,8 +38,9 @@ void conn_give(struct conn *c, size_t n);
 
 /* --- conn_tls.c --- */
 
-/* What TLS has made goes to the kernel, behind what waits; the buffer of records is empty after it. */
-void conn_push(struct conn *c);
+/* What TLS has made goes to the kernel, behind what waits; the buffer of records is empty after it. `last` as in
+ * conn_raw_write. */
+void conn_push(struct conn *c, bool last);
 void conn_flush_tls(struct conn *c, const struct outq *o);
 /* Reads and opens once. False: there is nothing more now. */
 bool conn_pump_tls(struct conn *c);
@@ -43,6 +49,11 @@ void conn_begin_tls(struct conn *c);
 /* close_notify, if it can still come behind everything else. */
 void conn_say_goodbye(struct conn *c);
 
+/* Our side closes once everything is written. */
+static inline bool conn_end_follows(const struct conn *c)
+{
+    return (c->flags & (CONN_F_FINISH | CONN_F_SHUT_WANTED)) && !(c->flags & CONN_F_RESET);
+}
 static inline bool conn_lost(const struct conn *c)
 {
     return (c->flags & (CONN_F_DEAD | CONN_F_MUTE)) != 0;

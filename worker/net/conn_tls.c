@@ -5,14 +5,14 @@
 
 /* --- TLS: records out -------------------------------------------------------------------------------- */
 
-void conn_push(struct conn *c)
+void conn_push(struct conn *c, bool last)
 {
     struct str s = tls_sealed(c->net);
     size_t done = 0;
     if (!s.n)
         return;
     if (!c->queue.n && !conn_lost(c)) {
-        ssize_t k = conn_raw_write(c, &(struct iovec){(char *)(uintptr_t)s.p, s.n}, 1);
+        ssize_t k = conn_raw_write(c, &(struct iovec){(char *)(uintptr_t)s.p, s.n}, 1, last);
         if (k >= 0)
             done = (size_t)k;
         else if (errno != EAGAIN)
@@ -34,7 +34,7 @@ void conn_push(struct conn *c)
 
 static void seal_failed(struct conn *c)
 {
-    conn_push(c);
+    conn_push(c, false);
     if (!conn_lost(c))
         conn_fail(c, tls_errno(c));
 }
@@ -49,11 +49,11 @@ void conn_flush_tls(struct conn *c, const struct outq *o)
             return;
         }
         if (at < o->n)
-            conn_push(c);
+            conn_push(c, false);
     }
     if (c->flags & (CONN_F_FINISH | CONN_F_SHUT_WANTED))
         tls_seal_end(c);
-    conn_push(c);
+    conn_push(c, conn_end_follows(c) && !tls_shaking(c));
     if (c->queue.n && tls_held(c)) {
         tls_set_held(c, false);
         conn_write_queue(c);
@@ -79,7 +79,7 @@ static void send_kept(struct conn *c)
         if (!tls_seal_kept(c, &left))
             seal_failed(c);
         else
-            conn_push(c);
+            conn_push(c, false);
     }
 }
 
@@ -101,7 +101,7 @@ bool conn_pump_tls(struct conn *c)
         n = GH_MIN(n, (size_t)c->read_max);
         ssize_t k = conn_raw_read(c, at, n);
         if (k < (ssize_t)n && !(k > 0 && (c->flags & CONN_F_HUP)))
-            c->flags &= (uint16_t)~CONN_F_READABLE;
+            c->flags &= ~(uint32_t)CONN_F_READABLE;
         if (k < 0) {
             conn_tell_end(c, errno);
             return false;
@@ -115,7 +115,7 @@ bool conn_pump_tls(struct conn *c)
         connected(c);
         return true;
     }
-    conn_push(c);
+    conn_push(c, false);
     if (got == TLS_GOT_BYTES)
         conn_give(c, n);
     else if (got == TLS_GOT_END)
@@ -132,7 +132,7 @@ void conn_begin_tls(struct conn *c)
     bool ok = tls_begin(c);
     if (c->queue.n)
         tls_set_held(c, true);
-    conn_push(c);
+    conn_push(c, false);
     if (!ok)
         conn_fail(c, tls_errno(c));
 }
@@ -143,7 +143,7 @@ void conn_say_goodbye(struct conn *c)
     if (!all || !tls_seal_end(c))
         return;
     struct str s = tls_sealed(c->net);
-    conn_raw_write(c, &(struct iovec){(char *)(uintptr_t)s.p, s.n}, 1);
+    conn_raw_write(c, &(struct iovec){(char *)(uintptr_t)s.p, s.n}, 1, true);
     tls_sealed_clear(c->net);
 }
 
@@ -163,7 +163,7 @@ int conn_tls_server(struct conn *c, const struct tls_start *how, const char *dat
         err = -tls_errno(c);
     if (tls_more(c))
         c->flags |= CONN_F_READABLE;
-    conn_push(c);
+    conn_push(c, false);
     if (!err && (c->flags & CONN_F_DEAD))
         err = -c->error;
     if (!err && (c->flags & CONN_F_READABLE))

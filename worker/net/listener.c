@@ -21,9 +21,9 @@ struct listener {
     struct listeners *all;
     int fd;
     uint32_t batch;   /* doubles while a burst lasts */
-    bool armed, wildcard;
+    bool armed;
     uint64_t bind_id;
-    struct accepted bound; /* of every connection: bind_id, and the local address unless `wildcard` */
+    struct accepted bound; /* of every connection: bind_id, local port, and the local address unless it is a wildcard */
 };
 
 /* --- the balance -------------------------------------------------------------------------------------- */
@@ -208,7 +208,16 @@ static void set_bound(struct listener *s)
     if (getsockname(s->fd, &p.any, &len))
         return;
     s->bound.local_family = address_of(&p, s->bound.local, &s->bound.local_port);
-    s->wildcard = s->bound.local_family != 1 && memcmp(s->bound.local, any, sizeof(any)) == 0;
+    if (s->bound.local_family != 1 && memcmp(s->bound.local, any, sizeof(any)) == 0)
+        s->bound.local_family = 0;
+}
+
+uint8_t accepted_local(int fd, uint8_t out[16], uint16_t *port)
+{
+    union peer p;
+    socklen_t len = sizeof(p);
+    memset(&p.any, 0, sizeof(p.any));
+    return getsockname(fd, &p.any, &len) ? 0 : address_of(&p, out, port);
 }
 
 enum taken { TAKEN, EMPTY, SHORT };
@@ -225,9 +234,6 @@ static enum taken take_one(struct listener *s)
             struct accepted a = s->bound;
             a.fd = fd;
             a.peer_family = address_of(&p, a.peer, &a.peer_port);
-            len = sizeof(p);
-            if (s->wildcard && getsockname(fd, &p.any, &len) == 0)
-                a.local_family = address_of(&p, a.local, &a.local_port);
             board_add(&l->net->count->accepted, 1);
             l->owner->accepted(l, &a);
             return TAKEN;

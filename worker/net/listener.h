@@ -31,10 +31,13 @@ struct accepted {
     uint64_t bind_id;
     uint16_t peer_port;
     uint16_t local_port;
-    uint8_t peer_family; /* 4, 6, 1 = unix */
-    uint8_t local_family;
+    uint8_t peer_family;  /* 4, 6, 1 = unix */
+    uint8_t local_family; /* 0: the socket listens on all addresses, see accepted_local */
     uint8_t peer[16], local[16];
 };
+
+/* The address that the client connected to: one more system call, for those who want to know. The family; 0 = unknown. */
+uint8_t accepted_local(int fd, uint8_t out[16], uint16_t *port);
 
 struct listeners_owner {
     /* Takes over a.fd. */

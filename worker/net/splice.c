@@ -1,4 +1,5 @@
 #include "worker/net/splice.h"
+#include "worker/net/conn_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +136,7 @@ static bool await_room(struct conn *to)
     if (to->flags & CONN_F_WATCH_OUT)
         return true;
     to->flags |= CONN_F_WATCH_OUT;
-    return net_rewatch(to->net, to->fd, &to->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == 0;
+    return net_rewatch(to->net, to->fd, &to->watch, CONN_WATCHED | EPOLLOUT) == 0;
 }
 
 static ssize_t move(int from, int to, size_t n)
@@ -180,6 +181,8 @@ size_t splice_end(struct splice *d, struct kpipes *p, struct conn *to)
 static bool drain(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, size_t *done,
                   enum splice_state *state)
 {
+    if (to->flags & CONN_F_NAGLE)
+        conn_no_delay(to, d->n);
     while (d->n) {
         ssize_t k = takes(to) ? move(d->pipe->r, to->fd, d->n) : -1;
         if (k > 0) {
@@ -216,7 +219,7 @@ size_t splice_move(struct splice *d, struct kpipes *p, struct conn *from, struct
             continue;
         }
         if (k < 0 && errno == EAGAIN) {
-            from->flags &= (uint16_t)~CONN_F_READABLE;
+            from->flags &= ~(uint32_t)CONN_F_READABLE;
             if (done >= SMALL) {
                 pipe_put(p, d->pipe);
                 d->pipe = NULL;

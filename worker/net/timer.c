@@ -67,7 +67,7 @@ static uint64_t level_next(const struct timers *w, unsigned k)
     return (now + 1 + (unsigned)__builtin_ctzll(turned)) << (k * TIMER_BITS);
 }
 
-uint64_t timers_next(const struct timers *w)
+static uint64_t find_next(const struct timers *w)
 {
     uint64_t next = UINT64_MAX;
     for (unsigned k = 0; k < TIMER_LEVELS; k++)
@@ -102,7 +102,7 @@ unsigned timers_run(struct timers *w, uint64_t now_ms)
     struct list due;
     unsigned fired = 0;
     list_init(&due);
-    for (uint64_t at; (at = timers_next(w)) <= now_ms;) {
+    for (uint64_t at; (at = find_next(w)) <= now_ms;) {
         w->now_ms = at;
         turn(w, &due);
     }
@@ -122,7 +122,7 @@ unsigned timers_run(struct timers *w, uint64_t now_ms)
         fired++;
     }
     w->next_ms = UINT64_MAX;
-    uint64_t next = timers_next(w);
+    uint64_t next = find_next(w);
     if (next != UINT64_MAX)
         ask(w, next);
     return fired;

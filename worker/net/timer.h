@@ -38,7 +38,7 @@ struct timers {
     uint64_t now_ms;      /* everything before this has fired */
     uint64_t used[TIMER_LEVELS]; /* bit per slot that may hold timers */
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
-    uint64_t next_ms;     /* when `wake` was last asked for; UINT64_MAX = not at all */
+    uint64_t next_ms;     /* when the next slot comes up, which `wake` was asked for; UINT64_MAX = the wheel is empty */
     /* Asks for a call of timers_run at `at_ms`; an earlier wish replaces a later one. */
     void (*wake)(void *ctx, uint64_t at_ms);
     void *ctx;
@@ -47,8 +47,11 @@ struct timers {
 void timers_init(struct timers *w, uint64_t now_ms, void (*wake)(void *ctx, uint64_t at_ms), void *ctx);
 /* Fires what is due at `now_ms` and asks for the next call. Returns how many fired. */
 unsigned timers_run(struct timers *w, uint64_t now_ms);
-/* When the next slot comes up; UINT64_MAX when the wheel is empty. */
-uint64_t timers_next(const struct timers *w);
+/* When the next slot comes up; UINT64_MAX when the wheel is empty. Not from within a timer's function. */
+static inline uint64_t timers_next(const struct timers *w)
+{
+    return w->next_ms;
+}
 
 static inline void timer_init(struct timer *t, timer_fn *fn)
 {

@@ -418,6 +418,7 @@ bool access_line_init(struct access_line *l, struct str format)
             const struct log_op *op = &l->format->ops[i];
             l->known[i][0] = op->id == LOG_OP_REQ ? known_header(op->text) : -1;
             l->known[i][1] = op->id == LOG_OP_REQ ? known_header(op->alt) : -1;
+            l->shows_local = l->shows_local || op->id == LOG_OP_LOCAL;
             if (op->id == LOG_OP_RESP) {
                 want(l, op->text);
                 want(l, op->alt);

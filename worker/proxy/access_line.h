@@ -16,6 +16,7 @@ struct access_line {
     int16_t known[LOG_FORMAT_MAX_OPS][2]; /* offsets of headers that the record has, or -1 */
     struct str wanted[ACCESS_WANTED_MAX]; /* names of response headers that the format has */
     size_t n_wanted;
+    bool shows_local;          /* the format has the address that the client connected to */
     char *scratch;
     uint64_t second;           /* of which `stamp` is the text */
     char stamp[24];            /* "2026-11-23T10:35:00." */

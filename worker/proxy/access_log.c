@@ -48,6 +48,11 @@ struct access_log {
 
 /* ---- ring ---- */
 
+bool access_log_shows_local(const struct access_log *l)
+{
+    return l && l->line.shows_local;
+}
+
 size_t access_log_wanted(const struct access_log *l, const struct str **names)
 {
     *names = l->line.wanted;

@@ -75,6 +75,8 @@ void access_log_flush(struct access_log *l);
 void access_log_free(struct access_log *l); /* flushes what fits without waiting; NULL-safe */
 /* Names, in lower case, of the response headers that lines show; at most ACCESS_WANTED_MAX. */
 size_t access_log_wanted(const struct access_log *l, const struct str **names);
+/* Lines show the address that the client connected to. False for NULL. */
+bool access_log_shows_local(const struct access_log *l);
 size_t access_log_pending(const struct access_log *l);  /* bytes not yet taken by the sink */
 
 #endif

@@ -17,7 +17,7 @@
 #define PIPES_MAX     64 /* of 256 KiB each; a user may have 64 MiB of them */
 #define DRAIN_LOOK_MS 10
 #define TRIM_LOOK_MS  5000
-#define TRIM_LEAST    500 /* connections that must have gone before memory is given back */
+#define TRIM_LEAST    64 /* connections that must have gone before memory is given back */
 
 struct dataplane {
     struct dataplane_config c;

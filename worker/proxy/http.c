@@ -1,4 +1,5 @@
 #include "worker/proxy/http.h"
+#include "worker/http/link.h"
 #include "worker/proxy/access_log.h"
 
 #include "shared/base/err.h"
@@ -208,8 +209,11 @@ static enum step sender(struct request *r)
     if (!text)
         return fail(r, REASON_MEMORY);
     x->peer = str_of(text, address_text(l->peer_family, l->peer, text));
-    text += PEER_TEXT_MAX;
-    x->local = str_of(text, address_text(l->local_family, l->local, text));
+    if (access_log_shows_local(r->p->access)) { /* the connection may be gone when the line is written */
+        text += PEER_TEXT_MAX;
+        link_know_local(l);
+        x->local = str_of(text, address_text(l->local_family, l->local, text));
+    }
     x->peer_port = l->peer_port;
     x->client_address = x->peer;
     x->https = l->tls;
@@ -230,7 +234,7 @@ static enum step sender(struct request *r)
         .client_address = x->client_address,
         .client_port = x->peer_port,
         .peer_address = x->peer,
-        .local_address = x->local,
+        .link = l,
         .local_port = l->local_port,
         .protocol = r->has_head && x->req.major == 1 && !x->req.minor ? STR("HTTP/1.0") : r->facts.protocol,
         .hostname = str_c(r->p->hostname),

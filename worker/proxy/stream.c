@@ -1,6 +1,7 @@
 #include "worker/proxy/stream.h"
 #include "shared/base/err.h"
 #include "worker/filter/peer.h"
+#include "worker/http/link.h"
 #include "worker/upstream/raw.h"
 
 #include <unistd.h>
@@ -306,7 +307,9 @@ static void pass(struct relay *r, struct conn *from, struct conn *to, struct spl
 {
     touch(r);
     conn_write(to, data, n);
-    net_flush(to->net);
+    /* Is it too much for the receiver? Only the kernel knows. Little waits: the end may follow at once. */
+    if (conn_queued(to) >= FULL_AT)
+        net_flush(to->net);
     if (conn_full(to))
         conn_pause(from, CONN_PAUSE_PEER);
     else
@@ -497,6 +500,9 @@ static void begin(struct relay *r, const struct snap_rule *rule)
 {
     r->client.full_at = FULL_AT;
     r->client.flags |= CONN_F_EAGER;
+    r->link.conn = &r->client;
+    if (access_log_shows_local(r->all->book.access))
+        link_know_local(&r->link);
     conn_pause(&r->client, CONN_PAUSE_PEER);
     dial(r, rule);
 }

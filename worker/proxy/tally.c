@@ -111,7 +111,9 @@ static void log_it(const struct tally *t, const struct tally_book *b, const stru
         .protocol = protocol,
         .client_address = str_of(peer, address_text(from->peer_family, from->peer, peer)),
         .client_port = from->peer_port,
-        .local_address = with_port(from->local_family, from->local, from->local_port, local),
+        .local_address = access_log_shows_local(b->access)
+                             ? with_port(from->local_family, from->local, from->local_port, local)
+                             : STR_NONE,
         .server_name = v[NAME_SERVER],
         .tls_version = v[NAME_TLS_VERSION],
         .tls_cipher = v[NAME_TLS_CIPHER],

@@ -1,5 +1,6 @@
 #include "worker/upstream/secure.h"
 #include "shared/http/proxy_header.h"
+#include "worker/http/link.h"
 #include "worker/upstream/upstream.h"
 
 #include <errno.h>
@@ -76,6 +77,7 @@ static struct str server_name(const struct security *x, const struct secure_for 
 
 static uint64_t hash_link(const struct stream_link *l)
 {
+    link_know_local(l);
     uint64_t h = hash_bytes(l->peer, sizeof(l->peer), (uint64_t)l->peer_port << 16 | l->local_port);
     return hash_bytes(l->local, sizeof(l->local), h);
 }
@@ -117,6 +119,7 @@ static bool say_who(struct conn *c, unsigned version, const struct stream_link *
     struct proxy_ends ends = {0};
     char head[PROXY_HEAD_WRITE];
     if (l) {
+        link_know_local(l);
         ends.from_family = l->peer_family;
         ends.to_family = l->local_family;
         ends.from_port = l->peer_port;
