@@ -122,7 +122,7 @@ bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *reques
     const struct snap_settings *s = ctx->snap->SETTINGS;
     struct http_head *h = ctx->request;
     struct str proto = ctx->facts->https ? STR("https") : STR("http");
-    bool believed = s->trusted_hops > 0;
+    bool believed = ctx->facts->believed;
 
     if (ctx->facts->peer_address.n && !append_list(ctx, FIELD_X_FORWARDED_FOR, ctx->facts->peer_address))
         return false;

@@ -214,9 +214,10 @@ static enum step sender(struct request *r)
     x->https = l->tls;
     if (l->tls)
         conn_tls_facts(l->conn, &r->tls);
-    if (s->trusted_hops) {
+    uint32_t trusted = x->bind ? x->bind->trusted_hops : s->trusted_hops;
+    if (trusted) {
         struct str proto;
-        x->client_address = forward_client_address(&x->req, s->trusted_hops, x->peer);
+        x->client_address = forward_client_address(&x->req, trusted, x->peer);
         if (head_value(&x->req, &x->arena, STR("x-forwarded-proto"), &proto))
             x->https = str_ieq(proto, STR("https"));
     }
@@ -233,6 +234,7 @@ static enum step sender(struct request *r)
         .protocol = r->has_head && x->req.major == 1 && !x->req.minor ? STR("HTTP/1.0") : r->facts.protocol,
         .hostname = str_c(r->p->hostname),
         .server_name = r->tls.server_name,
+        .believed = trusted > 0,
         .https = x->https,
         .tls = l->tls ? &r->tls : NULL,
         .conn = l->conn,
