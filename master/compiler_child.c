@@ -30,7 +30,7 @@
 #define CHILD_STATE_FD 4
 #define BOUND_MS       30000
 #define SLICE_NS       100000000
-#define NICE           2
+#define NICE           5
 #define NICE_OLD       10
 #define LOGGED_MAX     25 /* findings; `gatehouse status` has all */
 
@@ -89,7 +89,8 @@ static void keep_only(struct box *x, int link_fd, int state_fd)
 /*
  * Traffic goes first, but a reload beside other work on the machine must not starve either. What makes workers wait is not
  * our share but that they don't preempt us when they wake: kernels since 6.12 let a process ask for long slices, which
- * whoever has short ones may interrupt. Older ones take the wish and forget it; there, being nice is all that helps.
+ * whoever has short ones may interrupt: being a little nice is enough then. Older ones take the wish and forget it; there, being
+ * nice is all that helps.
  */
 static void step_back(void)
 {

@@ -318,6 +318,17 @@ static size_t in_gapi_order(struct lower *l, enum kind_id a, enum kind_id b, str
     return n + more;
 }
 
+/* At least one candidate comes of each rule. */
+static size_t count_rules(struct object *const *v, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct node *rules = node_get(gapi_route_of(v[i]->spec)->node, "rules");
+        sum += rules ? GH_MAX(rules->n_kids, 1u) : 1;
+    }
+    return sum;
+}
+
 void lower_gapi_routes(struct lower *l)
 {
     static const enum kind_id TOGETHER[][2] = {
@@ -330,7 +341,7 @@ void lower_gapi_routes(struct lower *l)
         struct object **v;
         size_t n = in_gapi_order(l, TOGETHER[k][0], TOGETHER[k][1], &v);
         if (k == 0)
-            lower_candidates_reserve(l, n);
+            lower_candidates_reserve(l, count_rules(v, n));
         for (size_t i = 0; i < n; i++)
             lower_route(l, v[i]);
     }

@@ -233,9 +233,48 @@ static void only_a_sealed_descriptor_is_taken(void **state)
     sample_fini(&s);
 }
 
+static void an_excerpt_needs_nothing_of_its_snapshot(void **state)
+{
+    (void)state;
+    struct sample s = full();
+    struct snap *snap = sample_open(&s);
+    struct snap_part part = {&snap->LISTENERS[0], &snap->RULES[1], &snap->CLUSTERS[0]};
+    uint32_t rule_slot = snap->RULES[1].slot, cluster_slot = snap->CLUSTERS[0].slot;
+    uint64_t generation = snap->head->generation;
+    struct buf names = {0}, again = {0};
+    buf_adds(&names, snap_text(snap, part.listener->name));
+    buf_adds(&names, snap_text(snap, part.rule->name));
+    buf_adds(&names, snap_text(snap, part.rule->key));
+    buf_adds(&names, snap_text(snap, part.cluster->name));
+    struct snap *x = snap_excerpt(snap, &part), *y;
+    assert_non_null(x);
+    snap_drop(snap);
+    memset(s.image.p, 0xff, s.image.n);
+    assert_ptr_equal(part.rule, &x->RULES[0]);
+    buf_adds(&again, snap_text(x, part.listener->name));
+    buf_adds(&again, snap_text(x, part.rule->name));
+    buf_adds(&again, snap_text(x, part.rule->key));
+    buf_adds(&again, snap_text(x, part.cluster->name));
+    assert_true(again.n > 0 && str_eq(buf_str(&again), buf_str(&names)));
+    assert_int_equal(part.rule->slot, rule_slot);
+    assert_int_equal(part.cluster->slot, cluster_slot);
+    assert_int_equal(part.rule->splits.n, 0);
+    assert_int_equal(x->head->generation, generation);
+    part = (struct snap_part){0};
+    y = snap_excerpt(x, &part); /* of nothing but settings */
+    assert_non_null(y);
+    assert_null(part.rule);
+    snap_drop(y);
+    snap_drop(x);
+    buf_fini(&names);
+    buf_fini(&again);
+    sample_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_excerpt_needs_nothing_of_its_snapshot),
         cmocka_unit_test(every_invariant_has_a_check),
         cmocka_unit_test(ranks_and_runs_must_fit),
         cmocka_unit_test(a_full_table_is_refused),
