@@ -88,15 +88,15 @@ static void write_metadata(const struct object *o, struct buf *out)
 static void write_secret_keys(const struct object *o, const struct node *n, struct buf *out)
 {
     const struct core_secret *s = o->spec;
-    const struct str_map *values = s && str_eqc(n->key, "data")         ? &s->data
-                                   : s && str_eqc(n->key, "stringData") ? &s->string_data
+    const struct str_map *values = s && str_eqc(node_key(n), "data")         ? &s->data
+                                   : s && str_eqc(node_key(n), "stringData") ? &s->string_data
                                                                          : NULL;
     buf_addc(out, "{");
     for (size_t i = 0; n->type == NODE_MAP && i < n->n_kids; i++) {
         buf_addc(out, i ? "," : "");
-        buf_json(out, n->kids[i]->key);
+        buf_json(out, node_key(n->kids[i]));
         buf_addc(out, ":\"(hidden");
-        if (values && i < values->n && str_eq(values->v[i].key, n->kids[i]->key)) /* decoded in the order written */
+        if (values && i < values->n && str_eq(values->v[i].key, node_key(n->kids[i]))) /* decoded in the order written */
             buf_addf(out, ", %zu bytes", values->v[i].val.n);
         buf_addc(out, ")\"");
     }
@@ -116,12 +116,12 @@ static void write_resource(const struct object *o, struct buf *out)
     write_metadata(o, out);
     for (size_t i = 0; o->root && i < o->root->n_kids; i++) {
         const struct node *n = o->root->kids[i];
-        if (is_bookkeeping(n->key))
+        if (is_bookkeeping(node_key(n)))
             continue;
         buf_addc(out, ",");
-        buf_json(out, n->key);
+        buf_json(out, node_key(n));
         buf_addc(out, ":");
-        if (o->kind->id == KIND_SECRET && !str_eqc(n->key, "type") && !str_eqc(n->key, "immutable"))
+        if (o->kind->id == KIND_SECRET && !str_eqc(node_key(n), "type") && !str_eqc(node_key(n), "immutable"))
             write_secret_keys(o, n, out);
         else
             node_json(n, out, NULL);

@@ -79,13 +79,13 @@ struct str ctl_text(const struct node *n, const char *path)
 int64_t ctl_int(const struct node *n, const char *path)
 {
     const struct node *v = n ? node_walk(n, path) : NULL;
-    return v && v->type == NODE_INT ? v->i : 0;
+    return v && v->type == NODE_INT ? node_int(v) : 0;
 }
 
 bool ctl_bool(const struct node *n, const char *path)
 {
     const struct node *v = n ? node_walk(n, path) : NULL;
-    return v && v->type == NODE_BOOL && v->i;
+    return v && v->type == NODE_BOOL && node_int(v);
 }
 
 static void out_of_memory(void)

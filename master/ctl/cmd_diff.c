@@ -96,7 +96,7 @@ static void keep_identity(struct command *c, struct state *st, const struct sour
     o->ns = node_text(node_walk(root, "metadata.namespace"));
     o->name = node_text(node_walk(root, "metadata.name"));
     o->uid = node_text(node_walk(root, "metadata.uid"));
-    o->generation = generation && generation->type == NODE_INT ? (uint64_t)generation->i : 1;
+    o->generation = generation && generation->type == NODE_INT ? (uint64_t)node_int(generation) : 1;
     o->line = 1;
     o->text = json; /* what keeps serving if the new version is broken */
     if (o->uid.n && clock_parse(node_text(node_walk(root, "metadata.creationTimestamp")), &o->created_us))

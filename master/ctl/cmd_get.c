@@ -195,7 +195,7 @@ static void describe_map(struct buf *out, const char *head, const struct node *m
         return;
     buf_addf(out, "%s\n", head);
     for (size_t i = 0; i < map->n_kids; i++)
-        buf_addf(out, "  " STR_FMT ": " STR_FMT "\n", STR_ARG(map->kids[i]->key), STR_ARG(node_text(map->kids[i])));
+        buf_addf(out, "  " STR_FMT ": " STR_FMT "\n", STR_ARG(node_key(map->kids[i])), STR_ARG(node_text(map->kids[i])));
 }
 
 static void describe_conditions(void *arg, struct str parent, const struct node *conditions)
@@ -237,10 +237,10 @@ static void describe_body(const struct ctl_object *o, struct buf *out)
 {
     for (size_t i = 0; o->full && i < o->full->n_kids; i++) {
         const struct node *k = o->full->kids[i];
-        if (str_eqc(k->key, "apiVersion") || str_eqc(k->key, "kind") || str_eqc(k->key, "metadata") ||
-            str_eqc(k->key, "status"))
+        if (str_eqc(node_key(k), "apiVersion") || str_eqc(node_key(k), "kind") || str_eqc(node_key(k), "metadata") ||
+            str_eqc(node_key(k), "status"))
             continue;
-        buf_addf(out, STR_FMT ":\n", STR_ARG(k->key));
+        buf_addf(out, STR_FMT ":\n", STR_ARG(node_key(k)));
         yaml_out(k, 2, out);
     }
 }

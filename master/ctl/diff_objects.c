@@ -105,7 +105,7 @@ static struct str below(struct diff *d, struct str path, struct str key)
 static const struct node *kid_of(const struct node *n, struct str key)
 {
     for (size_t i = 0; i < n->n_kids; i++)
-        if (str_eq(n->kids[i]->key, key))
+        if (str_eq(node_key(n->kids[i]), key))
             return n->kids[i];
     return NULL;
 }
@@ -113,10 +113,10 @@ static const struct node *kid_of(const struct node *n, struct str key)
 static void compare_maps(struct diff *d, struct diff_row *r, struct str path, const struct node *a, const struct node *b)
 {
     for (size_t i = 0; i < a->n_kids; i++)
-        compare(d, r, below(d, path, a->kids[i]->key), a->kids[i], kid_of(b, a->kids[i]->key));
+        compare(d, r, below(d, path, node_key(a->kids[i])), a->kids[i], kid_of(b, node_key(a->kids[i])));
     for (size_t i = 0; i < b->n_kids; i++)
-        if (!kid_of(a, b->kids[i]->key))
-            compare(d, r, below(d, path, b->kids[i]->key), NULL, b->kids[i]);
+        if (!kid_of(a, node_key(b->kids[i])))
+            compare(d, r, below(d, path, node_key(b->kids[i])), NULL, b->kids[i]);
 }
 
 /* Lists are compared from both ends, so that one element more in the middle is one difference. */

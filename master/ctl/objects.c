@@ -76,7 +76,7 @@ static struct str label_of(const struct ctl_object *o, struct str key)
 {
     const struct node *labels = o->full ? node_walk(o->full, "metadata.labels") : NULL;
     for (size_t i = 0; labels && i < labels->n_kids; i++)
-        if (str_eq(labels->kids[i]->key, key)) {
+        if (str_eq(node_key(labels->kids[i]), key)) {
             struct str v = node_text(labels->kids[i]);
             return v.p ? v : STR("");
         }
@@ -176,7 +176,7 @@ static void collect(struct collection *k, const struct node *n, struct str path)
             continue;
         for (size_t i = 0; n && i < n->n_kids; i++)
             if (keys)
-                collect_value(k, n->kids[i]->key);
+                collect_value(k, node_key(n->kids[i]));
             else
                 collect(k, n->kids[i], path);
         return;

@@ -25,14 +25,14 @@ static bool is_plain(struct str s)
 static void put_scalar(const struct node *n, struct buf *out)
 {
     if (n->type == NODE_STRING) {
-        if (is_plain(n->text))
-            buf_adds(out, n->text);
+        if (is_plain(node_text(n)))
+            buf_adds(out, node_text(n));
         else
-            buf_json(out, n->text); /* a JSON string is a YAML one */
+            buf_json(out, node_text(n)); /* a JSON string is a YAML one */
     } else if (n->type == NODE_NULL) {
         buf_addc(out, "null");
     } else {
-        buf_adds(out, n->text);
+        buf_adds(out, node_text(n));
     }
 }
 
@@ -61,10 +61,10 @@ static void put_node(const struct node *n, unsigned indent, bool first, struct b
                 continue;
             }
         } else {
-            if (is_plain(k->key))
-                buf_adds(out, k->key);
+            if (is_plain(node_key(k)))
+                buf_adds(out, node_key(k));
             else
-                buf_json(out, k->key);
+                buf_json(out, node_key(k));
             buf_addch(out, ':');
             if (is_block(k)) {
                 buf_addch(out, '\n');

@@ -104,7 +104,7 @@ static void check_spec(struct decoder *d, void *obj)
     const struct node *options = node_get(s->node, "options");
     for (size_t i = 0; options && i < options->n_kids; i++)
         diag_at(d->diags, DIAG_Ignored, options->kids[i], NULL, "option " STR_FMT " has no effect here",
-                STR_ARG(options->kids[i]->key));
+                STR_ARG(node_key(options->kids[i])));
 }
 
 #define T struct gapi_backend_tls_policy_spec

@@ -214,7 +214,7 @@ const struct node *istio_at(const struct node *n, const char *name)
 const struct node *istio_kid(const struct node *n, struct str key)
 {
     for (size_t i = 0; n && n->type == NODE_MAP && i < n->n_kids; i++)
-        if (str_eq(n->kids[i]->key, key))
+        if (str_eq(node_key(n->kids[i]), key))
             return n->kids[i];
     return n;
 }

@@ -76,12 +76,12 @@ static void distribute_check(struct decoder *d, const struct istio_distribute *x
     }
     for (size_t i = 0; i < to->n_kids; i++) {
         const struct node *w = to->kids[i];
-        ptrdiff_t star = str_chr(w->key, '*');
-        if (w->type != NODE_INT || w->i < 1 || w->i > 100)
+        ptrdiff_t star = str_chr(node_key(w), '*');
+        if (w->type != NODE_INT || node_int(w) < 1 || node_int(w) > 100)
             diag_at(d->diags, DIAG_OutOfRange, w, NULL, "a weight is a number of 1 to 100");
         else
-            sum += w->i;
-        if (star >= 0 && (size_t)star + 1 != w->key.n)
+            sum += node_int(w);
+        if (star >= 0 && (size_t)star + 1 != node_key(w).n)
             diag_at(d->diags, DIAG_BadValue, w, NULL, "'*' is only possible at the end of a locality");
     }
     if (sum != 100)

@@ -192,7 +192,7 @@ static void gateway_check(struct decoder *d, void *obj)
 {
     struct istio_gateway *g = obj;
     const struct node *name = node_get(node_get(g->node, "metadata"), "name");
-    if (name && name->text.n && !istio_label_valid(name->text))
+    if (name && node_text(name).n && !istio_label_valid(node_text(name)))
         diag_at(d->diags, DIAG_BadValue, name, "lower case letters, digits and '-', at most 63 of them",
                 "the name of a Gateway is one DNS label");
 }

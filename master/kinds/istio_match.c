@@ -53,7 +53,7 @@ void istio_string_match_check(struct decoder *d, struct istio_string_match *m, u
             continue;
         if (first) {
             diag_at(d->diags, DIAG_Exclusive, v, "keep one of exact, prefix and regex",
-                    "\"" STR_FMT "\" is set already", STR_ARG(first->key));
+                    "\"" STR_FMT "\" is set already", STR_ARG(node_key(first)));
             continue;
         }
         first = v;
@@ -234,7 +234,7 @@ static void host_check(struct decoder *d, const struct node *at, struct str valu
 static void ops_check(struct decoder *d, void *obj)
 {
     struct istio_header_ops *ops = obj;
-    bool request = str_eqc(ops->node->key, "request");
+    bool request = str_eqc(node_key(ops->node), "request");
     static const char *const MAPS[] = {"set", "add"};
     for (int m = 0; m < 2; m++) {
         const struct node *map = node_get(ops->node, MAPS[m]);

@@ -213,7 +213,7 @@ void istio_server_tls_check(struct decoder *d, const struct istio_server_tls *t)
     } else if (t->mode == ISTIO_TLS_ISTIO_MUTUAL) {
         if (cert)
             diag_at(d->diags, DIAG_Exclusive, cert, NULL,
-                    "mode ISTIO_MUTUAL uses the instance's own certificate; \"" STR_FMT "\" can't be set", STR_ARG(cert->key));
+                    "mode ISTIO_MUTUAL uses the instance's own certificate; \"" STR_FMT "\" can't be set", STR_ARG(node_key(cert)));
     } else {
         sources_check(d, t);
         names_check(d, t);

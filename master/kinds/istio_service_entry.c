@@ -31,8 +31,8 @@ uint16_t istio_endpoint_port(const struct istio_endpoint *e, struct str name)
 {
     const struct node *map = e->ports;
     for (size_t i = 0; map && map->type == NODE_MAP && i < map->n_kids; i++)
-        if (str_eq(map->kids[i]->key, name) && map->kids[i]->type == NODE_INT)
-            return (uint16_t)map->kids[i]->i;
+        if (str_eq(node_key(map->kids[i]), name) && map->kids[i]->type == NODE_INT)
+            return (uint16_t)node_int(map->kids[i]);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static void endpoint_ports_check(struct decoder *d, const struct istio_endpoint 
     }
     for (size_t i = 0; i < map->n_kids; i++) {
         const struct node *p = map->kids[i];
-        if (p->type != NODE_INT || p->i < 1 || p->i > 65535)
+        if (p->type != NODE_INT || node_int(p) < 1 || node_int(p) > 65535)
             diag_at(d->diags, DIAG_OutOfRange, p, NULL, "a port is a number of 1 to 65535");
     }
 }
@@ -90,9 +90,9 @@ static void inline_check(struct decoder *d, const struct istio_se_spec *s, const
     const struct node *at = istio_at(e->node, "address");
     istio_endpoint_check(d, e);
     for (size_t i = 0; e->ports && e->ports->type == NODE_MAP && i < e->ports->n_kids; i++)
-        if (!has_port(s, e->ports->kids[i]->key))
+        if (!has_port(s, node_key(e->ports->kids[i])))
             diag_at(d->diags, DIAG_BadValue, e->ports->kids[i], "the key is the name of a port of the entry",
-                    "no port is called \"" STR_FMT "\"", STR_ARG(e->ports->kids[i]->key));
+                    "no port is called \"" STR_FMT "\"", STR_ARG(node_key(e->ports->kids[i])));
     if (istio_address_is_unix(e->address)) {
         if (s->resolution != ISTIO_RESOLUTION_STATIC)
             diag_at(d->diags, DIAG_BadValue, at, NULL, "unix sockets need resolution STATIC");
@@ -187,7 +187,7 @@ static void dynamic_check(struct decoder *d, const struct istio_se_spec *s)
 static void resolution_check(struct decoder *d, const struct istio_se_spec *s)
 {
     const struct node *at = istio_at(s->node, "resolution");
-    if (s->resolution == ISTIO_RESOLUTION_NONE && at->type == NODE_STRING && !str_eqc(at->text, "NONE"))
+    if (s->resolution == ISTIO_RESOLUTION_NONE && at->type == NODE_STRING && !str_eqc(node_text(at), "NONE"))
         return; /* a word that is none: said already */
     switch (s->resolution) {
     case ISTIO_RESOLUTION_NONE:

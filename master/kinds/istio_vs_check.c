@@ -195,7 +195,7 @@ static void claims_check(struct decoder *d, const struct istio_http_match *m)
         size_t n = part ? m->without_headers.n : m->headers.n;
         const struct istio_string_match *v = part ? m->without_headers.v : m->headers.v;
         for (size_t i = 0; i < n; i++)
-            if (istio_is_claim(v[i].node->key))
+            if (istio_is_claim(node_key(v[i].node)))
                 diag_at(d->diags, DIAG_BadValue, v[i].node, "name a gateway in gateways",
                         "claims of a token can be matched at gateways only");
     }

@@ -33,8 +33,8 @@ static uint64_t block_hash(const struct node *n)
     uint64_t h = 0;
     for (size_t i = 0; i < n->n_kids; i++) {
         const struct node *k = n->kids[i];
-        if (!str_eqc(k->key, "name") && !str_eqc(k->key, "statPrefix"))
-            h += hash_mix(hash_str(k->key, 1), node_hash(k)); /* a sum: the order of keys is none of ours */
+        if (!str_eqc(node_key(k), "name") && !str_eqc(node_key(k), "statPrefix"))
+            h += hash_mix(hash_str(node_key(k), 1), node_hash(k)); /* a sum: the order of keys is none of ours */
     }
     return h;
 }

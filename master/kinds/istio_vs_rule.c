@@ -30,7 +30,7 @@ bool istio_is_claim(struct str name)
 static void header_name_check(struct decoder *d, const struct istio_string_match *m)
 {
     static const char *const PSEUDO[] = {":method", ":authority", ":scheme"};
-    struct str name = m->node->key;
+    struct str name = node_key(m->node);
     if (istio_is_claim(name)) {
         diag_at(d->diags, DIAG_NotServed, m->node, "the block never matches",
                 "claims of a token can't be matched yet");
@@ -98,7 +98,7 @@ void istio_http_match_check(struct decoder *d, void *obj)
         istio_string_match_check(d, &m->without_headers.v[i], ISTIO_SM_STAR_REGEX);
     }
     for (size_t i = 0; i < m->query_params.n; i++) {
-        if (m->query_params.v[i].node->key.n == 0)
+        if (node_key(m->query_params.v[i].node).n == 0)
             diag_at(d->diags, DIAG_BadValue, m->query_params.v[i].node, NULL, "a parameter has no name");
         istio_string_match_check(d, &m->query_params.v[i], 0);
     }

@@ -104,11 +104,11 @@ static void unknown_field(struct decoder *d, const struct schema *s, const struc
     struct arena *a = d->arena;
     const char *near, *below;
     struct str hint;
-    if (d->outer && find_exact(d->outer, n->key) < d->outer->n_fields)
+    if (d->outer && find_exact(d->outer, node_key(n)) < d->outer->n_fields)
         hint = arena_strf(a, "it belongs one level up; is it indented too far?");
-    else if ((below = one_below(s, n->key)) != NULL)
+    else if ((below = one_below(s, node_key(n))) != NULL)
         hint = arena_strf(a, "it belongs under \"%s\"", below);
-    else if ((near = nearest(s, n->key)) != NULL)
+    else if ((near = nearest(s, node_key(n))) != NULL)
         hint = arena_strf(a, "did you mean \"%s\"?", near);
     else
         hint = all_names(a, s);
@@ -223,7 +223,7 @@ static bool is_object_key(const struct node *n)
 {
     static const char *const names[] = {"apiVersion", "kind", "metadata", "status"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (str_eqc(n->key, names[i]))
+        if (str_eqc(node_key(n), names[i]))
             return true;
     return false;
 }
@@ -232,10 +232,10 @@ static bool is_object_key(const struct node *n)
 static size_t find_field(struct decoder *d, const struct schema *s, const struct node *map,
                          const struct node *n, bool *ok)
 {
-    size_t i = n->key.n > 0 ? find_exact(s, n->key) : s->n_fields;
+    size_t i = node_key(n).n > 0 ? find_exact(s, node_key(n)) : s->n_fields;
     if (i < s->n_fields || (!map->parent && is_object_key(n)) || s->open)
         return i;
-    if (d->snake_case_ok && (i = find_snake(s, n->key)) < s->n_fields) {
+    if (d->snake_case_ok && (i = find_snake(s, node_key(n))) < s->n_fields) {
         struct str hint = arena_strf(d->arena, "write \"%s\"", s->fields[i].name);
         point_at_key(diag_at(d->diags, DIAG_Deprecated, n, hint.p, "old spelling, still accepted"), n);
         return i;
@@ -259,7 +259,7 @@ static bool decode_map(struct decoder *d, const struct schema *s, const struct n
         if (i == s->n_fields)
             continue;
         if (seen & (UINT64_C(1) << i)) {
-            if (node_get_str(n, kid->key) == kid) /* the other spelling was first; of equal keys the parser spoke */
+            if (node_get_str(n, node_key(kid)) == kid) /* the other spelling was first; of equal keys the parser spoke */
                 point_at_key(diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name), kid);
             ok = false;
             continue;

@@ -80,18 +80,18 @@ static struct str type_hint(struct arena *a, const struct field *f, const struct
     if (n->type == NODE_MAP && t == FT_LIST && !element)
         return STR("begin every element with \"- \"");
     if (scalar && t == FT_STR_LIST && !element)
-        return arena_strf(a, "write it as a list: [%s]", diag_quote(a, n->text));
+        return arena_strf(a, "write it as a list: [%s]", diag_quote(a, node_text(n)));
     if (n->type == NODE_BOOL || n->type == NODE_INT || n->type == NODE_FLOAT)
         return wants_map(t) || (wants_list(t) && t != FT_STR_LIST) || t == FT_BOOL || t == FT_INT || t == FT_NUMBER
                    ? STR_NONE
-                   : arena_strf(a, "put it in quotes: %s", diag_quote(a, n->text));
-    if (n->type == NODE_STRING && t == FT_BOOL && is_yaml11_bool(n->text))
+                   : arena_strf(a, "put it in quotes: %s", diag_quote(a, node_text(n)));
+    if (n->type == NODE_STRING && t == FT_BOOL && is_yaml11_bool(node_text(n)))
         return n->quoted ? STR("take the quotes away") : STR("only true and false are boolean");
     if (n->type == NODE_STRING && (t == FT_INT || t == FT_NUMBER)) {
         int64_t v;
-        if (is_number_with_zero(n->text))
+        if (is_number_with_zero(node_text(n)))
             return STR("a leading zero means octal to some readers: leave it out");
-        return str_i64(n->text, &v) && n->quoted ? STR("take the quotes away") : STR_NONE;
+        return str_i64(node_text(n), &v) && n->quoted ? STR("take the quotes away") : STR_NONE;
     }
     if (scalar && (t == FT_OBJECT || element))
         return field_names(a, f->sub);
@@ -104,11 +104,11 @@ void value_wrong_type(struct decoder *d, const struct field *f, const struct nod
     struct str hint = secret ? STR_NONE : type_hint(d->arena, f, n);
     if (secret)
         diag_at(d->diags, DIAG_WrongType, n, NULL, "expected %s, found %s", want, node_type_name(n->type));
-    else if (n->type == NODE_STRING && n->text.n > 0)
+    else if (n->type == NODE_STRING && node_text(n).n > 0)
         diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found the string %s", want,
-                diag_quote(d->arena, n->text));
+                diag_quote(d->arena, node_text(n)));
     else if (n->type == NODE_INT || n->type == NODE_FLOAT || n->type == NODE_BOOL)
-        diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found " STR_FMT, want, STR_ARG(n->text));
+        diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found " STR_FMT, want, STR_ARG(node_text(n)));
     else
         diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found %s", want, node_type_name(n->type));
 }
@@ -145,13 +145,13 @@ static bool check_range(struct decoder *d, const struct field *f, const struct n
         return true;
     if (f->max > f->min && f->max < INT64_MAX)
         diag_at(d->diags, DIAG_OutOfRange, n, NULL, STR_FMT " is out of range: %lld to %lld%s are allowed",
-                STR_ARG(n->text), (long long)f->min, (long long)f->max, unit);
+                STR_ARG(node_text(n)), (long long)f->min, (long long)f->max, unit);
     else if (low)
         diag_at(d->diags, DIAG_OutOfRange, n, NULL, STR_FMT " is too small: at least %lld%s",
-                STR_ARG(n->text), (long long)f->min, unit);
+                STR_ARG(node_text(n)), (long long)f->min, unit);
     else
         diag_at(d->diags, DIAG_OutOfRange, n, NULL, STR_FMT " is too big: at most %lld%s",
-                STR_ARG(n->text), (long long)f->max, unit);
+                STR_ARG(node_text(n)), (long long)f->max, unit);
     return false;
 }
 
@@ -178,13 +178,13 @@ static const struct enum_row *enum_find(const struct field *f, struct str word)
 
 static const struct enum_row *enum_check(struct decoder *d, const struct field *f, const struct node *n)
 {
-    const struct enum_row *hit = enum_find(f, n->text), *near = NULL;
+    const struct enum_row *hit = enum_find(f, node_text(n)), *near = NULL;
     if (hit)
         return hit;
-    unsigned best = n->text.n <= 3 ? 1 : SUGGEST_DISTANCE;
+    unsigned best = node_text(n).n <= 3 ? 1 : SUGGEST_DISTANCE;
     struct buf all = {0};
     for (const struct enum_row *e = f->enums; e->name; e++) {
-        unsigned dist = str_ieq(n->text, str_c(e->name)) ? 0 : str_distance(n->text, str_c(e->name), best);
+        unsigned dist = str_ieq(node_text(n), str_c(e->name)) ? 0 : str_distance(node_text(n), str_c(e->name), best);
         if (dist <= best && (!near || dist < best)) {
             best = dist;
             near = e;
@@ -193,7 +193,7 @@ static const struct enum_row *enum_check(struct decoder *d, const struct field *
     }
     struct str hint = near ? arena_strf(d->arena, "did you mean \"%s\"?", near->name) : STR_NONE;
     diag_at(d->diags, DIAG_BadValue, n, hint.p, "%s is not allowed; it must be %s%s",
-            diag_quote(d->arena, n->text), f->enums[0].name && f->enums[1].name ? "one of " : "",
+            diag_quote(d->arena, node_text(n)), f->enums[0].name && f->enums[1].name ? "one of " : "",
             buf_cstr(&all));
     buf_fini(&all);
     return NULL;
@@ -216,20 +216,20 @@ static bool check_string(struct decoder *d, const struct field *f, const struct 
         value_wrong_type(d, f, n, "a string");
         return false;
     }
-    if (length && !value_check_count(d, f, n, count_characters(n->text), "characters"))
+    if (length && !value_check_count(d, f, n, count_characters(node_text(n)), "characters"))
         return false;
     if (f->enums)
         return enum_check(d, f, n) != NULL;
-    if (n->text.n == 0 && !(f->flags & (FIELD_NONEMPTY | FIELD_REQUIRED)) && length)
+    if (node_text(n).n == 0 && !(f->flags & (FIELD_NONEMPTY | FIELD_REQUIRED)) && length)
         return true; /* an empty string that is allowed to be absent is as good as absent */
-    return check_format(d, f->format, n, n->text);
+    return check_format(d, f->format, n, node_text(n));
 }
 
 static bool decode_str(struct decoder *d, const struct field *f, const struct node *n, void *member)
 {
     if (!check_string(d, f, n, true))
         return false;
-    *(struct str *)member = n->text;
+    *(struct str *)member = node_text(n);
     return true;
 }
 
@@ -240,10 +240,10 @@ static bool check_unique(struct decoder *d, const struct node *list)
     bool ok = true;
     map_init(&seen, d->arena);
     for (size_t i = 0; i < list->n_kids; i++) {
-        if (list->kids[i]->type != NODE_STRING || !map_put(&seen, list->kids[i]->text, d))
+        if (list->kids[i]->type != NODE_STRING || !map_put(&seen, node_text(list->kids[i]), d))
             continue;
         diag_at(d->diags, DIAG_BadValue, list->kids[i], NULL, "%s stands twice in this list",
-                diag_quote(d->arena, list->kids[i]->text));
+                diag_quote(d->arena, node_text(list->kids[i])));
         ok = false;
     }
     return ok;
@@ -277,11 +277,11 @@ static bool check_pair(struct decoder *d, const struct field *f, const struct no
         value_wrong_type(d, &as_string, n, "a string");
         return false;
     }
-    if (!check_format(d, f->format, n, n->key))
+    if (!check_format(d, f->format, n, node_key(n)))
         return false;
     if (f->format == FMT_LABEL_KEY)
-        return check_format(d, FMT_LABEL_VALUE, n, n->text);
-    return f->format == FMT_HEADER_NAME ? check_format(d, FMT_HEADER_VALUE, n, n->text) : true;
+        return check_format(d, FMT_LABEL_VALUE, n, node_text(n));
+    return f->format == FMT_HEADER_NAME ? check_format(d, FMT_HEADER_VALUE, n, node_text(n)) : true;
 }
 
 static bool decode_str_map(struct decoder *d, const struct field *f, const struct node *n, void *member)
@@ -295,7 +295,7 @@ static bool decode_str_map(struct decoder *d, const struct field *f, const struc
     bool ok = true;
     for (size_t i = 0; i < n->n_kids; i++) {
         ok &= check_pair(d, f, n->kids[i]);
-        v[i] = (struct str_pair){n->kids[i]->key, node_text(n->kids[i])};
+        v[i] = (struct str_pair){node_key(n->kids[i]), node_text(n->kids[i])};
     }
     *out = (struct str_map){v, n->n_kids};
     return ok;
@@ -320,7 +320,7 @@ static bool decode_bool(struct decoder *d, const struct field *f, const struct n
 {
     if (n->type != NODE_BOOL)
         return wrong_type(d, f, n);
-    *(struct opt_bool *)member = (struct opt_bool){true, n->i != 0};
+    *(struct opt_bool *)member = (struct opt_bool){true, node_int(n) != 0};
     return true;
 }
 
@@ -328,9 +328,9 @@ static bool decode_int(struct decoder *d, const struct field *f, const struct no
 {
     if (n->type != NODE_INT)
         return wrong_type(d, f, n);
-    if (!check_range(d, f, n, (double)n->i, ""))
+    if (!check_range(d, f, n, (double)node_int(n), ""))
         return false;
-    *(struct opt_int *)member = (struct opt_int){true, n->i};
+    *(struct opt_int *)member = (struct opt_int){true, node_int(n)};
     return true;
 }
 
@@ -360,7 +360,7 @@ static bool decode_number(struct decoder *d, const struct field *f, const struct
 {
     if (n->type != NODE_INT && n->type != NODE_FLOAT)
         return wrong_type(d, f, n);
-    double v = n->type == NODE_INT ? (double)n->i : n->d;
+    double v = n->type == NODE_INT ? (double)node_int(n) : node_float(n);
     if (v != v) {
         diag_at(d->diags, DIAG_BadValue, n, NULL, "is not a number");
         return false;
@@ -375,7 +375,7 @@ static bool decode_enum(struct decoder *d, const struct field *f, const struct n
 {
     if (n->type == NODE_INT && d->snake_case_ok) /* protobuf's habit: words by their number */
         for (const struct enum_row *w = f->enums; w->name; w++)
-            if (w->v == n->i) {
+            if (w->v == node_int(n)) {
                 *(int32_t *)member = w->v;
                 return true;
             }
@@ -394,21 +394,21 @@ static bool decode_duration(struct decoder *d, const struct field *f, const stru
     uint64_t ms = 0;
     bool exact = true;
     if (n->type != NODE_STRING) {
-        struct str hint = n->type == NODE_INT ? arena_strf(d->arena, "add a unit: \"" STR_FMT "s\"", STR_ARG(n->text))
+        struct str hint = n->type == NODE_INT ? arena_strf(d->arena, "add a unit: \"" STR_FMT "s\"", STR_ARG(node_text(n)))
                                               : STR_NONE;
         diag_at(d->diags, DIAG_WrongType, n, hint.p, "expected %s, found %s", value_type_name(f->type),
                 node_type_name(n->type));
         return false;
     }
     bool go = f->format == FMT_GO_DURATION;
-    if (!check_format(d, go ? FMT_GO_DURATION : FMT_GEP_DURATION, n, n->text))
+    if (!check_format(d, go ? FMT_GO_DURATION : FMT_GEP_DURATION, n, node_text(n)))
         return false;
     if (go)
-        format_go_duration(n->text, &ms, &exact);
+        format_go_duration(node_text(n), &ms, &exact);
     else
-        format_gep_duration(n->text, &ms);
+        format_gep_duration(node_text(n), &ms);
     if (!exact) {
-        diag_at(d->diags, DIAG_BadValue, n, NULL, STR_FMT " is no multiple of 1ms", STR_ARG(n->text));
+        diag_at(d->diags, DIAG_BadValue, n, NULL, STR_FMT " is no multiple of 1ms", STR_ARG(node_text(n)));
         return false;
     }
     struct field limits = *f;
@@ -426,14 +426,14 @@ static bool decode_int_or_str(struct decoder *d, const struct field *f, const st
 {
     struct int_or_str *out = member;
     if (n->type == NODE_INT) {
-        if (!check_range(d, f, n, (double)n->i, ""))
+        if (!check_range(d, f, n, (double)node_int(n), ""))
             return false;
-        *out = (struct int_or_str){.set = true, .is_int = true, .i = n->i, .s = n->text};
+        *out = (struct int_or_str){.set = true, .is_int = true, .i = node_int(n), .s = node_text(n)};
         return true;
     }
     if (n->type != NODE_STRING)
         return wrong_type(d, f, n);
-    *out = (struct int_or_str){.set = true, .s = n->text};
+    *out = (struct int_or_str){.set = true, .s = node_text(n)};
     return true;
 }
 
@@ -442,8 +442,8 @@ static bool decode_time(struct decoder *d, const struct field *f, const struct n
     struct opt_time *out = member;
     if (n->type != NODE_STRING)
         return wrong_type(d, f, n);
-    if (!clock_parse(n->text, &out->us)) {
-        diag_at(d->diags, DIAG_BadValue, n, NULL, "%s is not %s", diag_quote(d->arena, n->text),
+    if (!clock_parse(node_text(n), &out->us)) {
+        diag_at(d->diags, DIAG_BadValue, n, NULL, "%s is not %s", diag_quote(d->arena, node_text(n)),
                 value_type_name(f->type));
         return false;
     }

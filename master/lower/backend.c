@@ -261,7 +261,7 @@ static void add_workloads(struct gather *g)
         return;
     want.v = arena_new_n(g->l->arena, struct str_pair, sel->n_kids);
     for (size_t i = 0; i < sel->n_kids; i++)
-        want.v[want.n++] = (struct str_pair){sel->kids[i]->key, sel->kids[i]->text};
+        want.v[want.n++] = (struct str_pair){node_key(sel->kids[i]), node_text(sel->kids[i])};
     istio_workloads(g->l, g->service->object->ns, &want, add_workload, g);
 }
 

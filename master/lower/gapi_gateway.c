@@ -109,9 +109,9 @@ static void tell_annotations(struct lower *l, const struct object *o)
     const struct node *map = node_walk(o->root, "metadata.annotations");
     for (size_t i = 0; map && i < map->n_kids; i++)
         for (size_t j = 0; j < ARRAY_LEN(PREFIX); j++)
-            if (str_starts(map->kids[i]->key, str_c(PREFIX[j])) && !str_eqc(map->kids[i]->key, "proxy.istio.io/config"))
+            if (str_starts(node_key(map->kids[i]), str_c(PREFIX[j])) && !str_eqc(node_key(map->kids[i]), "proxy.istio.io/config"))
                 diag_at(l->diags, DIAG_NotServed, map->kids[i], NULL,
-                        "annotation " STR_FMT " has no effect yet", STR_ARG(map->kids[i]->key));
+                        "annotation " STR_FMT " has no effect yet", STR_ARG(node_key(map->kids[i])));
 }
 
 static void add_gateway(struct lower *l, struct object *o)

@@ -349,7 +349,7 @@ static void judge_options(struct lower *l, struct gapi_gw_listener *gl)
         const struct node *map = node_get(tls->node, "options"), *at = tls->node;
         const struct option_row *row = NULL;
         for (size_t j = 0; map && j < map->n_kids; j++)
-            if (str_eq(map->kids[j]->key, o->key))
+            if (str_eq(node_key(map->kids[j]), o->key))
                 at = map->kids[j];
         for (size_t j = 0; j < ARRAY_LEN(OPTIONS); j++)
             if (str_eqc(o->key, OPTIONS[j].name))

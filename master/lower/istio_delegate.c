@@ -39,7 +39,7 @@ struct matches {
 static const struct istio_string_match *named(struct matches m, struct str name)
 {
     for (size_t i = 0; i < m.n; i++)
-        if (str_ieq(m.v[i].node->key, name))
+        if (str_ieq(node_key(m.v[i].node), name))
             return &m.v[i];
     return NULL;
 }
@@ -47,7 +47,7 @@ static const struct istio_string_match *named(struct matches m, struct str name)
 static bool maps_conflict(struct matches root, struct matches leaf)
 {
     for (size_t i = 0; i < leaf.n; i++)
-        if (strings_conflict(named(root, leaf.v[i].node->key), &leaf.v[i]))
+        if (strings_conflict(named(root, node_key(leaf.v[i].node)), &leaf.v[i]))
             return true;
     return false;
 }
@@ -105,7 +105,7 @@ static struct matches joined_maps(const struct join *j, struct matches root, str
     for (size_t i = 0; i < leaf.n; i++)
         out.v[out.n++] = leaf.v[i];
     for (size_t i = 0; i < root.n; i++)
-        if (!named(leaf, root.v[i].node->key))
+        if (!named(leaf, node_key(root.v[i].node)))
             out.v[out.n++] = root.v[i];
     return out;
 }

@@ -159,7 +159,7 @@ static bool service_selects(const struct lower *l, const struct core_service_spe
     if (!sel || sel->type != NODE_MAP || sel->n_kids == 0)
         return false;
     for (size_t i = 0; i < sel->n_kids; i++) {
-        struct str_pair want = {sel->kids[i]->key, sel->kids[i]->text};
+        struct str_pair want = {node_key(sel->kids[i]), node_text(sel->kids[i])};
         if (!istio_has_label(&l->instance->labels, &want))
             return false;
     }

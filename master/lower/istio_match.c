@@ -70,7 +70,7 @@ static struct model_strmatch *pseudo(struct model_match *out, struct str name)
 /* False: the condition can't be evaluated, so the block must not match. */
 static bool header(struct lower *l, struct model_match *out, const struct istio_string_match *m, bool invert)
 {
-    struct str name = m->node->key;
+    struct str name = node_key(m->node);
     struct model_strmatch cond = strmatch(m);
     cond.invert = invert;
     if (istio_is_claim(name))
@@ -116,6 +116,6 @@ struct model_match *istio_match(struct lower *l, const struct istio_rule_ref *r,
             return NULL;
     for (size_t i = 0; i < m->query_params.n; i++)
         *ARENA_PUSH(l->arena, &out->query) =
-            (struct model_kv_match){.name = m->query_params.v[i].node->key, .m = strmatch(&m->query_params.v[i])};
+            (struct model_kv_match){.name = node_key(m->query_params.v[i].node), .m = strmatch(&m->query_params.v[i])};
     return out;
 }

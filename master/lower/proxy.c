@@ -53,7 +53,7 @@ static const struct node *read_config(struct lower *l, const struct object *o, s
 static void tell_unserved(struct lower *l, const struct node *map, const struct node *at, const char *prefix, const char *const *served)
 {
     for (size_t i = 0; map && map->type == NODE_MAP && i < map->n_kids; i++) {
-        struct str key = map->kids[i]->key;
+        struct str key = node_key(map->kids[i]);
         bool known = false;
         for (const char *const *s = served; *s && !known; s++)
             known = str_eqc(key, *s);
@@ -90,7 +90,7 @@ static void topology_hops(struct lower *l, const struct node *topology, const st
 {
     const struct node *n = node_get(topology, "numTrustedProxies");
     if (n && !out->has_hops)
-        set_hops(l, out, at, n->type == NODE_INT && n->i >= 0, n->type == NODE_INT ? (uint64_t)n->i : 0);
+        set_hops(l, out, at, n->type == NODE_INT && node_int(n) >= 0, n->type == NODE_INT ? (uint64_t)node_int(n) : 0);
 }
 
 /* ---- both ------------------------------------------------------------------------------------------- */

@@ -65,7 +65,7 @@ static uint64_t hash_of_spec(const struct node *root)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < root->n_kids; i++) {
-        struct str key = root->kids[i]->key;
+        struct str key = node_key(root->kids[i]);
         if (!str_eqc(key, "metadata") && !str_eqc(key, "status") && !str_eqc(key, "apiVersion"))
             sum += hash_str(key, node_hash(root->kids[i]));
     }
@@ -105,7 +105,7 @@ static bool passes_vetting(struct loader *l, const struct object *o)
 static const struct node *get_any_case(const struct node *root, const char *key)
 {
     for (size_t i = 0; i < root->n_kids; i++)
-        if (str_ieq(root->kids[i]->key, str_c(key)))
+        if (str_ieq(node_key(root->kids[i]), str_c(key)))
             return root->kids[i];
     return NULL;
 }
@@ -133,8 +133,8 @@ static bool told_no_object(struct loader *l, const struct node *root)
         return true;
     }
     if (version && kind) {
-        const struct node *odd = version->type != NODE_STRING || version->text.n == 0 ? version : kind;
-        if (odd->type == NODE_STRING && odd->text.n > 0)
+        const struct node *odd = version->type != NODE_STRING || node_text(version).n == 0 ? version : kind;
+        if (odd->type == NODE_STRING && node_text(odd).n > 0)
             return false;
         diag_at(l->diags, DIAG_NotAnObject, odd, NULL, "expected a string, found %s",
                 odd->type == NODE_STRING ? "an empty one" : node_type_name(odd->type));

@@ -236,7 +236,7 @@ bool selector_matches_namespace(const struct store *s, const struct node *select
     const struct node *expressions = node_get(selector, "matchExpressions");
     bool found;
     for (size_t i = 0; labels && labels->type == NODE_MAP && i < labels->n_kids; i++) {
-        struct str v = namespace_label(s, ns, labels->kids[i]->key, &found);
+        struct str v = namespace_label(s, ns, node_key(labels->kids[i]), &found);
         if (!found || !str_eq(v, node_text(labels->kids[i])))
             return false;
     }

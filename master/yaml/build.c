@@ -1,8 +1,6 @@
 #include "master/yaml/build.h"
+#include "master/yaml/number.h"
 #include "shared/base/arena.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 #define FEW_KEYS 24 /* up to here, comparing all with all beats a table */
 
@@ -65,84 +63,14 @@ static bool is_any(struct str s, const char *const *words)
     return false;
 }
 
-static bool read_int(struct str s, int64_t *v)
-{
-    struct str d = s;
-    bool minus = d.p[0] == '-';
-    if (d.p[0] == '-' || d.p[0] == '+')
-        d = str_skip(d, 1);
-    unsigned base = 10;
-    if (d.n > 2 && d.p[0] == '0' && (d.p[1] == 'x' || d.p[1] == 'o')) {
-        base = d.p[1] == 'x' ? 16 : 8;
-        d = str_skip(d, 2);
-    } else if (d.n == 0 || (d.n > 1 && d.p[0] == '0')) {
-        return false;
-    }
-    uint64_t u = 0;
-    for (size_t i = 0; i < d.n; i++) {
-        int digit = ascii_hex(d.p[i]);
-        if (digit < 0 || (unsigned)digit >= base || __builtin_mul_overflow(u, (uint64_t)base, &u) ||
-            __builtin_add_overflow(u, (uint64_t)digit, &u))
-            return false;
-    }
-    if (u > (uint64_t)INT64_MAX + minus)
-        return false;
-    *v = minus ? (int64_t)(0 - u) : (int64_t)u;
-    return true;
-}
-
-static size_t digits(struct str s, size_t from)
-{
-    while (from < s.n && ascii_is_digit(s.p[from]))
-        from++;
-    return from;
-}
-
-static bool is_float(struct str s)
-{
-    size_t i = s.p[0] == '-' || s.p[0] == '+', whole = i, fraction;
-    i = digits(s, i);
-    if (i - whole > 1 && s.p[whole] == '0')
-        return false;
-    whole = i - whole;
-    fraction = i;
-    if (i < s.n && s.p[i] == '.')
-        i = digits(s, ++i);
-    fraction = i - fraction;
-    if (whole == 0 && fraction < 2)
-        return false;
-    if (i < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) {
-        size_t sign = i + 1 < s.n && (s.p[i + 1] == '-' || s.p[i + 1] == '+');
-        size_t from = i + 1 + sign;
-        i = digits(s, from);
-        if (i == from)
-            return false;
-    }
-    return i == s.n;
-}
-
-static bool read_float(struct str s, double *d)
-{
-    static const char *const nan_words[] = {".nan", ".NaN", ".NAN", NULL};
-    static const char *const inf_words[] = {".inf", ".Inf", ".INF", NULL};
-    struct str bare = s.p[0] == '-' || s.p[0] == '+' ? str_skip(s, 1) : s;
-    if (is_float(s))
-        *d = strtod(s.p, NULL);
-    else if (is_any(s, nan_words))
-        *d = NAN;
-    else if (is_any(bare, inf_words))
-        *d = s.p[0] == '-' ? -INFINITY : INFINITY;
-    else
-        return false;
-    return true;
-}
-
 static void resolve(struct node *n)
 {
     static const char *const nulls[] = {"~", "null", "Null", "NULL", NULL};
     static const char *const yes[] = {"true", "True", "TRUE", NULL};
     static const char *const no[] = {"false", "False", "FALSE", NULL};
-    struct str s = n->text;
+    struct str s = node_text(n);
+    int64_t i;
+    double d;
     n->type = NODE_STRING;
     if (s.n == 0) {
         n->type = NODE_NULL;
@@ -154,10 +82,8 @@ static void resolve(struct node *n)
             n->type = NODE_NULL;
         break;
     case 't': case 'T':
-        if (is_any(s, yes)) {
+        if (is_any(s, yes))
             n->type = NODE_BOOL;
-            n->i = 1;
-        }
         break;
     case 'f': case 'F':
         if (is_any(s, no))
@@ -165,9 +91,9 @@ static void resolve(struct node *n)
         break;
     case '+': case '-': case '.':
     case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        if (read_int(s, &n->i))
+        if (number_int(s, &i))
             n->type = NODE_INT;
-        else if (read_float(s, &n->d))
+        else if (number_float(s, &d))
             n->type = NODE_FLOAT;
         break;
     default: break;
@@ -205,7 +131,8 @@ static void attach(struct build *b, struct node *n)
     struct build_frame *f = &b->frames[b->depth - 1];
     n->parent = f->node;
     if (f->node->type == NODE_MAP) {
-        n->key = f->key;
+        n->key_p = f->key.p;
+        n->key_n = (uint32_t)f->key.n & BUILD_KEY_MAX;
         n->key_line = f->key_at.line;
         n->key_column = f->key_at.column;
         f->key = STR_NONE;
@@ -225,6 +152,8 @@ static void remember(struct build *b, struct str anchor, struct node *n)
 bool build_key(struct build *b, struct str key, struct place at, bool plain)
 {
     struct build_frame *f = &b->frames[b->depth - 1];
+    if (key.n > BUILD_KEY_MAX)
+        return GIVE_UP(b, DIAG_LimitExceeded, at, "this key is longer than 256 MiB");
     f->key = key;
     f->key_at = at;
     f->merge |= plain && str_eqc(key, "<<");
@@ -236,7 +165,8 @@ bool build_scalar(struct build *b, struct str text, struct place at, enum build_
     struct node *n = new_node(b, NODE_STRING, at);
     if (!n)
         return false;
-    n->text = text;
+    n->text_p = text.p;
+    n->text_n = (uint32_t)text.n;
     n->quoted = style == BUILD_QUOTED;
     if (style == BUILD_PLAIN)
         resolve(n);
@@ -298,8 +228,8 @@ bool build_alias(struct build *b, struct str name, struct place at)
         return false;
     n->line = at.line;
     n->column = at.column;
-    n->key = STR_NONE;
-    n->key_line = n->key_column = n->index = 0;
+    n->key_p = NULL;
+    n->key_n = n->key_line = n->key_column = n->index = 0;
     if (b->depth > 0)
         attach(b, n);
     return true;
@@ -308,7 +238,7 @@ bool build_alias(struct build *b, struct str name, struct place at)
 static bool holds_key(const struct build *b, size_t base, struct str key)
 {
     for (size_t i = base; i < n_kids(b); i++)
-        if (str_eq((*kid_at(b, i))->key, key))
+        if (str_eq(node_key((*kid_at(b, i))), key))
             return true;
     return false;
 }
@@ -322,7 +252,7 @@ static bool merge_one(struct build *b, const struct build_frame *f, const struct
         return GIVE_UP(b, DIAG_Syntax, p, "\"<<\" takes a map or a list of maps");
     }
     for (size_t i = 0; i < from->n_kids; i++) {
-        if (holds_key(b, f->base, from->kids[i]->key))
+        if (holds_key(b, f->base, node_key(from->kids[i])))
             continue;
         struct place p = {at->line, at->column};
         struct node *n = copy(b, from->kids[i], f->node, p, b->depth + 1);
@@ -340,7 +270,7 @@ static bool merge(struct build *b, struct build_frame *f)
     size_t n_merged = 0;
     for (size_t i = f->base; i < end; i++) {
         struct node *n = *kid_at(b, i);
-        if (!str_eqc(n->key, "<<")) {
+        if (!str_eqc(node_key(n), "<<")) {
             *kid_at(b, kept++) = n;
             continue;
         }
@@ -368,7 +298,7 @@ static bool duplicate(struct build *b, const struct node *first, const struct no
         return false;
     struct diag *d = diag_file(b->diags, DIAG_DuplicateKey, b->source->path, again->key_line,
                                again->key_column, "the key %s stands here twice, first in line %u",
-                               diag_quote(b->arena, again->key), first->key_line);
+                               diag_quote(b->arena, node_key(again)), first->key_line);
     d->hint = STR("the values would hide each other; merge them or take one away");
     b->faulty = true;
     return true;
@@ -379,7 +309,7 @@ static bool check_few_keys(struct build *b, size_t base, size_t n)
     struct node **v = n > 0 ? kid_at(b, base) : NULL;
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; k < i; k++)
-            if (v[i]->key.n == v[k]->key.n && str_eq(v[i]->key, v[k]->key)) {
+            if (node_key(v[i]).n == node_key(v[k]).n && str_eq(node_key(v[i]), node_key(v[k]))) {
                 if (!duplicate(b, v[k], v[i]))
                     return false;
                 break;
@@ -395,9 +325,9 @@ static bool check_keys(struct build *b, size_t base)
         return check_few_keys(b, base, n);
     map_init(&seen, b->arena);
     for (size_t i = 0; i < n; i++) {
-        struct node *kid = *kid_at(b, base + i), *first = map_get(&seen, kid->key);
+        struct node *kid = *kid_at(b, base + i), *first = map_get(&seen, node_key(kid));
         if (!first)
-            map_put(&seen, kid->key, kid);
+            map_put(&seen, node_key(kid), kid);
         else if (!duplicate(b, first, kid))
             return false;
     }

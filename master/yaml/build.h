@@ -16,6 +16,7 @@
 #include "shared/base/hash.h"
 
 #define BUILD_DEPTH_MAX 128
+#define BUILD_KEY_MAX   ((1u << 28) - 1) /* bytes: struct node.key_n */
 
 struct place {
     uint32_t line, column; /* in the file, from 1 */

@@ -1,4 +1,5 @@
 #include "master/yaml/node.h"
+#include "master/yaml/number.h"
 #include "shared/base/arena.h"
 #include "shared/base/hash.h"
 
@@ -19,7 +20,7 @@ const struct node *node_get_str(const struct node *n, struct str key)
     if (!n || n->type != NODE_MAP)
         return NULL;
     for (size_t i = 0; i < n->n_kids; i++)
-        if (str_eq(n->kids[i]->key, key))
+        if (str_eq(node_key(n->kids[i]), key))
             return n->kids[i];
     return NULL;
 }
@@ -80,20 +81,31 @@ void node_path(const struct node *n, struct buf *out)
         buf_addch(out, '[');
         buf_addu(out, n->index);
         buf_addch(out, ']');
-    } else if (is_identifier(n->key)) {
+    } else if (is_identifier(node_key(n))) {
         if (out->n > 0)
             buf_addch(out, '.');
-        buf_adds(out, n->key);
+        buf_adds(out, node_key(n));
     } else {
         buf_addch(out, '[');
-        buf_json(out, n->key);
+        buf_json(out, node_key(n));
         buf_addch(out, ']');
     }
 }
 
-struct str node_text(const struct node *n)
+int64_t node_int(const struct node *n)
 {
-    return n && n->type != NODE_LIST && n->type != NODE_MAP ? n->text : STR_NONE;
+    int64_t v = 0;
+    if (n->type == NODE_BOOL)
+        return n->text_p[0] == 't' || n->text_p[0] == 'T';
+    return n->type == NODE_INT && number_int(node_text(n), &v) ? v : 0;
+}
+
+double node_float(const struct node *n)
+{
+    double d = 0;
+    if (n->type == NODE_INT)
+        return (double)node_int(n);
+    return n->type == NODE_FLOAT && number_float(node_text(n), &d) ? d : 0;
 }
 
 struct node_document *node_document(const struct node *n)
@@ -117,8 +129,8 @@ struct node_document *node_detach(struct arena *a, const struct node *n)
     struct node_document *d = arena_new(a, struct node_document);
     d->root = *n;
     d->root.parent = NULL;
-    d->root.key = STR_NONE;
-    d->root.index = 0;
+    d->root.key_p = NULL;
+    d->root.key_n = d->root.index = 0;
     /* The kids were made for this tree, which nobody reads before it is handed on. */
     for (size_t i = 0; i < n->n_kids; i++)
         ((struct node *)(uintptr_t)n->kids[i])->parent = &d->root;
@@ -136,10 +148,10 @@ static bool listed(const char *const *names, struct str key)
 
 static void json_float(const struct node *n, struct buf *out)
 {
-    if (isfinite(n->d))
-        buf_addf(out, "%.17g", n->d);
+    if (isfinite(node_float(n)))
+        buf_addf(out, "%.17g", node_float(n));
     else
-        buf_json(out, n->text);
+        buf_json(out, node_text(n));
 }
 
 static void json_kids(const struct node *n, struct buf *out, const char *const *drop)
@@ -147,13 +159,13 @@ static void json_kids(const struct node *n, struct buf *out, const char *const *
     bool map = n->type == NODE_MAP, first = true;
     buf_addch(out, map ? '{' : '[');
     for (size_t i = 0; i < n->n_kids; i++) {
-        if (map && listed(drop, n->kids[i]->key))
+        if (map && listed(drop, node_key(n->kids[i])))
             continue;
         if (!first)
             buf_addch(out, ',');
         first = false;
         if (map) {
-            buf_json(out, n->kids[i]->key);
+            buf_json(out, node_key(n->kids[i]));
             buf_addch(out, ':');
         }
         node_json(n->kids[i], out, NULL);
@@ -165,10 +177,10 @@ void node_json(const struct node *n, struct buf *out, const char *const *drop)
 {
     switch (n->type) {
     case NODE_NULL: buf_addc(out, "null"); break;
-    case NODE_BOOL: buf_addc(out, n->i ? "true" : "false"); break;
-    case NODE_INT: buf_addf(out, "%lld", (long long)n->i); break;
+    case NODE_BOOL: buf_addc(out, node_int(n) ? "true" : "false"); break;
+    case NODE_INT: buf_addf(out, "%lld", (long long)node_int(n)); break;
     case NODE_FLOAT: json_float(n, out); break;
-    case NODE_STRING: buf_json(out, n->text); break;
+    case NODE_STRING: buf_json(out, node_text(n)); break;
     case NODE_LIST:
     case NODE_MAP: json_kids(n, out, drop); break;
     }
@@ -180,9 +192,9 @@ uint64_t node_hash(const struct node *n)
     switch (n->type) {
     case NODE_NULL: return h;
     case NODE_BOOL:
-    case NODE_INT: return hash_mix(h, (uint64_t)n->i);
+    case NODE_INT: return hash_mix(h, (uint64_t)node_int(n));
     case NODE_FLOAT:
-    case NODE_STRING: return hash_str(n->text, h);
+    case NODE_STRING: return hash_str(node_text(n), h);
     case NODE_LIST:
         for (size_t i = 0; i < n->n_kids; i++)
             h = hash_mix(h, node_hash(n->kids[i]));
@@ -190,7 +202,7 @@ uint64_t node_hash(const struct node *n)
     case NODE_MAP: {
         uint64_t sum = n->n_kids; /* a sum does not know the order of its terms */
         for (size_t i = 0; i < n->n_kids; i++)
-            sum += hash_str(n->kids[i]->key, node_hash(n->kids[i]));
+            sum += hash_str(node_key(n->kids[i]), node_hash(n->kids[i]));
         return hash_mix(h, sum);
     }
     }

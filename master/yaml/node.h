@@ -29,23 +29,28 @@ struct source {
     bool world_readable;
 };
 
+/*
+ * There are eleven of them for a route, and a load keeps them all: 64 bytes, one cache line. What a number is, is read
+ * from its text again when asked (node_int), and the lengths of texts have 32 bits (parse.h limits files to less).
+ */
 struct node {
     const struct node *parent; /* NULL for the root of a document */
     const struct source *source;
-    struct str key;            /* the key in the parent map; empty in a list or root */
-    struct str text;           /* scalars: the value's text; NUL-terminated */
-    const struct node **kids;  /* NODE_LIST and NODE_MAP, in file order */
+    const char *key_p;         /* node_key: the key in the parent map; empty in a list or root */
     union {
-        int64_t i;             /* NODE_INT, and 0/1 for NODE_BOOL */
-        double d;              /* NODE_FLOAT */
+        const char *text_p;        /* scalars, node_text: NUL-terminated */
+        const struct node **kids;  /* NODE_LIST and NODE_MAP, in file order */
     };
-    uint32_t n_kids;
+    uint32_t text_n;
+    uint32_t n_kids;           /* 0 for scalars */
     uint32_t line, column;     /* of the value, from 1 */
     uint32_t key_line, key_column;
     uint32_t index;            /* position in the parent list or map */
-    enum node_type type : 8;
+    uint32_t key_n : 28;       /* build_key sees to it */
+    enum node_type type : 3;
     bool quoted : 1;           /* scalar written in quotes or as a block */
 };
+_Static_assert(sizeof(struct node) <= 64, "a node is one cache line");
 
 /*
  * The root of a document, and whose document it is: the words for findings. parse.c fills them from the
@@ -71,8 +76,19 @@ const struct node *node_walk(const struct node *n, const char *path);
 /* The field path of a node, "spec.rules[0].matches[1].path", written to `out`. Keys that are no
  * plain identifiers are written ["like.this"]. The root gives "". */
 void node_path(const struct node *n, struct buf *out);
-/* The text of a scalar, else the empty slice. */
-struct str node_text(const struct node *n);
+/* The text of a scalar, else (and of NULL) the empty slice. */
+static inline struct str node_text(const struct node *n)
+{
+    return n && n->type != NODE_LIST && n->type != NODE_MAP ? str_of(n->text_p, n->text_n) : STR_NONE;
+}
+static inline struct str node_key(const struct node *n)
+{
+    return str_of(n->key_p, n->key_n);
+}
+/* The value of a NODE_INT, 0 or 1 of a NODE_BOOL. */
+int64_t node_int(const struct node *n);
+/* The value of a NODE_FLOAT or NODE_INT. */
+double node_float(const struct node *n);
 /* The tree as compact JSON (maps in file order). `drop` names top-level keys to leave out, or NULL. */
 void node_json(const struct node *n, struct buf *out, const char *const *drop);
 /* A hash of the value that ignores order of map keys, comments and formatting. */

@@ -124,7 +124,7 @@ static void every_type_reaches_its_member(void **state)
     assert_int_equal(x.t.leaves.n, 2);
     assert_int_equal(x.t.leaves.v[0].port.v, 1);
     assert_int_equal(x.t.by_name.n, 1);
-    assert_str(x.t.by_name.v[0].node->key, "k");
+    assert_str(node_key(x.t.by_name.v[0].node), "k");
     assert_int_equal(x.t.checks, 1);
     parsed_fini(&x.p);
 }

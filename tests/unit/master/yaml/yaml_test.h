@@ -72,10 +72,10 @@ static GH_UNUSED const char *trees(struct parsed *p)
 /* Equal in everything a later room can see? */
 static GH_UNUSED bool same_tree(const struct node *a, const struct node *b)
 {
-    if (a->type != b->type || a->line != b->line || a->column != b->column || !str_eq(a->key, b->key) ||
+    if (a->type != b->type || a->line != b->line || a->column != b->column || !str_eq(node_key(a), node_key(b)) ||
         a->key_line != b->key_line || a->key_column != b->key_column || a->index != b->index ||
-        !str_eq(a->text, b->text) || a->quoted != b->quoted || a->n_kids != b->n_kids ||
-        (a->type != NODE_FLOAT && a->i != b->i) || (a->parent == NULL) != (b->parent == NULL))
+        !str_eq(node_text(a), node_text(b)) || a->quoted != b->quoted || a->n_kids != b->n_kids ||
+        (a->type != NODE_FLOAT && node_int(a) != node_int(b)) || (a->parent == NULL) != (b->parent == NULL))
         return false;
     for (size_t i = 0; i < a->n_kids; i++)
         if (a->kids[i]->parent != a || !same_tree(a->kids[i], b->kids[i]))
