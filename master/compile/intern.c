@@ -143,6 +143,12 @@ uint32_t intern_origin(struct layout *l, const struct model_origin *o)
     return intern(l, SNAP_ORIGINS, &row, 1, sizeof(row));
 }
 
+uint32_t intern_place(struct layout *l, uint32_t rule_origin, const struct model_origin *o)
+{
+    bool same = ROW(l, ORIGINS, struct snap_origin, rule_origin)->object == intern_object(l, o);
+    return same && o->line < SNAP_PLACE_LINE ? SNAP_PLACE_LINE | o->line : intern_origin(l, o);
+}
+
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags)
 {
     struct snap_regex row = {intern_str(l, pattern), flags};

@@ -111,7 +111,8 @@ static void put_entry(struct layout *l, const struct model_entry *e, uint8_t fla
     if (m->path == PATH_REGEX && !takes_every_path(m))
         row.regex = intern_regex(l, m->path_value, 0);
     row.conds = intern_conds(l, m);
-    row.origin = intern_origin(l, &m->origin);
+    row.place = intern_place(l, ROW(l, RULES, struct snap_rule, row.rule)->origin, &m->origin);
+    row.section = intern_name(l, m->origin.section);
     row.name = intern_name(l, m->name);
     *PUSH(l, ENTRIES, struct snap_entry) = row;
 }

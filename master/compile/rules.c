@@ -70,11 +70,11 @@ static uint32_t put_retry(struct layout *l, const struct model_retry *r)
     return intern_row(l, SNAP_RETRIES, &row, sizeof(row));
 }
 
-static void put_split(struct layout *l, const struct model_split *p)
+static void put_split(struct layout *l, uint32_t rule_origin, const struct model_split *p)
 {
     struct snap_split row = {.weight = p->weight, .status = p->status, .reason = (uint16_t)p->reason};
     row.cluster = p->cluster ? p->cluster->index : SNAP_NONE;
-    row.origin = intern_origin(l, &p->origin);
+    row.place = intern_place(l, rule_origin, &p->origin);
     row.filters = put_filters(l, &p->filters);
     row.name = intern_str(l, p->name);
     *PUSH(l, SPLITS, struct snap_split) = row;
@@ -89,7 +89,7 @@ static uint32_t timeout(bool has, uint32_t ms)
 static void put_rule(struct layout *l, const struct model_rule *r)
 {
     struct snap_rule row = {
-        .id = hash_str(r->key, 0), .action = (uint8_t)r->action, .header_merge = (uint8_t)r->header_merge,
+        .id = hash_str(r->key, 0), .action = (uint8_t)r->action, .header_merge = r->header_merge & 15,
         .no_backend_status = r->no_backend_status,
         .redirect = SNAP_NONE, .direct = SNAP_NONE, .retry = SNAP_NONE,
         .request_timeout_ms = timeout(r->has_request_timeout, r->request_timeout_ms),
@@ -102,7 +102,7 @@ static void put_rule(struct layout *l, const struct model_rule *r)
     row.filters = put_filters(l, &r->filters);
     row.splits = (struct snap_range){l->n[SNAP_SPLITS], (uint32_t)r->splits.n};
     for (size_t i = 0; i < r->splits.n; i++) {
-        put_split(l, &r->splits.v[i]);
+        put_split(l, row.origin, &r->splits.v[i]);
         row.total_weight += r->splits.v[i].weight;
     }
     if (r->action == ACTION_REDIRECT)

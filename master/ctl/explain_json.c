@@ -13,11 +13,15 @@ static void text(const struct page *p, const char *name, struct str value)
     buf_json(p->out, value);
 }
 
-static void place(const struct page *p, uint32_t origin)
+static void place_at(const struct page *p, const struct snap_origin *o)
 {
-    const struct snap_origin *o = &p->s->ORIGINS[origin];
     text(p, "file", snap_name(p->s, p->s->OBJECTS[o->object].file));
     buf_addf(p->out, ",\"line\":%u", o->line);
+}
+
+static void place(const struct page *p, uint32_t origin)
+{
+    place_at(p, &p->s->ORIGINS[origin]);
 }
 
 /* `e` NULL: a rule of layer 4. */
@@ -25,7 +29,7 @@ static void rule(const struct page *p, const struct snap_rule *r, const struct s
 {
     const struct snap_origin *o = &p->s->ORIGINS[r->origin];
     const struct snap_object *object = &p->s->OBJECTS[o->object];
-    bool own = e && snap_name(p->s, p->s->OBJECTS[p->s->ORIGINS[e->origin].object].file).n > 0;
+    struct snap_origin at = e ? snap_place(p->s, r, e->place) : *o;
     buf_addch(p->out, '{');
     text(p, "apiVersion", snap_name(p->s, object->api_version));
     buf_addch(p->out, ',');
@@ -39,7 +43,7 @@ static void rule(const struct page *p, const struct snap_rule *r, const struct s
     buf_addf(p->out, ",\"match\":%u,", e ? e->match_index : 0);
     text(p, "key", snap_text(p->s, r->key));
     buf_addf(p->out, ",\"rank\":%u,", e ? e->rank : 0);
-    place(p, own ? e->origin : r->origin);
+    place_at(p, snap_name(p->s, p->s->OBJECTS[at.object].file).n > 0 ? &at : o);
     buf_addch(p->out, '}');
 }
 
@@ -94,7 +98,8 @@ static void backend(const struct page *p, const struct snap_split *v, const stru
     buf_addf(p->out, ",\"weight\":%u,\"share\":%.2f,\"state\":\"%s\",", v->weight, explain_share(p->x->hit.rule, v), state);
     if (v->cluster == SNAP_NONE || p->s->CLUSTERS[v->cluster].endpoints.n == 0)
         buf_addf(p->out, "\"status\":%u,", v->cluster == SNAP_NONE ? v->status : 503);
-    place(p, v->origin);
+    struct snap_origin at = snap_place(p->s, p->x->hit.rule, v->place);
+    place_at(p, &at);
     buf_addch(p->out, ',');
     filters(p, "filters", v->filters);
     buf_addch(p->out, '}');

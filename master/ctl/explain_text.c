@@ -55,15 +55,19 @@ static size_t columns(const char *p, size_t n)
 }
 
 /* Ends the line that began at byte `from` with the place of an origin. */
-static void end_with_place(const struct page *p, size_t from, uint32_t origin)
+static void end_with_origin(const struct page *p, size_t from, const struct snap_origin *o)
 {
-    const struct snap_origin *o = &p->s->ORIGINS[origin];
     struct str file = snap_name(p->s, p->s->OBJECTS[o->object].file);
     size_t c = columns(p->out->p + from, p->out->n - from);
     if (file.n)
         buf_addf(p->out, "%*s  %s" STR_FMT ":%u%s", c < PLACES ? (int)(PLACES - c) : 0, "", p->color ? "\033[2m" : "",
                  STR_ARG(file), o->line, p->color ? "\033[0m" : "");
     buf_addch(p->out, '\n');
+}
+
+static void end_with_place(const struct page *p, size_t from, uint32_t origin)
+{
+    end_with_origin(p, from, &p->s->ORIGINS[origin]);
 }
 
 static void add_object(const struct page *p, uint32_t origin)
@@ -78,18 +82,20 @@ static void add_object(const struct page *p, uint32_t origin)
 static void add_rule(const struct page *p, const struct snap_entry *e)
 {
     const struct snap_rule *r = &p->s->RULES[e->rule];
-    struct str section = snap_name(p->s, p->s->ORIGINS[e->origin].section);
+    struct str section = snap_name(p->s, e->section);
     if (section.n == 0)
         section = snap_name(p->s, p->s->ORIGINS[r->origin].section);
     add_object(p, r->origin);
     buf_addf(p->out, "%s" STR_FMT, section.n ? " " : "", STR_ARG(section));
 }
 
-/* The match's own line, else the rule's. */
-static uint32_t place_of(const struct page *p, const struct snap_entry *e)
+/* Ends the line with the match's own place, else the rule's. */
+static void end_with_match(const struct page *p, size_t from, const struct snap_entry *e)
 {
-    bool own = snap_name(p->s, p->s->OBJECTS[p->s->ORIGINS[e->origin].object].file).n > 0;
-    return own ? e->origin : p->s->RULES[e->rule].origin;
+    const struct snap_rule *r = &p->s->RULES[e->rule];
+    struct snap_origin at = snap_place(p->s, r, e->place);
+    bool own = snap_name(p->s, p->s->OBJECTS[at.object].file).n > 0;
+    end_with_origin(p, from, own ? &at : &p->s->ORIGINS[r->origin]);
 }
 
 /* --- parts --------------------------------------------------------------------------------------- */
@@ -250,7 +256,7 @@ static void rule(const struct page *p)
         return;
     }
     add_rule(p, e);
-    end_with_place(p, from, place_of(p, e));
+    end_with_match(p, from, e);
     buf_addf(p->out, "%*s", LABEL + 2, "");
     explain_add_path(p->s, e, p->out);
     SNAP_EACH(i, e->conds) {
@@ -346,7 +352,8 @@ static void backends(const struct page *p)
             buf_addc(p->out, p->x->stream ? ": no endpoints, closed" : ": no endpoints, answers 503");
         if (c && c->tls != SNAP_NONE)
             buf_addc(p->out, ", over TLS");
-        end_with_place(p, from, v->origin);
+        struct snap_origin at = snap_place(p->s, r, v->place);
+        end_with_origin(p, from, &at);
         if (c)
             endpoints(p, c);
         filter_lines(p, NULL, v->filters, LABEL + 8);
@@ -384,7 +391,7 @@ static void candidate(const struct page *p, const struct explain_candidate *c)
     add_rule(p, c->entry);
     if (c->host != p->x->hit.host)
         buf_addf(p->out, " of host " STR_FMT, STR_ARG(snap_text(p->s, c->host->name)));
-    end_with_place(p, from, place_of(p, c->entry));
+    end_with_match(p, from, c->entry);
     buf_addf(p->out, "%*s", 9, "");
     explain_add_lost(p->x, c, p->out);
     buf_addch(p->out, '\n');

@@ -57,7 +57,7 @@
 #include <stdint.h>
 
 #define SNAP_MAGIC   0x50414e53454854UL /* "THESNAP" */
-#define SNAP_VERSION 3
+#define SNAP_VERSION 4
 #define SNAP_ALIGN   64
 #define SNAP_NONE    0xffffffffu
 
@@ -72,6 +72,11 @@ struct snap_origin {
     uint32_t line;
     struct snap_name section;    /* "rules[0]" */
 };
+/*
+ * Where a part of a rule (an entry, a split) was written: SNAP_PLACE_LINE | line, in the object of the rule's origin, as
+ * nearly always; else an index into ORIGINS. snap_place (snap.h) reads it.
+ */
+#define SNAP_PLACE_LINE 0x80000000u
 
 struct snap_bind {               /* one listening socket */
     uint64_t id;                 /* snap_bind_id of address and port; names the descriptor in ipc */
@@ -185,7 +190,8 @@ struct snap_entry {              /* one (match, rule) of a host */
     uint16_t match_index;        /* number of the match in its rule, for explain */
     uint32_t regex;              /* REGEXES for PATH_REGEX; none: every path (".*") */
     struct snap_range conds;     /* CONDS: all must hold */
-    uint32_t origin;             /* ORIGINS: the line of the match */
+    uint32_t place;              /* of the match, see SNAP_PLACE_LINE */
+    struct snap_name section;    /* "rules[0].matches[1]" */
     struct snap_name name;       /* Istio's match name */
 };
 
@@ -255,7 +261,8 @@ struct snap_rule {
     struct snap_str key, name;
     uint32_t slot;               /* board series */
     uint32_t origin;
-    uint8_t action, header_merge;
+    uint8_t action;
+    uint8_t header_merge : 4, flags : 4; /* SNAP_RULE_ */
     uint16_t no_backend_status;
     struct snap_range filters;   /* FILTERS */
     struct snap_range splits;    /* SPLITS */
@@ -263,7 +270,6 @@ struct snap_rule {
     uint32_t redirect, direct, retry; /* REDIRECTS, DIRECTS, RETRIES, or none */
     uint32_t request_timeout_ms, backend_timeout_ms; /* SNAP_NONE = instance default; 0 = none */
     uint32_t idle_timeout_ms;    /* layer 4; 0 = instance default */
-    uint32_t flags, spare;       /* SNAP_RULE_ */
 };
 #define SNAP_RULE_GRPC 1u        /* answers made here are gRPC statuses */
 
@@ -271,10 +277,12 @@ struct snap_split {
     uint32_t weight;
     uint32_t cluster;            /* CLUSTERS, or none: answers status */
     uint16_t status, reason;
-    uint32_t origin;
+    uint32_t place;              /* see SNAP_PLACE_LINE */
     struct snap_range filters;
     struct snap_str name;
 };
+_Static_assert(sizeof(struct snap_rule) == 80 && sizeof(struct snap_entry) == 44 && sizeof(struct snap_split) == 32,
+               "of these a configuration has as many as routes");
 
 struct snap_cluster {
     uint64_t id;                 /* hash of the key: upstream state survives generations by it */

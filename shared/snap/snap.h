@@ -54,6 +54,15 @@ static inline struct str snap_name(const struct snap *s, struct snap_name r)
 {
     return str_c(s->STRINGS + r.off);
 }
+/* Where a part of rule `r` was written: `place` of an entry or a split. Its section is not what is asked. */
+static inline struct snap_origin snap_place(const struct snap *s, const struct snap_rule *r, uint32_t place)
+{
+    bool here = place & SNAP_PLACE_LINE;
+    struct snap_origin o = s->ORIGINS[here ? r->origin : place];
+    if (here)
+        o.line = place & ~SNAP_PLACE_LINE;
+    return o;
+}
 #define SNAP_AT(s, SECTION, i) ((i) == SNAP_NONE ? NULL : &(s)->SECTION[i])
 /* for (uint32_t i = r.first; i < r.first + r.n; i++) */
 #define SNAP_EACH(i, range) for (uint32_t i = (range).first, i##_end = (range).first + (range).n; i < i##_end; i++)

@@ -40,6 +40,11 @@ bool verify_index_or_none(struct verify *v, const char *member, uint32_t value, 
     return value == SNAP_NONE || verify_index(v, member, value, to);
 }
 
+bool verify_place(struct verify *v, uint32_t place)
+{
+    return (place & SNAP_PLACE_LINE) || verify_index(v, "place", place, SNAP_ORIGINS);
+}
+
 bool verify_range(struct verify *v, const char *member, struct snap_range r, enum snap_section to)
 {
     uint32_t n = v->s->n[to];
@@ -204,7 +209,7 @@ static bool split(struct verify *v, const struct snap_split *p)
 {
     return verify_index_or_none(v, "cluster", p->cluster, SNAP_CLUSTERS) &&
            verify_enum(v, "reason", p->reason, REASON_COUNT) &&
-           verify_index(v, "origin", p->origin, SNAP_ORIGINS) &&
+           verify_place(v, p->place) &&
            verify_range(v, "filters", p->filters, SNAP_FILTERS) && verify_text(v, "name", p->name);
 }
 

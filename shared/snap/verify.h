@@ -28,6 +28,7 @@ struct verify {
 bool verify_fault(struct verify *v, const char *fmt, ...) GH_PRINTF(2, 3);
 bool verify_index(struct verify *v, const char *member, uint32_t value, enum snap_section to);
 bool verify_index_or_none(struct verify *v, const char *member, uint32_t value, enum snap_section to);
+bool verify_place(struct verify *v, uint32_t place); /* a line, or an index into ORIGINS */
 bool verify_range(struct verify *v, const char *member, struct snap_range r, enum snap_section to);
 /* As verify_range, and it begins where the one before ended. */
 bool verify_share(struct verify *v, const char *member, struct snap_range r, enum snap_section to);

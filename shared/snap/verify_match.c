@@ -173,7 +173,7 @@ bool verify_entry(struct verify *v, const struct snap_entry *e)
         !verify_enum(v, "path", e->path, PATH_REGEX + 1) ||
         !verify_bits(v, "flags", e->flags, SNAP_ENTRY_IGNORE_CASE | SNAP_ENTRY_LAST) ||
         !verify_range(v, "conds", e->conds, SNAP_CONDS) ||
-        !verify_index(v, "origin", e->origin, SNAP_ORIGINS) || !verify_name(v, "name", e->name))
+        !verify_place(v, e->place) || !verify_name(v, "section", e->section) || !verify_name(v, "name", e->name))
         return false;
     /* Without one, a regex entry takes every path. */
     return verify_regex(v, e->regex, e->path == PATH_REGEX && e->regex != SNAP_NONE, false);

@@ -26,13 +26,13 @@ static void same_after_json(struct parsed *p, const struct node *root)
 /* JSON escapes and long keys are not what libyaml takes; numbers may be written otherwise. */
 static bool is_plain_value(const struct node *n)
 {
-    if (n->type == NODE_FLOAT || n->key.n > 1000)
+    if (n->type == NODE_FLOAT || node_key(n).n > 1000)
         return false;
-    for (size_t i = 0; i < n->key.n; i++)
-        if ((unsigned char)n->key.p[i] < 0x20 || (unsigned char)n->key.p[i] > 0x7e)
+    for (size_t i = 0; i < node_key(n).n; i++)
+        if ((unsigned char)node_key(n).p[i] < 0x20 || (unsigned char)node_key(n).p[i] > 0x7e)
             return false;
-    for (size_t i = 0; i < n->text.n; i++)
-        if ((unsigned char)n->text.p[i] < 0x20 || (unsigned char)n->text.p[i] > 0x7e)
+    for (size_t i = 0; i < node_text(n).n; i++)
+        if ((unsigned char)node_text(n).p[i] < 0x20 || (unsigned char)node_text(n).p[i] > 0x7e)
             return false;
     for (size_t i = 0; i < n->n_kids; i++)
         if (!is_plain_value(n->kids[i]))
