@@ -145,8 +145,12 @@ uint32_t intern_origin(struct layout *l, const struct model_origin *o)
 
 uint32_t intern_place(struct layout *l, uint32_t rule_origin, const struct model_origin *o)
 {
-    bool same = ROW(l, ORIGINS, struct snap_origin, rule_origin)->object == intern_object(l, o);
-    return same && o->line < SNAP_PLACE_LINE ? SNAP_PLACE_LINE | o->line : intern_origin(l, o);
+    uint32_t object = intern_object(l, o);
+    const struct snap_origin *rule = ROW(l, ORIGINS, struct snap_origin, rule_origin);
+    uint32_t below = o->line - rule->line;
+    if (rule->object == object && o->line >= rule->line && below < SNAP_PLACE_LINE)
+        return SNAP_PLACE_LINE | below;
+    return intern_origin(l, o);
 }
 
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags)

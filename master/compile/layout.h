@@ -71,7 +71,7 @@ struct snap_str intern_tail(struct layout *l, struct str text, struct str whole,
 /* The number of a complete row, one of equal ones. */
 uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size_t elem);
 uint32_t intern_origin(struct layout *l, const struct model_origin *o);
-/* Where a part of the rule with that origin stands: a line, when both are of one object. */
+/* Where a part of the rule with that origin stands: lines below it, when both are of one object. */
 uint32_t intern_place(struct layout *l, uint32_t rule_origin, const struct model_origin *o);
 /* As intern_row, of n rows. */
 struct snap_range intern_rows(struct layout *l, enum snap_section s, const void *rows, size_t n, size_t elem);

@@ -1,4 +1,5 @@
 #include "master/compile/layout.h"
+#include "shared/base/err.h"
 #include "shared/http/field.h"
 
 static uint32_t rewrite_regex(struct layout *l, const struct model_path_rewrite *p)
@@ -70,14 +71,28 @@ static uint32_t put_retry(struct layout *l, const struct model_retry *r)
     return intern_row(l, SNAP_RETRIES, &row, sizeof(row));
 }
 
-static void put_split(struct layout *l, uint32_t rule_origin, const struct model_split *p)
+static struct snap_split split_row(struct layout *l, uint32_t rule_origin, const struct model_split *p)
 {
     struct snap_split row = {.weight = p->weight, .status = p->status, .reason = (uint16_t)p->reason};
     row.cluster = p->cluster ? p->cluster->index : SNAP_NONE;
     row.place = intern_place(l, rule_origin, &p->origin);
     row.filters = put_filters(l, &p->filters);
     row.name = intern_str(l, p->name);
-    *PUSH(l, SPLITS, struct snap_split) = row;
+    return row;
+}
+
+/* Equal ones are written once: many rules lead to the same backend in the same words. */
+static struct snap_range put_splits(struct layout *l, uint32_t rule_origin, const struct model_rule *r)
+{
+    struct snap_split few[4], *v = few;
+    size_t n = r->splits.n;
+    if (n > ARRAY_LEN(few) && !(v = arena_new_n(&l->arena, struct snap_split, n))) {
+        layout_fail(l, GH_E_NOMEM);
+        return (struct snap_range){0};
+    }
+    for (size_t i = 0; i < n; i++)
+        v[i] = split_row(l, rule_origin, &r->splits.v[i]);
+    return intern_rows(l, SNAP_SPLITS, v, n, sizeof(*v));
 }
 
 /* 0 is "none", absent is SNAP_NONE. */
@@ -100,11 +115,9 @@ static void put_rule(struct layout *l, const struct model_rule *r)
     row.name = intern_tail(l, r->name, r->key, row.key);
     row.origin = intern_origin(l, &r->origin);
     row.filters = put_filters(l, &r->filters);
-    row.splits = (struct snap_range){l->n[SNAP_SPLITS], (uint32_t)r->splits.n};
-    for (size_t i = 0; i < r->splits.n; i++) {
-        put_split(l, row.origin, &r->splits.v[i]);
+    row.splits = put_splits(l, row.origin, r);
+    for (size_t i = 0; i < r->splits.n; i++)
         row.total_weight += r->splits.v[i].weight;
-    }
     if (r->action == ACTION_REDIRECT)
         row.redirect = put_redirect(l, &r->redirect);
     if (r->action == ACTION_DIRECT)

@@ -73,8 +73,9 @@ struct snap_origin {
     struct snap_name section;    /* "rules[0]" */
 };
 /*
- * Where a part of a rule (an entry, a split) was written: SNAP_PLACE_LINE | line, in the object of the rule's origin, as
- * nearly always; else an index into ORIGINS. snap_place (snap.h) reads it.
+ * Where a part of a rule (an entry, a split) was written: SNAP_PLACE_LINE | lines below the rule's origin, in the same
+ * object, as nearly always; else an index into ORIGINS. snap_place (snap.h) reads it. Lines are counted from the rule, so
+ * that rules of one form have equal splits, which are written once.
  */
 #define SNAP_PLACE_LINE 0x80000000u
 
@@ -265,7 +266,7 @@ struct snap_rule {
     uint8_t header_merge : 4, flags : 4; /* SNAP_RULE_ */
     uint16_t no_backend_status;
     struct snap_range filters;   /* FILTERS */
-    struct snap_range splits;    /* SPLITS */
+    struct snap_range splits;    /* SPLITS; rules may share them */
     uint32_t total_weight;
     uint32_t redirect, direct, retry; /* REDIRECTS, DIRECTS, RETRIES, or none */
     uint32_t request_timeout_ms, backend_timeout_ms; /* SNAP_NONE = instance default; 0 = none */

@@ -60,7 +60,7 @@ static inline struct snap_origin snap_place(const struct snap *s, const struct s
     bool here = place & SNAP_PLACE_LINE;
     struct snap_origin o = s->ORIGINS[here ? r->origin : place];
     if (here)
-        o.line = place & ~SNAP_PLACE_LINE;
+        o.line += place & ~SNAP_PLACE_LINE;
     return o;
 }
 #define SNAP_AT(s, SECTION, i) ((i) == SNAP_NONE ? NULL : &(s)->SECTION[i])

@@ -156,7 +156,7 @@ static bool rule(struct verify *v, const struct snap_rule *r)
            verify_enum(v, "action", r->action, ACTION_DIRECT + 1) &&
            verify_enum(v, "header_merge", r->header_merge, HEADER_MERGE_SPLIT_FIRST + 1) &&
            verify_range(v, "filters", r->filters, SNAP_FILTERS) &&
-           verify_share(v, "splits", r->splits, SNAP_SPLITS) && weights(v, r) &&
+           verify_range(v, "splits", r->splits, SNAP_SPLITS) && weights(v, r) &&
            (r->action == ACTION_REDIRECT ? verify_index : verify_index_or_none)(v, "redirect", r->redirect,
                                                                                SNAP_REDIRECTS) &&
            (r->action == ACTION_DIRECT ? verify_index : verify_index_or_none)(v, "direct", r->direct,

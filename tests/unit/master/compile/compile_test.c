@@ -154,6 +154,33 @@ static void a_bind_that_failed_is_left_out(void **state)
     sample_fini(&s);
 }
 
+/* Places are lines below the rule; a part above its rule or of another object has a row of its own. */
+static void parts_of_rules_know_their_lines_and_equal_splits_are_one(void **state)
+{
+    struct sample s;
+    (void)state;
+    sample_init(&s);
+    struct model_host *h = sample_host(&s, "a.example.com");
+    for (int i = 0; i < 5; i++)
+        sample_entry(&s, h, PATH_EXACT, (const char *[]){"/a", "/b", "/c", "/d", "/e"}[i]);
+    h->entries.v[1].match->origin.name = STR("delegate");
+    h->entries.v[4].rule->splits.v[0].weight = 2;
+    struct snap *snap = sample_open(&s);
+    assert_int_equal(snap->n[SNAP_SPLITS], 2);
+    for (uint32_t i = 0; i < snap->n[SNAP_ENTRIES]; i++) {
+        const struct snap_entry *e = &snap->ENTRIES[i];
+        const struct snap_rule *r = &snap->RULES[e->rule];
+        struct snap_origin at = snap_place(snap, r, e->place), split = snap_place(snap, r, snap->SPLITS[r->splits.first].place);
+        struct str name = snap_name(snap, snap->OBJECTS[at.object].name);
+        assert_int_equal(at.line, 12); /* rules stand in lines 10 to 14 */
+        assert_true(str_eqc(name, e->rank == 1 ? "delegate" : "shop"));
+        assert_true(str_eqc(snap_name(snap, e->section), "matches[0]"));
+        assert_int_equal(split.line, snap->ORIGINS[r->origin].line + 1);
+    }
+    snap_drop(snap);
+    sample_fini(&s);
+}
+
 static uint32_t no_slot(void *ctx, const char *table, struct str key)
 {
     (void)ctx;
@@ -346,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_image_says_what_the_model_says),
         cmocka_unit_test(endpoints_know_their_family),
+        cmocka_unit_test(parts_of_rules_know_their_lines_and_equal_splits_are_one),
         cmocka_unit_test(the_same_model_gives_the_same_bytes),
         cmocka_unit_test(the_content_hash_knows_the_configuration_only),
         cmocka_unit_test(a_bind_that_failed_is_left_out),

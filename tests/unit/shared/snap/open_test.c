@@ -128,7 +128,10 @@ static void every_invariant_has_a_check(void **state)
     REFUSED(&s, REGEXES, struct snap_regex, 0, flags, SNAP_REGEX_SEARCH, "searching");
     REFUSED(&s, RULES, struct snap_rule, 0, total_weight, 7, "total_weight");
     REFUSED(&s, RULES, struct snap_rule, 0, action, ACTION_REDIRECT, "redirect");
-    REFUSED(&s, RULES, struct snap_rule, 1, splits.first, 0, "splits");
+    REFUSED(&s, RULES, struct snap_rule, 1, splits.first, 999, "splits");
+    REFUSED(&s, SPLITS, struct snap_split, 0, place, 999, "place");
+    REFUSED(&s, ENTRIES, struct snap_entry, 0, place, 999, "place");
+    REFUSED(&s, ENTRIES, struct snap_entry, 0, section.off, 1u << 30, "section");
     REFUSED(&s, SPLITS, struct snap_split, 0, cluster, 9, "cluster");
     REFUSED(&s, RULES, struct snap_rule, 0, flags, 2, "flags");
     REFUSED(&s, CLUSTERS, struct snap_cluster, 0, endpoints.n, 9, "endpoints");
