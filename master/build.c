@@ -184,7 +184,7 @@ static uint32_t place(void *ctx, const char *table, struct str key)
     return slot;
 }
 
-static int compile(struct build *b, const struct build_input *in, struct snap **s)
+static int compile(struct build *b, const struct build_input *in)
 {
     struct compile_input ci = {.model = &b->model, .generation = in->generation, .now_wall_us = clock_wall_us(),
                                .slot = place, .slot_ctx = b};
@@ -192,32 +192,37 @@ static int compile(struct build *b, const struct build_input *in, struct snap **
     if (rc != 0)
         return rc;
     struct buf fault = {0};
-    rc = snap_open_bytes(s, buf_str(&b->snapshot), &fault);
+    rc = snap_open_bytes(&b->made, buf_str(&b->snapshot), &fault);
     if (rc != 0)
         fail(b, rc, "a fault of gatehouse: the snapshot is broken: %s", buf_cstr(&fault));
     buf_fini(&fault);
     return rc;
 }
 
-static int write_images(struct build *b, const struct build_input *in, const struct snap *s)
+static int write_keys(struct build *b, const struct build_input *in)
 {
     int rc = in->want_keys ? compile_keys(&b->model, in->generation, &b->keys) : 0;
     if (rc != 0)
         return fail(b, rc, rc == GH_E_LIMIT ? "there are too many private keys" : "no memory for the image of keys");
-
-    status_image_write(s, &b->store, &b->model, &b->diags, &b->stats, &b->status);
-    load_keep_status(&b->store, &b->state);
-    outside_remember(&b->outside, &b->state);
-    state_write(&b->state, &b->state_out);
-    return b->status.oom || b->state_out.oom ? fail(b, GH_E_NOMEM, "no memory for the status and state images") : 0;
+    return 0;
 }
 
-int build_run(struct build *b, const struct build_input *in)
+static void forget_images(struct build *b)
+{
+    snap_drop(b->made);
+    b->made = NULL;
+    buf_clear(&b->snapshot);
+    buf_clear(&b->status);
+    buf_clear(&b->state_out);
+    keys_wipe(&b->keys);
+}
+
+int build_images(struct build *b, const struct build_input *in)
 {
     struct str text = STR("");
-    struct snap *s = NULL;
     *b = (struct build){0};
     arena_init(&b->arena, (size_t)1 << 20, out_of_memory);
+    arena_use_huge_pages(&b->arena);
     diags_init(&b->diags, &b->arena);
     read_state(b, in);
     outside_init(&b->outside, &b->arena, in->outside_root, &b->state);
@@ -229,21 +234,37 @@ int build_run(struct build *b, const struct build_input *in)
     }
     diags_sort(&b->diags);
     if (rc == 0)
-        rc = compile(b, in, &s);
+        rc = compile(b, in);
     if (rc == 0)
-        rc = write_images(b, in, s);
-    snap_drop(s);
-    if (rc != 0) {
-        buf_clear(&b->snapshot);
-        buf_clear(&b->status);
-        buf_clear(&b->state_out);
-        keys_wipe(&b->keys);
-    }
+        rc = write_keys(b, in);
+    if (rc != 0)
+        forget_images(b);
     return rc;
+}
+
+int build_records(struct build *b)
+{
+    status_image_write(b->made, &b->store, &b->model, &b->diags, &b->stats, &b->status);
+    snap_drop(b->made);
+    b->made = NULL;
+    load_keep_status(&b->store, &b->state);
+    outside_remember(&b->outside, &b->state);
+    state_write(&b->state, &b->state_out);
+    if (!b->status.oom && !b->state_out.oom)
+        return 0;
+    forget_images(b);
+    return fail(b, GH_E_NOMEM, "no memory for the status and state images");
+}
+
+int build_run(struct build *b, const struct build_input *in)
+{
+    int rc = build_images(b, in);
+    return rc == 0 ? build_records(b) : rc;
 }
 
 void build_free(struct build *b)
 {
+    snap_drop(b->made);
     buf_fini(&b->snapshot);
     buf_fini(&b->status);
     buf_fini(&b->state_out);

@@ -42,11 +42,16 @@ struct build {
     struct buf state_out;          /* STATE image for the next load */
     struct buf keys;               /* KEYS image, when wanted; wiped by build_free */
     struct buf why;                /* when build_run fails: one sentence */
+    struct snap *made;             /* `snapshot`, read; until build_records */
 };
 
 /* 0; negative only for faults of the machine or of gatehouse itself (findings are no failure; an instance
  * file that has errors and no last good version is: nobody can say what it would have made of the rest). */
 int build_run(struct build *b, const struct build_input *in);
+/* The same in two steps: what workers need (snapshot, keys), and if that went well, what is told about it and kept for the
+ * next time (status, state), which takes as long again and which nobody who serves waits for. */
+int build_images(struct build *b, const struct build_input *in);
+int build_records(struct build *b);
 void build_free(struct build *b);
 /* What is in the snapshot apart from generation, time and places on the board: equal = nothing changed. */
 uint64_t build_content_hash(const struct build *b);

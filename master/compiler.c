@@ -25,6 +25,7 @@ struct compiler {
     char text[1024];
     struct watch_file outside[WATCH_FILES_MAX];
     size_t n_outside;
+    bool made;         /* MADE has come */
     bool answered;     /* RESULT has come */
     bool cancelled;    /* nobody wants to hear of it */
     bool reported;
@@ -147,35 +148,63 @@ static bool take_watch(struct compiler *c, const struct ipc_msg *msg)
 }
 
 /* Rule 2. The snapshot is what workers verify; here it is only measured. */
-static bool take_images(struct images *im, struct ipc_msg *msg)
+static bool take_images(struct ipc_msg *msg, int *const *places, const size_t *max, size_t n)
 {
-    int *places[] = {&im->snapshot, &im->status, &im->state, &im->keys};
-    static const size_t max[] = {SNAPSHOT_MAX, SNAPSHOT_MAX, STATE_IMAGE_MAX, KEYS_IMAGE_MAX};
-    if (msg->n_fds != ARRAY_LEN(places))
+    if (msg->n_fds != n)
         return false;
-    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+    for (size_t i = 0; i < n; i++)
         if (!sealed_size(msg->fds[i], max[i]))
             return false;
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+    for (size_t i = 0; i < n; i++) {
         *places[i] = msg->fds[i];
         msg->fds[i] = -1;
     }
     return true;
 }
 
+static void take_numbers(struct images *im, const struct ipc_result *r)
+{
+    im->generation = r->generation;
+    im->content_hash = r->content_hash;
+    im->findings_hash = r->findings_hash;
+    im->errors = r->errors;
+    im->warnings = r->warnings;
+    im->objects = r->objects;
+}
+
+static bool take_made(struct compiler *c, struct ipc_msg *msg)
+{
+    struct images *im = &c->out.images;
+    int *const places[] = {&im->snapshot, &im->keys};
+    static const size_t max[] = {SNAPSHOT_MAX, KEYS_IMAGE_MAX};
+    if (c->made || c->answered || c->cancelled || !take_images(msg, places, max, ARRAY_LEN(places)))
+        return c->cancelled;
+    c->made = true;
+    take_numbers(im, &msg->u.as_MADE);
+    struct images made = *im;
+    im->snapshot = im->keys = -1; /* they are the receiver's now */
+    reload_made(c->m, &made);
+    return true;
+}
+
+static bool take_rest(struct compiler *c, struct ipc_msg *msg)
+{
+    struct images *im = &c->out.images;
+    int *const all[] = {&im->snapshot, &im->status, &im->state, &im->keys}, *const rest[] = {&im->status, &im->state};
+    static const size_t max[] = {SNAPSHOT_MAX, SNAPSHOT_MAX, STATE_IMAGE_MAX, KEYS_IMAGE_MAX};
+    if (c->made)
+        return msg->u.as_RESULT.generation == im->generation && take_images(msg, rest, max + 1, ARRAY_LEN(rest));
+    return take_images(msg, all, max, ARRAY_LEN(all));
+}
+
 static bool take_result(struct compiler *c, struct ipc_msg *msg)
 {
     const struct ipc_result *r = &msg->u.as_RESULT;
     bool has_images = r->result == 0 || r->result == GH_E_EXISTS;
-    if (c->answered || (has_images && !take_images(&c->out.images, msg)))
+    if (c->answered || (has_images && !take_rest(c, msg)))
         return false;
     c->out.result = r->result;
-    c->out.images.generation = r->generation;
-    c->out.images.content_hash = r->content_hash;
-    c->out.images.findings_hash = r->findings_hash;
-    c->out.images.errors = r->errors;
-    c->out.images.warnings = r->warnings;
-    c->out.images.objects = r->objects;
+    take_numbers(&c->out.images, r);
     snprintf(c->text, sizeof(c->text), "%.*s", (int)sizeof(c->text) - 1, msg->text);
     c->answered = true;
     link_close(&c->link);
@@ -189,6 +218,7 @@ static void on_message(struct link *l, struct ipc_msg *msg)
     bool good = msg->type == IPC_BIND       ? take_bind(c, msg)
                 : msg->type == IPC_SETTINGS ? take_settings(c, msg)
                 : msg->type == IPC_WATCH    ? take_watch(c, msg)
+                : msg->type == IPC_MADE     ? take_made(c, msg)
                 : msg->type == IPC_RESULT   ? take_result(c, msg)
                                             : false;
     if (good)

@@ -7,7 +7,8 @@
  *            ───────────── BOUND ─────────────►   it is bound, or errno: part of the status
  *          ◄─────────── SETTINGS ──────────────   what the instance file says
  *          ◄───────────── WATCH ───────────────   a file outside that was read, or looked for
- *          ◄──────────── RESULT ───────────────   SNAPSHOT, STATUS, STATE, KEYS as sealed memory, or a sentence
+ *          ◄───────────── MADE ────────────────   a new generation: SNAPSHOT, KEYS as sealed memory
+ *          ◄──────────── RESULT ───────────────   STATUS, STATE (nothing new: all four), or a sentence
  *     reap                                        exit
  *
  * Rules
@@ -65,7 +66,8 @@ struct compiled {
 struct master;
 struct compiler;
 
-/* Begins an attempt; the answer is reload_compiled(), once, unless compiler_cancel comes first. NULL: no process could be
+/* Begins an attempt; the answer is reload_compiled(), once, perhaps with a reload_made() before, unless compiler_cancel
+ * comes first. NULL: no process could be
  * made (errno). */
 struct compiler *compiler_start(struct master *m, const struct compiler_job *job);
 /* It is not wanted any more. */

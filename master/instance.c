@@ -123,7 +123,7 @@ static const struct field HTTP_FIELDS[] = {
     FIELD_ENUM(T, escaped_slash, "escapedSlash", REFUSE_KEEP, REFUSE, "%2F and %5C in a path: refuse with 400, or keep as they are. Default refuse"),
     FIELD_ENUM(T, path_parameters, "pathParameters", REFUSE_KEEP, REFUSE, "';' in a path: refuse with 400, or keep as it is. Default refuse: servers differ about what belongs to the name"),
     FIELD_ENUM(T, underscore_headers, "underscoreHeaders", DROP_PASS, 0, "Header names with '_': drop or pass. Aliases of framing headers are always dropped. Default drop"),
-    FIELD_INT(T, trusted_hops, "trustedHops", 0, 0, 32, "Proxies in front whose X-Forwarded-For and -Proto are believed. Default 0"),
+    FIELD_INT(T, trusted_hops, "trustedHops", 0, 0, 32, "Proxies in front whose X-Forwarded-For and -Proto are believed, where a Gateway does not say it. Default 0"),
     FIELD_BOOL(T, request_id, "requestId", 0, "Whether to make X-Request-Id where a request has none. Default true"),
     FIELD_BOOL(T, via, "via", 0, "Whether to add Via to requests and responses. Default false"),
     FIELD_BOOL(T, forwarded, "forwarded", 0, "Whether to add Forwarded (RFC 7239) beside X-Forwarded-*. Default false"),

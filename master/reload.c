@@ -38,7 +38,7 @@ static void tell_snapshot(struct child *c, const struct images *im)
     uint32_t n = tell_listeners(c);
     struct ipc_msg msg = {.type = IPC_SNAPSHOT, .n_fds = 1, .fds = {im->snapshot}};
     msg.u.as_SNAPSHOT = (struct ipc_snapshot){.generation = im->generation, .n_listeners = c->role->traffic ? n : 0};
-    if (c->role->operators)
+    if (c->role->operators && im->status >= 0)
         msg.fds[msg.n_fds++] = im->status;
     if (c->role->traffic) /* nobody else is ever given the keys */
         msg.fds[msg.n_fds++] = im->keys;
@@ -63,6 +63,12 @@ static bool takes_part(const struct child *c)
 static bool is_settled(const struct child *c)
 {
     return takes_part(c) && c->active == c->told;
+}
+
+/* Rules 4 and 8. */
+static bool is_asked(const struct child *c)
+{
+    return is_settled(c) && !c->offered && !c->role->operators;
 }
 
 static void offer(struct child *c)
@@ -171,10 +177,11 @@ static void settle_it(struct master *m, int result, const char *note)
     r->note_result = good ? 0 : result;
     r->note_wall_us = clock_wall_us();
     snprintf(r->note, sizeof(r->note), "%s", note);
-    if (good) {
+    if (good && !r->unrecorded) {
         r->crashes = 0;
         r->retry_ms = 0;
     }
+    r->unrecorded = false;
     publish_board(m, good);
     tell_admins(m);
     answer_orders(m, result);
@@ -189,6 +196,8 @@ static void refuse(struct master *m, int result, const char *why)
     log_error(&m->log, "the change is not served: %s; generation %llu stays", why, (unsigned long long)r->current.generation);
     LIST_EACH(it, &m->supervisor.children)
         withdraw(CHILD_OF(it));
+    if (r->compiler)
+        compiler_cancel(r->compiler);
     images_close(&r->next);
     r->canary = NULL;
     listen_withdraw(&m->listeners, listener_closed, m);
@@ -293,8 +302,8 @@ static void offer_to_all(struct master *m)
 {
     m->reload.canary = NULL;
     LIST_EACH(it, &m->supervisor.children)
-        if (is_settled(CHILD_OF(it)) && !CHILD_OF(it)->offered)
-            offer(CHILD_OF(it)); /* the others when they are */
+        if (is_asked(CHILD_OF(it)))
+            offer(CHILD_OF(it)); /* the others when they are settled */
 }
 
 /* Rule 7: the spare looks at it first. */
@@ -344,16 +353,35 @@ static bool all_serve(struct master *m, bool operators)
     return true;
 }
 
+/* Who comes after us finds a generation with its records. */
+static void keep_it(struct master *m)
+{
+    adopt_store(m);
+    master_save_state(m);
+}
+
+/* Rule 4. */
+static void take_next(struct reload *r)
+{
+    struct images *now = &r->current, *next = &r->next;
+    if (r->compiler) {
+        next->status = now->status;
+        next->state = now->state;
+        now->status = now->state = -1;
+    }
+    images_close(now);
+    *now = *next;
+    images_init(next);
+    r->status_serial++;
+}
+
 static void commit(struct master *m)
 {
     struct reload *r = &m->reload;
     if (!r->looked)
         log_warn(&m->log, "generation %llu lets no worker live; generation %llu is taken without one that has looked at it",
                  (unsigned long long)r->current.generation, (unsigned long long)r->next.generation);
-    images_close(&r->current);
-    r->current = r->next;
-    r->status_serial++;
-    images_init(&r->next);
+    take_next(r);
     r->phase = RELOAD_COMMITTED;
     LIST_EACH(it, &m->supervisor.children) {
         struct child *c = CHILD_OF(it);
@@ -367,8 +395,8 @@ static void commit(struct master *m)
             tell_current(c); /* has just become ready */
     }
     listen_commit(&m->listeners, listener_closed, m);
-    adopt_store(m);
-    master_save_state(m);
+    if (!r->compiler)
+        keep_it(m);
 }
 
 static void publish(struct master *m)
@@ -381,14 +409,7 @@ static void publish(struct master *m)
         if (!c->role->operators || !takes_part(c) ||
             (c->told == r->current.generation && c->told_status == r->status_serial))
             continue;
-        bool offered = c->offered;
-        c->offered = 0;
-        if (!offered) { /* only its status is new, or it has just become ready */
-            tell_current(c);
-            continue;
-        }
-        c->told_status = r->status_serial;
-        tell_commit(c, r->current.generation, CHILD_SILENT_MS);
+        tell_current(c);
     }
 }
 
@@ -398,7 +419,7 @@ static void advance(struct master *m)
     struct reload *r = &m->reload;
     if (r->phase == RELOAD_OFFERED && all_acked(m))
         commit(m);
-    if (r->phase == RELOAD_COMMITTED && all_serve(m, false))
+    if (r->phase == RELOAD_COMMITTED && !r->compiler && all_serve(m, false))
         publish(m);
     if (r->phase == RELOAD_PUBLISHING && all_serve(m, true))
         finish(m);
@@ -418,15 +439,55 @@ static void finish(struct master *m)
     settle_it(m, r->status_only ? GH_E_EXISTS : 0, "");
 }
 
+void reload_made(struct master *m, struct images *made)
+{
+    must(m->reload.phase == RELOAD_COMPILING);
+    m->reload.next = *made;
+    begin_offer(m);
+    advance(m);
+}
+
+/* Rule 4: the records of what was offered, or committed meanwhile. */
+static void take_records(struct master *m, struct compiled *c)
+{
+    struct reload *r = &m->reload;
+    struct images *of = r->phase == RELOAD_OFFERED ? &r->next : &r->current;
+    if (c->result == 0) {
+        if (of->status >= 0)
+            close(of->status);
+        if (of->state >= 0)
+            close(of->state);
+        of->status = c->images.status;
+        of->state = c->images.state;
+        r->status_serial++;
+        if (r->phase != RELOAD_OFFERED)
+            keep_it(m);
+        advance(m);
+        return;
+    }
+    images_close(&c->images);
+    keep_trying(r);
+    if (r->phase == RELOAD_OFFERED) {
+        refuse(m, c->result, c->text);
+        return;
+    }
+    log_error(&m->log, "generation %llu is served, but nothing is told about it: %s", (unsigned long long)r->current.generation,
+              c->text);
+    r->unrecorded = true;
+    advance(m);
+}
+
 void reload_compiled(struct master *m, struct compiled *c)
 {
     struct reload *r = &m->reload;
-    must(r->phase == RELOAD_COMPILING);
+    must(r->compiler);
     r->compiler = NULL;
     bool loaded = c->result == 0 || c->result == GH_E_EXISTS;
     if (watch_outside(&m->watch, c->outside, c->n_outside, loaded, clock_ms()) != 0)
         log_error(&m->log, "out of memory: files outside the configuration directory are not watched");
-    if (c->result == GH_E_EXISTS && r->current.generation) {
+    if (r->phase != RELOAD_COMPILING) {
+        take_records(m, c);
+    } else if (c->result == GH_E_EXISTS && r->current.generation) {
         renew_status(m, &c->images);
         master_save_state(m);
         publish(m);
@@ -457,7 +518,7 @@ void reload_tell_new_child(struct child *c)
 static void offer_late(struct child *c)
 {
     const struct reload *r = &c->m->reload;
-    if (r->phase == RELOAD_OFFERED && !r->canary && is_settled(c) && !c->offered)
+    if (r->phase == RELOAD_OFFERED && !r->canary && is_asked(c))
         offer(c);
 }
 
@@ -577,13 +638,15 @@ void reload_abort(struct master *m)
     struct reload *r = &m->reload;
     r->wanted = false;
     r->retry_ms = 0;
-    if (r->compiler) {
+    if (r->phase == RELOAD_OFFERED) {
+        refuse(m, GH_E_CLOSED, "stopping");
+    } else if (r->compiler) {
         compiler_cancel(r->compiler);
         r->compiler = NULL;
-        listen_withdraw(&m->listeners, NULL, NULL);
-        r->phase = RELOAD_IDLE;
-    } else if (r->phase == RELOAD_OFFERED) {
-        refuse(m, GH_E_CLOSED, "stopping");
+        if (r->phase == RELOAD_COMPILING) {
+            listen_withdraw(&m->listeners, NULL, NULL);
+            r->phase = RELOAD_IDLE;
+        }
     }
     for (size_t i = 0; i < r->n_orders; i++)
         master_answer(m, r->orders[i].id, GH_E_CLOSED, "{\"error\":\"stopping\"}");

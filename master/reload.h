@@ -1,7 +1,7 @@
 /*
  * reload.h - a change of configuration as a transaction.
  *
- *           wanted                RESULT             all said yes            all serve it        the admin too
+ *           wanted                 MADE              all said yes       all serve it, RESULT     the admin too
  *   IDLE ──────────► COMPILING ──────────► OFFERED ──────────────► COMMITTED ───────────► PUBLISHING ─────► IDLE
  *     ▲                  │ no result,         │ one refused, or
  *     │                  │ nothing new        │ was silent: WITHDRAW
@@ -14,7 +14,9 @@
  *     who does not follow is killed, and its replacement begins with the new generation.
  *  3. A child that dies does not hold a transaction up. One that starts meanwhile begins with the committed generation
  *     and joins the offer when it is ready.
- *  4. The admin hears COMMIT last, so that a status never says "programmed" too early.
+ *  4. The admin hears of a generation last, so that a status never says "programmed" too early. Workers don't wait for
+ *     its records (status and state, half of a load's work): those of the generation before stand in until they are
+ *     there. A compiler that dies over them after COMMIT costs another load.
  *  5. When nothing would change for the workers (equal content hash) there is no new generation; the status is renewed.
  *  6. A lost configuration directory is no reload: what is served stays (watch.h, rule 3).
  *  7. The warm spare is offered a generation before the others: a snapshot that kills its reader kills nobody who
@@ -48,7 +50,7 @@ struct reload {
     char why[64];                  /* the first wish that is not begun */
     struct images current;         /* committed; generation 0 = none */
     struct images next;
-    struct compiler *compiler;     /* of this transaction */
+    struct compiler *compiler;     /* of this transaction; from OFFERED on: its records are still being written */
     struct list compilers;         /* all whose process or link is still there (compiler.c) */
     struct child *canary;          /* rule 7: its answer is waited for before the others are asked; NULL = asked */
     uint32_t died;                 /* since the offer, without an answer */
@@ -57,6 +59,7 @@ struct reload {
     uint64_t look_ms;              /* who looks at `next` may be without a heartbeat for so long (rule 7) */
     uint64_t status_serial;        /* of current.status */
     bool status_only;              /* rule 5 */
+    bool unrecorded;               /* rule 4: it was committed, its records never came */
     uint64_t generation;           /* highest number ever given */
     uint64_t began_ms;
     bool tried;                    /* a first attempt has ended, however */
@@ -81,6 +84,8 @@ void reload_tick(struct master *m, uint64_t now_ms);
 void reload_abort(struct master *m);
 
 /* ---- for compiler.c and supervise.c ---- */
+/* A generation without its records, which follow with reload_compiled. Takes the descriptors. */
+void reload_made(struct master *m, struct images *made);
 void reload_compiled(struct master *m, struct compiled *c);
 /* What a child begins with: the committed generation, if there is one. */
 void reload_tell_new_child(struct child *c);

@@ -400,8 +400,10 @@ static void config_event(struct watch *w, const struct watch_dir *d, const char 
         w->stale = true; /* the file wants a watch of its own */
     if (w->links && mask & (IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
         w->stale = true; /* and this may have been the last link */
-    if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
-        settle_written(&w->settle, id, now_ms);
+    if (mask & IN_MOVED_TO)
+        settle_renamed(&w->settle, id, now_ms);
+    else if (mask & IN_CLOSE_WRITE)
+        settle_closed(&w->settle, id, now_ms);
     else if (mask & (IN_DELETE | IN_MOVED_FROM))
         settle_vanished(&w->settle, id, now_ms);
     else if (mask & IN_MODIFY || (S_ISREG(mode) && !more_names)) /* a link is complete, a new file is not */
@@ -434,7 +436,10 @@ static void tree_event(struct watch *w, const struct watch_dir *d, const char *n
         config_event(w, d, name, mask, now_ms);
     } else if (may_matter(w, d, name, mask)) {
         w->stale = true;
-        settle_event(&w->settle, now_ms);
+        if (mask & IN_MOVED_FROM && !w->links)
+            settle_renamed_from(&w->settle, now_ms);
+        else
+            settle_event(&w->settle, now_ms);
     }
 }
 
@@ -443,8 +448,10 @@ static void outside_event(struct watch *w, const struct watch_dir *d, const char
 {
     uint64_t id = watch_name_id(d->wd, name);
     w->stale |= !(mask & (IN_MODIFY | IN_CLOSE_WRITE));
-    if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
-        settle_written(&w->settle, id, now_ms);
+    if (mask & IN_MOVED_TO)
+        settle_renamed(&w->settle, id, now_ms);
+    else if (mask & IN_CLOSE_WRITE)
+        settle_closed(&w->settle, id, now_ms);
     else if (mask & (IN_DELETE | IN_MOVED_FROM))
         settle_vanished(&w->settle, id, now_ms);
     else if (mask & IN_MODIFY)
@@ -458,7 +465,7 @@ static void file_event(struct watch *w, const struct watch_dir *d, uint32_t mask
 {
     uint64_t id = hash_mix(1, (uint64_t)d->wd);
     if (mask & IN_CLOSE_WRITE)
-        settle_written(&w->settle, id, now_ms);
+        settle_closed(&w->settle, id, now_ms);
     else if (mask & IN_MODIFY)
         settle_writing(&w->settle, id, now_ms);
     else {

@@ -24,6 +24,7 @@ include tests/fuzz/local.mk
 include tests/bench/local.mk
 include tests/golden/local.mk
 include tests/flow/local.mk
+include tests/soak/local.mk
 include tests/unit/shared/regex/local.mk
 
 EXTRA_DIST += tests/certs tests/layers tests/install

@@ -64,4 +64,5 @@ void layout_chains(struct layout *l, uint32_t bind, const struct model_bind *b, 
         layout_name(l, &l->chains, bind, v[i]->name, v[i]->index, &row->chain_wildcards, &row->default_chain);
     }
     row->proxy_trusted = put_cidrs(l, b);
+    row->trusted_hops = b->has_trusted_hops ? b->trusted_hops : l->in->model->settings.trusted_hops;
 }

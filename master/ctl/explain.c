@@ -313,9 +313,8 @@ void explain_run(struct explain *x)
 {
     if (!read_target(x) || !read_host(x) || !read_path(x) || !choose_bind(x) || !is_http(x))
         return;
-    const struct snap_settings *settings = x->snap->SETTINGS;
     struct str proto;
-    if (settings->trusted_hops && explain_header(x, STR("x-forwarded-proto"), &proto))
+    if (x->bind->trusted_hops && explain_header(x, STR("x-forwarded-proto"), &proto))
         x->scheme = str_ieq(proto, STR("https")) ? STR("https") : STR("http");
     struct route_request q = {.host = x->host_name, .path = x->path, .query = x->target.query, .method = x->method,
                               .scheme = x->scheme, .authority = x->authority, .header = explain_header, .header_ctx = x,

@@ -127,7 +127,7 @@ struct gapi_gw {
     uint32_t number;                 /* from 1, in object order */
     struct model_cert *backend_cert; /* shown to backends that ask; NULL = none, or not usable (backend_refs) */
     struct gapi_fault backend_refs;  /* ResolvedRefs=False of the Gateway */
-    struct proxy_ranges proxy_trusted; /* by its annotations */
+    struct proxy_front proxies; /* by its annotations */
 };
 
 /* One (listener, host) that serves the route. Host is empty for TCP and UDP. */

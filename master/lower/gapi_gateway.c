@@ -126,7 +126,7 @@ static void add_gateway(struct lower *l, struct object *o)
     gapi_listeners_judge(l, gw);
     gapi_tls_backend(l, gw);
     tell_annotations(l, o);
-    proxy_ranges_read(l, o, &gw->proxy_trusted);
+    proxy_front_read(l, o, &gw->proxies);
     if (class->fault.reason)
         gw->refused =
             (struct gapi_fault){"InvalidParameters", STR("its GatewayClass is not accepted")};

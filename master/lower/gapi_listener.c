@@ -246,7 +246,7 @@ static void make_listener(struct lower *l, struct gapi_gw_listener *gl, const st
     ml->name = str_skip(ml->key, strlen("Gateway/"));
     ml->protocol = PROTOCOLS[gl->protocol].model;
     ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
-    proxy_ranges_trust(l, &gl->gw->proxy_trusted, b);
+    proxy_front_apply(l, &gl->gw->proxies, b);
     bool http = ml->protocol == LISTENER_HTTP || ml->protocol == LISTENER_HTTPS;
     struct model_listener *leader = http ? lower_group_join(l, ml) : ml;
     if (class_of(gl->protocol) == SOCKET_TLS)

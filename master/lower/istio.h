@@ -69,7 +69,7 @@ struct istio_gw {
     const struct istio_gateway_spec *spec;
     struct str id; /* "ns/name" */
     bool selected; /* by this instance's labels */
-    struct proxy_ranges proxy_trusted; /* by its annotations */
+    struct proxy_front proxies; /* by its annotations */
     struct istio_server_state *servers;
     size_t n_servers;
 };

@@ -345,7 +345,7 @@ struct model_listener *istio_listen(struct lower *l, struct istio_server_state *
     s->listener->protocol = PROTOCOLS[s->serves];
     s->listener->origin = lower_origin(s->gw->object, server->node, server->port->name);
     s->state = ISTIO_Programmed;
-    proxy_ranges_trust(l, &s->gw->proxy_trusted, b);
+    proxy_front_apply(l, &s->gw->proxies, b);
     return s->listener;
 }
 
@@ -396,7 +396,7 @@ void lower_istio_gateways(struct lower *l)
         g->id = arena_strf(l->arena, STR_FMT "/" STR_FMT, STR_ARG(o->ns), STR_ARG(o->name));
         g->selected = is_selected(l, g);
         if (g->selected)
-            proxy_ranges_read(l, o, &g->proxy_trusted);
+            proxy_front_read(l, o, &g->proxies);
         g->n_servers = g->spec->servers.n;
         g->servers = arena_new_n(l->arena, struct istio_server_state, g->n_servers);
         *ARENA_PUSH(l->arena, &w->gw) = g;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RANGES "gatehouse.dev/proxy-protocol-from"
+#define HOPS   "gatehouse.dev/trusted-hops"
 #define CONFIG "proxy.istio.io/config"
 
 /* Where the annotation is written, for findings. */
@@ -14,7 +15,7 @@ static const struct node *annotation(const struct object *o, const char *key)
     return at ? at : o->root;
 }
 
-static void read_ranges(struct lower *l, const struct object *o, struct proxy_ranges *out)
+static void read_ranges(struct lower *l, const struct object *o, struct proxy_front *out)
 {
     struct str rest = object_annotation(o, RANGES), word;
     while (rest.n && str_split(&rest, ',', &word)) {
@@ -62,18 +63,39 @@ static void tell_unserved(struct lower *l, const struct node *map, const struct 
     }
 }
 
-/* How many proxies are in front is a setting of the whole instance. */
-static void check_hops(struct lower *l, const struct node *topology, const struct node *at)
+/* ---- how many of them there are --------------------------------------------------------------------- */
+
+static void set_hops(struct lower *l, struct proxy_front *out, const struct node *at, bool good, uint64_t n)
 {
-    const struct node *hops = node_get(topology, "numTrustedProxies");
-    uint32_t have = l->instance->settings.trusted_hops;
-    if (!hops || (hops->type == NODE_INT && hops->i == (int64_t)have))
+    if (good && n <= PROXY_HOPS_MAX) {
+        out->has_hops = true;
+        out->hops = (uint32_t)n;
         return;
-    diag_at(l->diags, DIAG_NotServed, at, "set http.trustedHops in gatehouse.yaml, which holds for all Gateways",
-            "gatewayTopology.numTrustedProxies has no effect here: this instance trusts %u", have);
+    }
+    diag_at(l->diags, DIAG_BadValue, at, arena_strf(l->arena, "http.trustedHops of gatehouse.yaml holds: %u",
+                                                    l->instance ? l->instance->settings.trusted_hops : 0).p,
+            "the number of trusted proxies must be from 0 to %d; it has no effect", PROXY_HOPS_MAX);
 }
 
-static void read_topology(struct lower *l, const struct object *o, struct proxy_ranges *out)
+static void read_hops(struct lower *l, const struct object *o, struct proxy_front *out)
+{
+    struct str text = str_trim(object_annotation(o, HOPS), " \t\r\n");
+    uint64_t n = 0;
+    bool good = str_u64(text, &n);
+    if (text.n)
+        set_hops(l, out, annotation(o, HOPS), good, n);
+}
+
+static void topology_hops(struct lower *l, const struct node *topology, const struct node *at, struct proxy_front *out)
+{
+    const struct node *n = node_get(topology, "numTrustedProxies");
+    if (n && !out->has_hops)
+        set_hops(l, out, at, n->type == NODE_INT && n->i >= 0, n->type == NODE_INT ? (uint64_t)n->i : 0);
+}
+
+/* ---- both ------------------------------------------------------------------------------------------- */
+
+static void read_topology(struct lower *l, const struct object *o, struct proxy_front *out)
 {
     static const char *const IN_CONFIG[] = {"gatewayTopology", NULL};
     static const char *const IN_TOPOLOGY[] = {"proxyProtocol", "numTrustedProxies", NULL};
@@ -84,7 +106,7 @@ static void read_topology(struct lower *l, const struct object *o, struct proxy_
     if (!topology || topology->type != NODE_MAP)
         return;
     tell_unserved(l, topology, at, "gatewayTopology.", IN_TOPOLOGY);
-    check_hops(l, topology, at);
+    topology_hops(l, topology, at, out);
     if (!node_get(topology, "proxyProtocol") || out->n)
         return;
     *ARENA_PUSH(l->arena, out) = (struct model_cidr){.family = 4};
@@ -93,19 +115,40 @@ static void read_topology(struct lower *l, const struct object *o, struct proxy_
             "everybody who can connect may claim any client address");
 }
 
-void proxy_ranges_read(struct lower *l, const struct object *o, struct proxy_ranges *out)
+void proxy_front_read(struct lower *l, const struct object *o, struct proxy_front *out)
 {
+    out->gateway = o;
     read_ranges(l, o, out);
+    read_hops(l, o, out);
     read_topology(l, o, out);
 }
 
-void proxy_ranges_trust(struct lower *l, const struct proxy_ranges *r, struct model_bind *b)
+static void apply_hops(struct lower *l, struct proxy_front *r, struct model_bind *b)
 {
-    for (size_t i = 0; i < r->n && !b->datagram; i++) {
+    bool clash = b->has_trusted_hops && b->trusted_hops != r->hops;
+    if (!b->has_trusted_hops || r->hops < b->trusted_hops)
+        b->trusted_hops = r->hops;
+    b->has_trusted_hops = true;
+    if (!clash || r->told)
+        return;
+    r->told = true;
+    diag_at(l->diags, DIAG_Conflict, annotation(r->gateway, object_annotation(r->gateway, HOPS).n ? HOPS : CONFIG),
+            "Gateways of one address and port have the same proxies in front",
+            "a Gateway that shares port %u says another number of trusted proxies; the smaller one holds: %u", b->port,
+            b->trusted_hops);
+}
+
+void proxy_front_apply(struct lower *l, struct proxy_front *r, struct model_bind *b)
+{
+    if (b->datagram)
+        return;
+    for (size_t i = 0; i < r->n; i++) {
         bool known = false;
         for (size_t k = 0; k < b->proxy_trusted.n && !known; k++)
             known = memcmp(&b->proxy_trusted.v[k], &r->v[i], sizeof(r->v[i])) == 0;
         if (!known)
             *ARENA_PUSH(l->arena, &b->proxy_trusted) = r->v[i];
     }
+    if (r->has_hops)
+        apply_hops(l, r, b);
 }

@@ -378,6 +378,8 @@ static void dump_bind(struct buf *out, const struct model_bind *b)
         add(out, "  stream -> " STR_FMT "\n", STR_ARG(b->stream_rule->key));
     for (size_t i = 0; i < b->proxy_trusted.n; i++)
         dump_cidr(out, &b->proxy_trusted.v[i]);
+    if (b->has_trusted_hops)
+        add(out, "  %u proxies in front\n", b->trusted_hops);
     for (size_t i = 0; i < b->chains.n; i++)
         dump_chain(out, b->chains.v[i]);
     for (size_t i = 0; i < b->hosts.n; i++)

@@ -265,6 +265,8 @@ struct model_bind {
     struct model_rule *stream_rule; /* TCP and UDP; NULL = none: connections are closed, datagrams dropped */
     /* PROXY protocol: a peer in one of these ranges must begin with a PROXY header, any other may not. */
     struct { struct model_cidr *v; size_t n, cap; } proxy_trusted;
+    bool has_trusted_hops;        /* else settings.trusted_hops */
+    uint32_t trusted_hops;        /* proxies in front whose X-Forwarded-For is believed */
     struct { struct model_listener **v; size_t n, cap; } listeners;
     struct { struct model_host **v; size_t n, cap; } hosts;
     struct map hosts_by_name;

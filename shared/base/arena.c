@@ -1,6 +1,7 @@
 #include "shared/base/arena.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -25,6 +26,8 @@
 
 #define BLOCK_SIZE_DEFAULT ((size_t)64 * 1024)
 #define ALIGNMENT          _Alignof(max_align_t)
+#define HUGE_PAGE          ((size_t)2 << 20)
+#define HUGE_BLOCK         (2 * HUGE_PAGE)
 
 /* Newest first. A piece larger than a quarter of a block gets a block of its own, which is put behind
  * the current one so that the rest of that is not lost. */
@@ -45,8 +48,15 @@ void arena_init(struct arena *a, size_t block_size, void (*oom)(void))
     *a = (struct arena){.block_size = block_size, .oom = oom};
 }
 
+void arena_use_huge_pages(struct arena *a)
+{
+    a->huge = true;
+}
+
 static size_t block_bytes(const struct arena *a)
 {
+    if (a->huge && a->blocks)
+        return HUGE_BLOCK;
     size_t n = a->block_size ? a->block_size : BLOCK_SIZE_DEFAULT;
     return GH_MAX(n, sizeof(struct arena_block) + 64);
 }
@@ -58,11 +68,22 @@ static void *out_of_memory(struct arena *a)
     return NULL;
 }
 
+static void *memory(const struct arena *a, size_t size)
+{
+    if (!a->huge || size < HUGE_PAGE)
+        return malloc(size);
+    void *p = NULL;
+    if (posix_memalign(&p, HUGE_PAGE, (size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1)) != 0)
+        return NULL;
+    madvise(p, size & ~(HUGE_PAGE - 1), MADV_HUGEPAGE); /* where it fails, pages are small */
+    return p;
+}
+
 static struct arena_block *block_new(struct arena *a, size_t size)
 {
     if (a->limit && (size > a->limit || a->total > a->limit - size))
         return NULL;
-    struct arena_block *b = malloc(size);
+    struct arena_block *b = memory(a, size);
     if (!b)
         return NULL;
     b->size = size;

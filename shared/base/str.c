@@ -69,6 +69,31 @@ bool str_split(struct str *rest, char sep, struct str *piece)
     return true;
 }
 
+/* 00 to 99 */
+#define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
+static const char PAIRS[] = TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6") TENS("7") TENS("8") TENS("9");
+#undef TENS
+
+static size_t digits_of(uint64_t v)
+{
+    size_t n = 1;
+    for (; v >= 10000; v /= 10000)
+        n += 4;
+    return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+size_t str_put_long(char *to, uint64_t v)
+{
+    size_t n = digits_of(v), at = n;
+    for (; v >= 100; v /= 100)
+        memcpy(to + (at -= 2), PAIRS + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(to, PAIRS + v * 2, 2);
+    else
+        to[0] = (char)('0' + v);
+    return n;
+}
+
 bool str_u64(struct str s, uint64_t *out)
 {
     uint64_t v = 0;
@@ -209,13 +234,8 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 
 void buf_addu(struct buf *b, uint64_t v)
 {
-    char text[20];
-    size_t at = sizeof(text);
-    do {
-        text[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    buf_add(b, text + at, sizeof(text) - at);
+    char text[STR_U64_MAX];
+    buf_add(b, text, str_put_u64(text, v));
 }
 
 const char *buf_cstr(struct buf *b)

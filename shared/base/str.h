@@ -84,6 +84,16 @@ bool str_split(struct str *rest, char sep, struct str *piece);
 bool str_u64(struct str s, uint64_t *out);
 /* As str_u64 with an optional leading '-'. */
 bool str_i64(struct str s, int64_t *out);
+/* Writes the decimal digits; returns how many, at most STR_U64_MAX. */
+#define STR_U64_MAX 20
+size_t str_put_long(char *to, uint64_t v); /* private to str_put_u64 */
+static inline size_t str_put_u64(char *to, uint64_t v)
+{
+    if (v >= 10)
+        return str_put_long(to, v);
+    to[0] = (char)('0' + v);
+    return 1;
+}
 /* Edit distance, capped at `limit` (returns limit + 1 beyond); for "did you mean". ASCII. */
 unsigned str_distance(struct str a, struct str b, unsigned limit);
 

@@ -81,7 +81,7 @@ static inline bool lowers_to(uint64_t in, uint64_t low)
     return (in | 0x20 * ONES) == low && printable;
 }
 
-#if defined(__SSE2__)
+#if defined(GH_WIDE)
 static inline bool lowers_to16(const char *p, const char *low)
 {
     __m128i in = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -159,7 +159,7 @@ bool http_field_value_valid(struct str value)
     if (value.n == 0)
         return true;
     return !is_ows(value.p[0]) && !is_ows(value.p[value.n - 1]) &&
-           token_value_end(value.p, 0, value.n) == value.n;
+           token_value_valid(value);
 }
 
 /* Where the element at the front of `s` ends: at a comma outside quotes, or at the end. */

@@ -30,10 +30,14 @@
 
 const unsigned char token_class[256] = {ROW64(0), ROW64(64), ROW64(128), ROW64(192)};
 
-bool token_all(struct str s, int classes)
+bool token_all(struct str s, int class)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (!token_is(s.p[i], classes))
-            return false;
-    return true;
+    const unsigned char *p = (const unsigned char *)s.p;
+    unsigned common = (unsigned)class;
+    size_t i = 0;
+    for (; s.n - i >= 4; i += 4)
+        common &= token_class[p[i]] & token_class[p[i + 1]] & token_class[p[i + 2]] & token_class[p[i + 3]];
+    for (; i < s.n; i++)
+        common &= token_class[p[i]];
+    return common != 0;
 }

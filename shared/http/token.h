@@ -7,11 +7,7 @@
 #ifndef GH_HTTP_TOKEN_H
 #define GH_HTTP_TOKEN_H
 
-#include "shared/base/str.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "shared/base/wide.h"
 
 enum {
     TOKEN_TCHAR = 1 << 0,      /* of a token: methods, field names, connection options */
@@ -31,13 +27,31 @@ static inline bool token_is(char c, int classes)
     return (token_class[(unsigned char)c] & classes) != 0;
 }
 
-/* Every byte of `s` is of one of `classes`; the empty slice is. */
-bool token_all(struct str s, int classes);
+/* Every byte of `s` is of `class`, one of them; the empty slice is. */
+bool token_all(struct str s, int class);
 /* A token: at least one tchar and nothing else. */
 static inline bool token_valid(struct str s)
 {
     return s.n > 0 && token_all(s, TOKEN_TCHAR);
 }
+
+#if defined(GH_WIDE)
+/* A bit for each byte that is not of TOKEN_VALUE, TOKEN_TARGET. */
+static inline unsigned token_no_value(__m128i v)
+{
+    const __m128i tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f), last = _mm_set1_epi8(0x1f);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last), v);
+    return wide_mask(_mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del)));
+}
+
+static inline unsigned token_no_target(__m128i v)
+{
+    const __m128i space = _mm_set1_epi8(' '), del = _mm_set1_epi8(0x7f), hash = _mm_set1_epi8('#');
+    __m128i graph = _mm_cmpgt_epi8(v, space); /* signed: bytes from 0x80 on are below the space */
+    __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, del), _mm_cmpeq_epi8(v, hash));
+    return wide_mask(_mm_andnot_si128(bad, graph)) ^ 0xffffu;
+}
+#endif
 
 /*
  * Index in [from, n) of the first byte that is not of TOKEN_VALUE, or n. In a message head that is
@@ -46,14 +60,9 @@ static inline bool token_valid(struct str s)
 static inline size_t token_value_end(const char *p, size_t from, size_t n)
 {
     size_t at = from;
-#if defined(__SSE2__)
-    const __m128i tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f), last = _mm_set1_epi8(0x1f);
+#if defined(GH_WIDE)
     while (n - at >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last), v);
-        __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control),
-                                   _mm_cmpeq_epi8(v, del));
-        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
+        unsigned mask = token_no_value(wide_load(p + at));
         if (mask)
             return at + (size_t)__builtin_ctz(mask);
         at += 16;
@@ -68,13 +77,9 @@ static inline size_t token_value_end(const char *p, size_t from, size_t n)
 static inline size_t token_target_end(const char *p, size_t from, size_t n)
 {
     size_t at = from;
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(' '), del = _mm_set1_epi8(0x7f), hash = _mm_set1_epi8('#');
+#if defined(GH_WIDE)
     while (n - at >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
-        __m128i graph = _mm_cmpgt_epi8(v, space); /* signed: bytes from 0x80 on are below the space */
-        __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(v, del), _mm_cmpeq_epi8(v, hash));
-        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(bad, graph)) ^ 0xffffu;
+        unsigned mask = token_no_target(wide_load(p + at));
         if (mask)
             return at + (size_t)__builtin_ctz(mask);
         at += 16;
@@ -85,15 +90,46 @@ static inline size_t token_target_end(const char *p, size_t from, size_t n)
     return at;
 }
 
+/* Every byte is of that class, as the searches above would say; the empty slice is. */
+static inline bool token_value_valid(struct str s)
+{
+#if defined(GH_WIDE)
+    if (s.n < 16)
+        return !(token_no_value(wide_short(s.p, s.n)) & ((1u << s.n) - 1));
+    return token_value_end(s.p, 0, s.n & ~(size_t)15) == (s.n & ~(size_t)15) && !token_no_value(wide_load(s.p + s.n - 16));
+#else
+    return token_value_end(s.p, 0, s.n) == s.n;
+#endif
+}
+
+static inline bool token_target_valid(struct str s)
+{
+#if defined(GH_WIDE)
+    if (s.n < 16)
+        return !(token_no_target(wide_short(s.p, s.n)) & ((1u << s.n) - 1));
+    return token_target_end(s.p, 0, s.n & ~(size_t)15) == (s.n & ~(size_t)15) && !token_no_target(wide_load(s.p + s.n - 16));
+#else
+    return token_target_end(s.p, 0, s.n) == s.n;
+#endif
+}
+
+static inline bool token_has(struct str s, char c)
+{
+#if defined(GH_WIDE)
+    if (s.n < 16)
+        return wide_mask(_mm_cmpeq_epi8(wide_short(s.p, s.n), _mm_set1_epi8(c))) & ((1u << s.n) - 1);
+#endif
+    return s.n && memchr(s.p, c, s.n);
+}
+
 /* Index in [from, n) of the first `c`, or n. Short distances only: a call of memchr costs more. */
 static inline size_t token_find(const char *p, size_t from, size_t n, char c)
 {
     size_t at = from;
-#if defined(__SSE2__)
+#if defined(GH_WIDE)
     const __m128i want = _mm_set1_epi8(c);
     while (n - at >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
-        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, want));
+        unsigned mask = wide_mask(_mm_cmpeq_epi8(wide_load(p + at), want));
         if (mask)
             return at + (size_t)__builtin_ctz(mask);
         at += 16;

@@ -101,7 +101,7 @@ enum uri_fault http_target_split(enum http_method m, struct str raw, struct http
 
 bool http_query_valid(struct str query)
 {
-    return token_all(query, TOKEN_TARGET);
+    return token_target_valid(query);
 }
 
 bool http_query_next(struct str *rest, struct str *name, struct str *value)

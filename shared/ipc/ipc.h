@@ -74,7 +74,11 @@ struct ipc_request { uint64_t id; uint32_t verb, spare; };  /* admin -> master; 
 struct ipc_reply { uint64_t id; int32_t result; uint32_t spare; }; /* 0 or gh_err; + text: a JSON object */
 struct ipc_bind { uint64_t bind_id; uint32_t port, datagram; }; /* compiler -> master; + text: address */
 struct ipc_bound { uint64_t bind_id; int32_t error; uint32_t spare; }; /* master -> compiler */
-struct ipc_result {           /* compiler -> master; descriptors: SNAPSHOT, STATUS, STATE, KEYS */
+/*
+ * compiler -> master. MADE has the descriptors SNAPSHOT, KEYS: a new generation that may be offered; the RESULT that follows
+ * it, of the same generation, has STATUS, STATE. Without MADE, RESULT has SNAPSHOT, STATUS, STATE, KEYS, or none.
+ */
+struct ipc_result {
     uint64_t generation;
     uint64_t content_hash;    /* of the snapshot: equal = the same configuration */
     uint64_t findings_hash;   /* of the errors and warnings: equal = they were logged before */

@@ -148,6 +148,8 @@ static void whole_bind(const struct dump *d, const struct snap_bind *b)
         add(d, "  stream -> " STR_FMT "\n", STR_ARG(text(d, d->s->RULES[b->stream_rule].key)));
     SNAP_EACH(i, b->proxy_trusted)
         cidr(d, &d->s->CIDRS[i]);
+    if (b->trusted_hops != d->s->SETTINGS->trusted_hops)
+        add(d, "  %u proxies in front\n", b->trusted_hops);
     SNAP_EACH(i, b->chains)
         chain(d, &d->s->CHAINS[i]);
     SNAP_EACH(i, b->hosts)

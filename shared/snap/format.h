@@ -57,7 +57,7 @@
 #include <stdint.h>
 
 #define SNAP_MAGIC   0x50414e53454854UL /* "THESNAP" */
-#define SNAP_VERSION 2
+#define SNAP_VERSION 3
 #define SNAP_ALIGN   64
 #define SNAP_NONE    0xffffffffu
 
@@ -88,7 +88,7 @@ struct snap_bind {               /* one listening socket */
     uint32_t default_chain;      /* CHAINS: the "*" one, or none */
     uint32_t chain_wildcards;    /* as `wildcards`, of chains */
     struct snap_range proxy_trusted; /* CIDRS: peers that begin with a PROXY header; n = 0: nobody does */
-    uint32_t spare;
+    uint32_t trusted_hops;       /* proxies in front whose X-Forwarded-For is believed */
 };
 #define SNAP_BIND_DATAGRAM 1u
 

@@ -33,6 +33,19 @@ int snap_open_bytes(struct snap **out, struct str image, struct buf *why);
 struct snap *snap_hold(struct snap *s);
 void snap_drop(struct snap *s); /* NULL-safe */
 
+/*
+ * A few rows of a snapshot and their texts, as a snapshot of its own that maps nothing: for what outlives the generation
+ * with which it began. SETTINGS, the generation's number and the rows of `part` are there (a row may be NULL); *part points
+ * into it afterwards. Rows refer to no others: ranges are empty, places none or 0, `user` is NULL. It is not for lookups,
+ * and snap_drop frees it. refs = 1; NULL: out of memory.
+ */
+struct snap_part {
+    const struct snap_listener *listener;
+    const struct snap_rule *rule;
+    const struct snap_cluster *cluster;
+};
+struct snap *snap_excerpt(const struct snap *s, struct snap_part *part);
+
 static inline struct str snap_text(const struct snap *s, struct snap_str r)
 {
     return (struct str){s->STRINGS + r.off, r.len};

@@ -3,7 +3,7 @@
 
   bench.py [--rows h1,h2,...] [--peers nginx,haproxy,...] [--rounds N] [--seconds S] [--json FILE] [--svg FILE] [--quick]
   bench.py --list                       the rows and their goals
-  bench.py --from FILE [--svg FILE] [--markdown]   a chart, or the table of docs/performance.md, from figures of an earlier run
+  bench.py --from FILE [--svg FILE] [--docs]   draw the chart, or renew docs/performance.*, from figures of an earlier run
 
 Only ratios of the same run count, and counts of system calls: see docs/performance.md. Exits with 0 whether goals were reached
 or not, with 1 when a row could not be measured.
@@ -52,6 +52,7 @@ def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, help="rounds of a row (default 7)")
     p.add_argument("--seconds", type=int, help="seconds of a round of one proxy (default 3)")
+    p.add_argument("--once", action="store_true", help="don't measure a round again that other programs disturbed")
     p.add_argument("--rows", help="names, separated by commas; a name with * at its end means all that begin so")
     p.add_argument("--peers", help="proxies, gatehouse among them (default: all that are installed)")
     p.add_argument("--build", default=str(TOP / "build"), help="where gatehouse was built, for release")
@@ -60,12 +61,13 @@ def options():
     p.add_argument("--quick", action="store_true", help="two minutes: the most important rows, fewer rounds")
     p.add_argument("--list", action="store_true", help="name the rows and end")
     p.add_argument("--from", dest="source", help="measure nothing; read these figures")
-    p.add_argument("--markdown", action="store_true", help="with --from: print the table of docs/performance.md")
+    p.add_argument("--docs", action="store_true", help="with --from: renew the table and the chart of docs/performance.md")
     args = p.parse_args()
     defaults = QUICK if args.quick else dict(rounds=7, seconds=3, peers=",".join(n for n in peers.PEERS if "-" not in n))
     for key, value in defaults.items():
         if getattr(args, key) is None:
             setattr(args, key, value)
+    args.once |= args.quick
     return args
 
 
@@ -129,19 +131,26 @@ def measure_rows(args, rows):
     return 1 if failed else 0
 
 
+def renew(args, document):
+    """What can be made of figures that are there already."""
+    if args.docs:
+        page = TOP / "docs/performance.md"
+        page.write_text(report.into_page(page.read_text(), document))
+        args.svg = args.svg or str(TOP / "docs/performance.svg")
+    write(argparse.Namespace(json=None, svg=args.svg), document)
+    if not args.svg:
+        print("\n".join(report.text(r) for r in document["rows"]))
+    return 0
+
+
 def main():
     args = options()
     if args.list:
         for r in ROWS.values():
-            goal = report.goal_text(dict(goal=r.goal, limit=r.limit, syscalls_goal=r.syscalls, unit=r.unit, least=r.least))
-            print(f"{r.key:15} {r.text:62} {goal}")
+            print(f"{r.key:15} {r.text:62} {report.goal_text(report.summarise(r, {}))}")
         return 0
     if args.source:
-        document = json.loads(pathlib.Path(args.source).read_text())
-        write(argparse.Namespace(json=None, svg=args.svg), document)
-        if args.markdown:
-            print(report.machine_text(document) + "\n" + report.markdown(document), end="")
-        return 0
+        return renew(args, json.loads(pathlib.Path(args.source).read_text()))
     return measure_rows(args, chosen(args))
 
 

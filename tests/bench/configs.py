@@ -34,12 +34,12 @@ class Proxy:
         self.process = None
 
     def start(self, deadline=120):
-        """Writes generation 1, starts, and waits until the port accepts."""
+        """Writes generation 1, starts, and waits for the first answer."""
         self.dir.mkdir(exist_ok=True)
         os.chmod(self.dir, 0o755)
         self.put(1)
         self.process = self.serve()
-        self.lab.wait_port(self.port, self.process, deadline)
+        self.lab.wait_answer(self.port, self.process, deadline)
         return self
 
     def stop(self):

@@ -229,7 +229,7 @@ def compare(rows, base, here):
             fell = True
             continue
         ratio = now["own"] / then["own"]
-        if row in LOOSE or abs(ratio - 1) <= LIMIT:
+        if row in LOOSE or abs(ratio - 1) <= LIMIT + 1e-9:
             continue
         grew |= ratio > 1
         fell |= ratio < 1

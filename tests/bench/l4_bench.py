@@ -15,11 +15,11 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from bench import TOP, cpu_seconds, free_port, pss_kib, wait_port  # noqa: E402
+from lab import TOP, Lab, free_port  # noqa: E402
+from measure import cpu_seconds, pss_kib  # noqa: E402
 
 # name: (text, unit, how many units a round has, arguments of l4_load behind the port, TCP or UDP)
 ROWS = {
@@ -35,20 +35,11 @@ ROWS = {
 
 class Bench:
     def __init__(self, args):
-        self.args = args
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gh-l4-"))
-        self.processes, self.proxies = [], {}
-        self.proxy_cpu, self.load_cpu = ("0", "1") if (os.cpu_count() or 1) > 1 else ("0", "0")
-        self.tool = pathlib.Path(args.build) / "tests/bench/l4_load"
-
-    def spawn(self, cpu, *command, **kw):
-        log = open(self.dir / f"{len(self.processes)}.log", "wb")
-        p = subprocess.Popen(["taskset", "-c", cpu, *map(str, command)], stderr=log, **{"stdout": log, **kw})
-        self.processes.append(p)
-        return p
+        self.args, self.lab, self.proxies = args, Lab(args.build), {}
+        self.dir, self.tool = self.lab.dir, self.lab.tool("l4_load")
 
     def upstream(self):
-        p = self.spawn(self.load_cpu, self.tool, "serve", stdout=subprocess.PIPE, text=True)
+        p = self.lab.helper(self.tool, "serve", stdout=subprocess.PIPE, text=True)
         words = p.stdout.readline().split()
         self.up = {"tcp": int(words[1]), "udp": int(words[3])}
 
@@ -64,7 +55,7 @@ stream {{ proxy_timeout 600s; tcp_nodelay on; proxy_half_close on;
   server {{ listen 127.0.0.1:{ports['tcp']} backlog=4096; proxy_pass 127.0.0.1:{self.up['tcp']}; }}
   server {{ listen 127.0.0.1:{ports['udp']} udp; proxy_pass 127.0.0.1:{self.up['udp']}; }} }}
 """)
-        return ports, self.spawn(self.proxy_cpu, "nginx", "-c", conf, "-p", self.dir)
+        return ports, self.lab.proxy("nginx", "-c", conf, "-p", self.dir)
 
     def haproxy(self, more=""):
         port, conf = free_port(), self.dir / f"haproxy{len(self.proxies)}.cfg"
@@ -82,13 +73,13 @@ listen l
   bind 127.0.0.1:{port} backlog 4096
   server s 127.0.0.1:{self.up['tcp']}
 """)
-        return {"tcp": port}, self.spawn(self.proxy_cpu, "haproxy", "-f", conf)
+        return {"tcp": port}, self.lab.proxy("haproxy", "-f", conf)
 
     def haproxy_splice(self):
         return self.haproxy("option splice-auto")
 
     def gatehouse(self):
-        p = self.spawn(self.proxy_cpu, pathlib.Path(self.args.build) / "tests/unit/worker/proxy/driver", "--log",
+        p = self.lab.proxy(pathlib.Path(self.args.build) / "tests/unit/worker/proxy/driver", "--log",
                        "--cluster", f"t=127.0.0.1:{self.up['tcp']}", "--cluster", f"u=127.0.0.1:{self.up['udp']}",
                        "--tcp", "cluster=t", "--udp", "cluster=u", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         words = p.stdout.readline().split()
@@ -101,23 +92,14 @@ listen l
                 print(f"{name} is not installed: left out", file=sys.stderr)
                 continue
             ports, process = getattr(self, name)()
-            wait_port(ports["tcp"], process)
+            self.lab.wait_port(ports["tcp"], process)
             self.proxies[name] = (ports, process)
-
-    def stop(self):
-        for p in reversed(self.processes):
-            if p.poll() is None:
-                p.terminate()
-        for p in self.processes:
-            p.wait(10)
-        shutil.rmtree(self.dir, ignore_errors=True)
 
     def round(self, name, key):
         _, _, units, how, kind = ROWS[key]
         ports, process = self.proxies[name]
         before, began = cpu_seconds(process.pid), time.monotonic()
-        subprocess.run(["taskset", "-c", self.load_cpu, self.tool, how[0], str(ports[kind]), *map(str, how[1:])], check=True,
-                       stdout=subprocess.DEVNULL)
+        self.lab.run(self.tool, how[0], ports[kind], *how[1:]).check_returncode()
         cost = (cpu_seconds(process.pid) - before) / units
         return dict(cost=cost * (1e6 if units > 1 else 1), seconds=time.monotonic() - began)
 
@@ -149,15 +131,13 @@ def main():
     p.add_argument("--json", help="write the figures there")
     args = p.parse_args()
     b, out = Bench(args), {}
-    try:
+    with b.lab:
         b.start()
         for key in args.rows.split(","):
             out[key] = b.row(key)
             table(key, out[key])
         print("\nmemory after the load (PSS, MB): " +
               ", ".join(f"{n} {pss_kib(q.pid) / 1024:.1f}" for n, (_, q) in b.proxies.items()))
-    finally:
-        b.stop()
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(out, indent=1))
 

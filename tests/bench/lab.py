@@ -6,6 +6,7 @@ proxy's cost is not the load's. Every child gets SIGTERM from the kernel when th
 import ctypes
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -50,6 +51,9 @@ class Lab:
         cpus = sorted(os.sched_getaffinity(0))
         self.proxy_cpu, self.load_cpu = cpus[0], cpus[-1]
         os.sched_setaffinity(0, {self.load_cpu})
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     def __enter__(self):
@@ -106,6 +110,18 @@ class Lab:
                 p.wait()
         if p in self.processes:
             self.processes.remove(p)
+
+    def wait_answer(self, port, p, deadline=120):
+        """Returns when a request is answered, whatever the answer: a port accepts before anybody serves it."""
+        self.wait_port(port, p, deadline)
+        try:
+            with socket.create_connection(("127.0.0.1", port), deadline) as s:
+                s.sendall(b"GET / HTTP/1.1\r\nHost: ready.example\r\nConnection: close\r\n\r\n")
+                if s.recv(64).startswith(b"HTTP/1.1 "):
+                    return
+        except OSError:
+            pass
+        raise RuntimeError(f"no answer on {port}: {' '.join(map(str, p.args[:2]))}\n{self.said(p)}")
 
     def said(self, p):
         return pathlib.Path(p.log).read_text(errors="replace")[-2000:]

@@ -11,6 +11,7 @@
  * nanoseconds), the connection and how often it had been opened, the status, the number in its x-gen field (or 0).
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "tests/bench/load.h"
@@ -181,14 +182,15 @@ static void enqueue(struct run *r, uint64_t due)
 /* Requests that waited, oldest first; those that waited too long are given up. */
 static void drain(struct run *r, uint64_t now)
 {
-    struct conn *c;
     while (r->n_waiting) {
         uint64_t due = r->waiting[r->first];
-        if (now < due + r->timeout && !(c = free_conn(r)))
+        bool late = now >= due + r->timeout;
+        struct conn *c = late ? NULL : free_conn(r);
+        if (!late && !c)
             return;
         r->first = (r->first + 1) % r->size;
         r->n_waiting--;
-        if (now >= due + r->timeout)
+        if (late)
             r->n.gave_up++;
         else
             conn_ask(r, c, due);

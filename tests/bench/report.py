@@ -42,8 +42,8 @@ def summarise(row, samples, extras=None, notes=()):
             peers[name] = dict(median=statistics.median(v), low=min(v), high=max(v), rounds=v, **extras.get(name, {}))
     best = best_of(samples, row.base) if row.least is None else None  # of the others, the smallest is the best
     ratio = paired(samples.get(OURS, []), samples[best]) if best else None
-    record = dict(key=row.key, text=row.text, unit=row.unit, goal=row.goal, limit=row.limit, least=row.least, syscalls_goal=row.syscalls,
-                  best=best, peers=peers, ratio=ratio, notes=list(notes))
+    record = dict(key=row.key, text=row.text, unit=row.unit, goal=row.goal, limit=row.limit, least=row.least,
+                  syscalls_goal=row.syscalls, growth_goal=row.growth, best=best, peers=peers, ratio=ratio, notes=list(notes))
     record["verdict"] = judge(record)
     return record
 
@@ -61,6 +61,8 @@ def judge(record):
     if record["syscalls_goal"] is not None and ours.get("syscalls") is not None:
         # Half a tenth: as exact as the figure is printed.
         found.append(verdict(ours["syscalls"], record["syscalls_goal"] + 0.05))
+    if record.get("growth_goal") is not None and ours.get("growth"):
+        found.append(verdict(ours["growth"]["median"], record["growth_goal"], ours["growth"]["noise"]))
     if record.get("least") is not None:
         found.append(REACHED if ours["median"] >= record["least"] else SHORT)
     if ours.get("must_be_zero"):
@@ -94,6 +96,8 @@ def goal_text(record):
         parts.append(f"≤ {record['syscalls_goal']:g} calls")
     if record.get("least") is not None:
         parts.append(f"≥ {record['least']:g} {record['unit']}")
+    if record.get("growth_goal") is not None:
+        parts.append(f"≤ {record['growth_goal']:g}x of few routes")
     return ", ".join(parts)
 
 
@@ -153,3 +157,12 @@ def markdown(document):
 def machine_text(document):
     peers = "; ".join(f"{n}: {v}" for n, v in document["peers"].items() if n != "gatehouse-nolog")
     return f"{document['date']}, {document['machine']}. {document['rounds']} rounds of {document['seconds']} s. {peers}.\n"
+
+
+BEGIN, END = "<!-- figures: make bench-docs writes what follows -->", "<!-- end of the figures -->"
+
+
+def into_page(page, document):
+    """The page with its table replaced; what people wrote around it stays."""
+    head, rest = page.split(BEGIN, 1)
+    return f"{head}{BEGIN}\n\n{machine_text(document)}\n{markdown(document)}\n{END}{rest.split(END, 1)[1]}"

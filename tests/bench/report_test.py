@@ -83,6 +83,12 @@ class Output(unittest.TestCase):
         self.assertEqual(len(lines), 4)
         self.assertEqual({line.count("|") for line in lines}, {lines[0].count("|")})
 
+    def test_a_page_keeps_what_people_wrote_around_the_figures(self):
+        page = f"before\n{report.BEGIN}\nold\n{report.END}\nbehind\n"
+        new = report.into_page(page, document(record()))
+        self.assertTrue(new.startswith("before\n") and new.endswith("\nbehind\n") and "a row" in new and "old" not in new)
+        self.assertEqual(report.into_page(new, document(record())), new)
+
     def test_a_row_in_text_names_goal_and_verdict(self):
         text = report.text(report.summarise(ROW, SAMPLES, notes=["a note"]))
         self.assertIn("goal ≤ 0.90x, ≤ 4.3 calls: reached", text)

@@ -94,7 +94,7 @@ def live(ctx, row):
 
 
 def start_up(ctx, row):
-    """From the command to the first accepted connection; gatehouse also from cold (no state of an earlier run)."""
+    """From the command to the first answer; from cold, without what an earlier run may have left."""
     samples, extras = {}, {}
     for name in [n for n in configs.KINDS if n in ctx.names]:
         took = {}
@@ -115,7 +115,7 @@ def start_once(proxy):
     proxy.put(1)
     began = time.monotonic()
     proxy.process = proxy.serve()
-    proxy.lab.wait_port(proxy.port, proxy.process, 120)
+    proxy.lab.wait_answer(proxy.port, proxy.process)
     took = (time.monotonic() - began) * 1e3
     proxy.stop()
     return took

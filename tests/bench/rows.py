@@ -1,8 +1,8 @@
 """rows.py - what is measured, and what is wanted of it. A row is data; the bench named in it knows how to fill it.
 
 goal: gatehouse's cost divided by the best peer's, in the same rounds, at most this. limit: an absolute bound in the row's
-unit, for rows where the peers are no yardstick; least: the same from below. syscalls: system calls per request, at most this many. A row with
-`quick` is part of `make bench-quick`.
+unit, for rows where the peers are no yardstick; least: the same from below. syscalls: system calls per request, at most this many. growth: what
+many routes may cost of what few cost, for the rows that have both. A row with `quick` is part of `make bench-quick`.
 """
 import dataclasses
 
@@ -17,6 +17,7 @@ class Row:
     limit: float = None
     least: float = None
     syscalls: float = None
+    growth: float = None
     quick: bool = False
     port: str = "http"
     load: str = "wrk"  # a function of loads.py
@@ -33,8 +34,8 @@ def _table(*rows):
 
 ROWS = _table(
     # Memory first, before other rows have made the proxies keep some.
-    Row("idle", "idle plain connections", "idle", "KiB/connection", limit=0.5, args=dict(n=2000)),
-    Row("idle-tls", "idle TLS connections", "idle", "KiB/connection", limit=8, port="https", args=dict(n=2000)),
+    Row("idle", "idle plain connections", "idle", "KiB/connection", limit=0.5, args=dict(n=5000)),
+    Row("idle-tls", "idle TLS connections", "idle", "KiB/connection", limit=8, port="https", args=dict(n=5000)),
     Row("h1", "HTTP/1.1, 1 KiB", goal=0.88, syscalls=4.3, quick=True, args=dict(path="/1k")),
     Row("h1-64k", "HTTP/1.1, 64 KiB", goal=0.95, args=dict(path="/64k")),
     Row("h1-1m", "HTTP/1.1, 1 MiB", goal=0.80, args=dict(path="/1m")),
@@ -69,10 +70,10 @@ ROWS = _table(
     Row("routes-regex", "a lookup among regular expressions", "routes", "ns/lookup", args=dict(kind="regex")),
     Row("routes-size", "bytes of the snapshot for each route, mixed, at 100,000", "sizes", "bytes/route", limit=300,
         args=dict(kind="mixed")),
-    Row("live-hosts", "a request among 100,000 hosts against 10", "live", args=dict(kind="hosts")),
-    Row("live-prefix", "a request among 100,000 prefixes against 10", "live", args=dict(kind="prefix")),
-    Row("live-header", "a request among 100,000 header values against 10", "live", args=dict(kind="header")),
-    Row("live-regex", "a request among 10,000 regular expressions against 10", "live", args=dict(kind="regex", most=10000)),
+    Row("live-hosts", "a request among 100,000 hosts against 10", "live", growth=1.1, args=dict(kind="hosts")),
+    Row("live-prefix", "a request among 100,000 prefixes against 10", "live", growth=1.1, args=dict(kind="prefix")),
+    Row("live-header", "a request among 100,000 header values against 10", "live", growth=1.1, args=dict(kind="header")),
+    Row("live-regex", "a request among 10,000 regular expressions against 10", "live", growth=1.1, args=dict(kind="regex", most=10000)),
     Row("start", "start-up with 100,000 routes", "start", "ms", limit=1000, args=dict(sizes=(10, 100000))),
     Row("overload", "goodput at twice the capacity, of the capacity", "overload", "%", least=90),
     Row("fair-h2", "p99 of small requests beside a greedy HTTP/2 connection", "fair", "times", limit=1.1, args=dict(greedy="h2")),

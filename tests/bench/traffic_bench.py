@@ -61,10 +61,10 @@ def once(field, name, row, seconds):
     return r
 
 
-def round_of(field, name, row, seconds):
+def round_of(field, name, row, seconds, again):
     """A round that strangers disturbed is measured once more; the calmer one counts, and says what it suffered."""
     first = once(field, name, row, seconds)
-    if first["strangers"] <= DISTURBED:
+    if first["strangers"] <= DISTURBED or not again:
         return first
     return min(first, once(field, name, row, seconds), key=lambda r: r["strangers"])
 
@@ -93,7 +93,7 @@ def traffic(ctx, row):
         field.load(n, row, 1)  # connections to the backend, buffers, the branch predictor
     for i in range(args.rounds):
         for n in names if i % 2 == 0 else names[::-1]:
-            rounds[n].append(round_of(field, n, row, args.seconds))
+            rounds[n].append(round_of(field, n, row, args.seconds, not args.once))
     extras = {}
     for n, v in rounds.items():
         extras[n] = details(field, n, row, min(args.seconds, 2))
@@ -119,7 +119,7 @@ def idle(ctx, row):
     """KiB for each connection that is open after one request, and what is not given back when they have closed."""
     field, n, samples, extras, notes = ctx.field, row.arg("n"), {}, {}, []
     for name in field.able(row):
-        before = field.pss_mb(name)
+        before = settled(field, name)
         child = field.lab.helper(sys.executable, HERE / "clients.py", "hold", field.proxies[name][0][row.port], n,
                                  "tls" if row.port == "https" else "plain", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if child.stdout.readline().strip() != "open":

@@ -1,6 +1,6 @@
 EXTRA_DIST += tests/flow/conftest.py tests/flow/gh.py
 EXTRA_DIST += tests/flow/fake_worker.py tests/flow/test_g000_master.py
-EXTRA_DIST += tests/flow/desync_payloads.py tests/flow/strict_parser.py tests/flow/test_p000_payloads.py tests/flow/test_f000_hostile.py tests/flow/soak.py
+EXTRA_DIST += tests/flow/desync_payloads.py tests/flow/strict_parser.py tests/flow/test_p000_payloads.py tests/flow/test_f000_hostile.py
 check_PROGRAMS += tests/flow/h1_verdict
 tests_flow_h1_verdict_SOURCES = tests/flow/h1_verdict.c
 tests_flow_h1_verdict_LDADD = libwcodec.a libhttp.a libbase.a

@@ -270,6 +270,63 @@ def test_requests_in_flight_and_long_connections_live_through_reloads(g):
     assert g.worker_pids() == pids
 
 
+def held(g):
+    """Generations that the traffic workers have mapped, by their own count and by the kernel's."""
+    said = max(w["generations_held"] for w in g.status()["workers"] if w["role"] == "worker")
+    maps = [pathlib.Path(f"/proc/{pid}/maps").read_text().count("gatehouse-snapshot") for pid in g.worker_pids()]
+    return max(said, *maps)
+
+
+def upgraded(g, n):
+    c = g.connect()
+    c.send(f"GET /ws/websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Number: {n}\r\n"
+           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    assert c.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    return c
+
+
+def test_long_connections_do_not_keep_old_generations(g):
+    def socket_route(generation):
+        return gh.route_yaml("ws", f"""- matches: [{{path: {{value: /ws}}}}]
+  filters:
+  - type: URLRewrite
+    urlRewrite: {{hostname: backend-{generation}.example.com, path: {{type: ReplacePrefixMatch, replacePrefixMatch: /}}}}
+  - type: RequestHeaderModifier
+    requestHeaderModifier: {{set: [{{name: User-Agent, value: agent-{generation}}}]}}
+  backendRefs: [{{name: up, port: 80}}]""")
+
+    g.write("ws.yaml", socket_route(0))
+    g.reload()
+    sockets, downloads = [], []
+    for i in range(1, 31):
+        sockets.append(upgraded(g, i))
+        if i % 10 == 0:
+            slow = g.connect()
+            slow.send("GET /a/slow/100000 HTTP/1.1\r\nHost: a\r\n\r\n")
+            slow.until(b"\r\n\r\n")
+            downloads.append(slow)
+        g.write("ws.yaml", socket_route(i))
+        g.reload()
+    end = time.monotonic() + gh.DEADLINE
+    while held(g) > 2:
+        assert time.monotonic() < end, "old generations stay mapped"
+        g.status(after=g.status()["change"], wait=1)
+    for c in sockets:
+        c.send(b"\x81\x85\x00\x00\x00\x00hello")
+        assert c.exactly(7) == b"\x81\x05hello", "it lives on"
+        c.close()
+    for c in downloads:
+        c.close()
+    wanted = {f"agent-{i}" for i in range(30)}
+    while wanted:
+        assert time.monotonic() < end, f"not in the access log: {wanted}"
+        for line in g.access_log.read_text().splitlines():
+            record = json.loads(line)
+            if record["user_agent"] in wanted:
+                assert record["route"] == "default/ws/0" and record["status"] == 101
+                wanted.remove(record["user_agent"])
+
+
 def test_a_listener_that_leaves_is_closed_and_one_that_comes_is_opened(g):
     g.write("other.yaml", gh.gateway_yaml("other", "{port2}") + "---\n" + gh.route_yaml("o", "- backendRefs: [{name: up, port: 80}]", parent="other"))
     g.reload()

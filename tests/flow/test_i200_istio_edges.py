@@ -402,3 +402,68 @@ def test_bytes_pass_with_the_client_named_on_both_sides(version, number):
             c.sock.sendall(b"direct\n")
             assert c.rest() == b"direct\n"
         assert heads == [(number, "203.0.113.7", 4711), (number, "127.0.0.1", own)]
+
+
+# ---- how many proxies are in front ----
+
+def hops(n):
+    return "{proxy.istio.io/config: '{gatewayTopology: {numTrustedProxies: %d}}'}" % n
+
+
+SECOND = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: second, namespace: istio-system, annotations: {annotations2}}
+spec:
+  servers:
+  - {port: {number: {port3}, name: http, protocol: HTTP}, hosts: ["*"]}
+"""
+
+
+@pytest.mark.parametrize("n, fields, client", [
+    (0, ["X-Forwarded-For: 1.1.1.1"], "127.0.0.1"),
+    (1, ["X-Forwarded-For: 1.1.1.1, 2.2.2.2"], "2.2.2.2"),
+    (2, ["X-Forwarded-For: 1.1.1.1, 2.2.2.2"], "1.1.1.1"),
+    (2, ["X-Forwarded-For: 1.1.1.1, 2.2.2.2", "X-Forwarded-For: 3.3.3.3"], "2.2.2.2"),  # lines are one list
+    (2, ["X-Forwarded-For: 2.2.2.2"], "127.0.0.1"),  # fewer entries than proxies: nobody wrote the client
+    (1, ["X-Forwarded-For: nonsense"], "127.0.0.1"),
+    (1, [], "127.0.0.1")])
+def test_the_client_is_whom_the_outermost_trusted_proxy_saw(n, fields, client):
+    with gh.Upstream() as u, edge(u, hops(n), settings="http: {trustedHops: 9}\n") as g:
+        with connect(g.port, "127.0.0.1") as c:
+            answer = ask(c, "/hops", *fields, "X-Forwarded-Proto: https")
+            assert answer[0] == 200
+            sent = [f.split(": ")[1] for f in fields]
+            assert ", ".join(told(answer)) == ", ".join([*sent, "127.0.0.1"])
+            proto = [v for k, v in json.loads(answer[2])["headers"] if k.lower() == "x-forwarded-proto"]
+            assert proto == ["https" if n else "http"]
+        assert line_of(g, "/hops")["client"] == client
+
+
+def test_each_gateway_has_its_own_number_of_proxies_and_the_instance_one_for_the_rest():
+    port3 = gh.free_port()
+    with gh.Upstream() as u, edge(u, hops(1), settings="http: {trustedHops: 2}\n", start=False) as g:
+        g.words |= {"port3": port3, "annotations2": "{}"}
+        g.write("b.yaml", SECOND)
+        g.write("a.yaml", HTTP.replace("gateways: [edge]", "gateways: [edge, second]"))
+        g.start()
+
+        def client(port, path):
+            with connect(port, "127.0.0.1") as c:
+                assert ask(c, path, "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3")[0] == 200
+            return line_of(g, path)["client"]
+        assert (client(g.port, "/one"), client(port3, "/two")) == ("3.3.3.3", "2.2.2.2")
+        g.words["annotations2"] = '{gatehouse.dev/trusted-hops: "3"}'
+        g.write("b.yaml", SECOND)
+        g.reload()
+        assert (client(g.port, "/three"), client(port3, "/four")) == ("3.3.3.3", "1.1.1.1")
+
+
+def test_https_of_a_trusted_proxy_is_not_redirected_again():
+    redirect = HTTP.replace('name: http, protocol: HTTP}, hosts: ["*"]}', 'name: http, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}')
+    with gh.Upstream() as u, edge(u, hops(1), start=False) as g:
+        g.write("a.yaml", redirect)
+        g.start()
+        with connect(g.port, "127.0.0.1") as c:
+            assert ask(c, "/")[0] == 301
+            assert ask(c, "/", "X-Forwarded-Proto: https")[0] == 200

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 
@@ -67,7 +68,8 @@ def files(*upstreams, **more):
 
 @pytest.fixture(scope="module")
 def served():
-    with gh.Upstream() as u, gh.Gateway(files(u)) as g:
+    little = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:handle_abort=1:quarantine_size_mb=4"}  # memory is measured here
+    with gh.Upstream() as u, gh.Gateway(files(u), env=little) as g:
         yield g
 
 
@@ -153,6 +155,18 @@ def test_handshakes_and_what_became_of_them_are_counted(served):
     gh.eventually(counted, counts)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_goes_behind_its_hello_has_closed(served, version):
+    def counts():
+        return {r: count(served, "gatehouse_tls_failures_total", side="client", reason=r) for r in ("peer_closed", "memory")}
+    before, data = counts(), hello(maximum_version=version)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", served.port), gh.DEADLINE) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            s.sendall(data)
+    gh.eventually(lambda: counts() == {"peer_closed": before["peer_closed"] + 20, "memory": before["memory"]}, counts)
+
+
 def test_the_ends_of_certificates_are_there_for_alarms(served):
     lines = [x for x in served.admin("/metrics")[1].decode().splitlines() if x.startswith("gatehouse_certificate_not_after")]
     end = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", CERTS / "ecdsa.pem"], capture_output=True, text=True)
@@ -225,10 +239,10 @@ def test_a_client_that_has_said_all_it_has_still_gets_its_answer(served, version
 
 # ---- hands that are not shaken ----
 
-def hello():
+def hello(**kw):
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
-        context().wrap_bio(into, out, server_hostname="a.example.com").do_handshake()
+        context(**kw).wrap_bio(into, out, server_hostname="a.example.com").do_handshake()
     return out.read()
 
 
@@ -266,8 +280,9 @@ def test_broken_handshakes_leave_nothing_behind(served):
                 s.recv(100)
                 s.sendall(b"\x16\x03\x03\x00\x10" + bytes(16))
                 s.recv(10)
-    before = largest(served)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(break_off, range(1200)))
+        before = largest(served)
         list(pool.map(break_off, range(2400)))
     # Those that were sent an alert are listened to for a moment.
     gh.eventually(lambda: largest(served) < before + (2 << 20), lambda: (before, largest(served)))

@@ -233,17 +233,13 @@ static enum step bad_name(struct h1_parser *p, const char *d, size_t at)
 /* Judges a name that is not in the table: false if it is no token. */
 static bool judge_other(struct http_field *f)
 {
-    bool underscore = false;
     f->flags = 0;
-    for (size_t i = 0; i < f->name.n; i++) {
-        if (!token_is(f->name.p[i], TOKEN_TCHAR))
-            return false;
-        underscore |= f->name.p[i] == '_';
-    }
-    if (underscore)
+    if (!token_valid(f->name))
+        return false;
+    if (token_has(f->name, '_'))
         f->flags = FIELD_F_UNDERSCORE |
                    (http_field_alias_of(f->name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
-    return f->name.n > 0;
+    return true;
 }
 
 _Static_assert((int)FIELD_P_HOP == FIELD_F_HOP && (int)FIELD_P_FRAMING == FIELD_F_FRAMING,
@@ -302,13 +298,12 @@ static bool is_ows(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Field n_fields is complete: its value lies in d[mark, at), without white space at its end. */
-static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t mark, size_t at)
+/* Field n_fields is complete: its value lies in d[mark, at), without white space at its end. `line`: FIELD_F_LINE or 0. */
+static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t mark, size_t at, uint16_t line)
 {
     struct http_field *f = &p->head->fields[p->head->n_fields++];
     f->value = str_of(d + mark, at - mark);
-    if (d[mark - 1] == ' ' && d[mark - 2] == ':' && d[at] == '\r')
-        f->flags |= FIELD_F_LINE;
+    f->flags |= line;
     return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
 }
 
@@ -327,7 +322,8 @@ static enum step parse_value(struct h1_parser *p, const char *d, size_t end)
         from++;
     while (from < to && is_ows(d[to - 1]))
         to--;
-    enum h1_error e = add_field(p, d, from, to);
+    bool usual = d[from - 1] == ' ' && d[from - 2] == ':' && d[to] == '\r';
+    enum h1_error e = add_field(p, d, from, to, usual ? FIELD_F_LINE : 0);
     if (e != H1_E_NONE)
         return fail(p, e);
     begin_line(p, (uint32_t)at + 2, NAME);
@@ -347,10 +343,10 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
     size_t line = p->line, head_end = GH_MIN(n, (size_t)p->max_head);
     enum h1_error e = H1_E_NONE;
     while (e == H1_E_NONE && p->head->n_fields < p->max_fields) {
-        size_t end = head_end - line > max_line ? line + max_line : head_end;
+        size_t end = GH_MIN(head_end, line + max_line);
         size_t stop = GH_MIN(end, line + USUAL_NAME);
         size_t colon = token_find(d, line, stop, ':');
-        if (colon == stop || colon == line || colon + 1 == end || d[colon + 1] != ' ')
+        if (end - colon < 2 || memcmp(d + colon, ": ", 2) != 0 || colon == line)
             break;
         struct http_field *f = &p->head->fields[p->head->n_fields];
         f->name = str_of(d + line, colon - line);
@@ -359,10 +355,11 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         if (f->id == FIELD_OTHER && !judge_other(f))
             break;
         size_t from = colon + 2, at = token_value_end(d, from, end);
-        if (end - at < 2 || d[at] != '\r' || d[at + 1] != '\n' || at == from || is_ows(d[from]) ||
-            is_ows(d[at - 1]))
+        /* Of a value's bytes only those of white space are not above ' '; nor is the CR of an empty value. */
+        if (end - at < 2 || memcmp(d + at, "\r\n", 2) != 0 || (unsigned char)d[from] <= ' ' ||
+            (unsigned char)d[at - 1] <= ' ')
             break;
-        e = add_field(p, d, from, at);
+        e = add_field(p, d, from, at, FIELD_F_LINE);
         line = at + 2;
     }
     begin_line(p, (uint32_t)line, NAME);

@@ -37,8 +37,7 @@ void h1_write_raw(struct h1_writer *w, struct str text)
 void h1_write_request_line(struct h1_writer *w, struct str method, struct str path, struct str query)
 {
     const struct str version = STR(" HTTP/1.1\r\n");
-    check(w, token_valid(method) && path.n && token_target_end(path.p, 0, path.n) == path.n &&
-                 (!query.n || token_target_end(query.p, 0, query.n) == query.n));
+    check(w, token_valid(method) && path.n && token_target_valid(path) && token_target_valid(query));
     char *p = room(w, method.n + 1 + path.n + (query.p ? 1 + query.n : 0) + version.n);
     if (!p)
         return;
@@ -60,7 +59,7 @@ void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reaso
         return;
     }
     check(w, status >= 100 && status <= 999 &&
-                 (!reason.n || token_value_end(reason.p, 0, reason.n) == reason.n));
+                 token_value_valid(reason));
     const struct str version = STR("HTTP/1.1 ");
     char *p = room(w, version.n + 4 + reason.n + 2);
     if (!p)
@@ -75,9 +74,9 @@ void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reaso
     *p++ = '\n';
 }
 
-void h1_write_field(struct h1_writer *w, struct str name, struct str value)
+static void write_line(struct h1_writer *w, struct str name, struct str value)
 {
-    check(w, token_valid(name) && (!value.n || token_value_end(value.p, 0, value.n) == value.n));
+    check(w, token_value_valid(value));
     char *p = room(w, name.n + 2 + value.n + 2);
     if (!p)
         return;
@@ -89,15 +88,16 @@ void h1_write_field(struct h1_writer *w, struct str name, struct str value)
     *p++ = '\n';
 }
 
+void h1_write_field(struct h1_writer *w, struct str name, struct str value)
+{
+    check(w, token_valid(name));
+    write_line(w, name, value);
+}
+
 void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    h1_write_field(w, name, str_of(digits + at, sizeof(digits) - at));
+    char digits[STR_U64_MAX];
+    h1_write_field(w, name, str_of(digits, str_put_u64(digits, value)));
 }
 
 /* The line as it was parsed, if it is still the same: `name: value CRLF`. The flag alone would not do,
@@ -110,6 +110,13 @@ static struct str parsed_line(const struct http_field *f)
     if (memcmp(f->value.p - 2, ": ", 2) != 0 || memcmp(end, "\r\n", 2) != 0)
         return STR_NONE;
     return str_of(f->name.p, (size_t)(end + 2 - f->name.p));
+}
+
+/* A name from the table needs no look at its bytes; most that filters add are. */
+static bool is_tables(const struct http_field *f)
+{
+    struct str known = http_field_name((enum http_field_id)f->id);
+    return f->id != FIELD_OTHER && f->name.p == known.p && f->name.n == known.n;
 }
 
 void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip)
@@ -125,7 +132,11 @@ void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint1
         }
         h1_write_raw(w, run);
         run = line;
-        if (!line.n)
+        if (line.n)
+            continue;
+        if (is_tables(&fields[i]))
+            write_line(w, fields[i].name, fields[i].value);
+        else
             h1_write_field(w, fields[i].name, fields[i].value);
     }
     h1_write_raw(w, run);

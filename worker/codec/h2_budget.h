@@ -3,8 +3,12 @@
  *
  * Nearly every attack on HTTP/2 is something allowed, done without end: resets, PING, SETTINGS, empty frames, tiny
  * windows. Each such thing (h2_glitch.def) costs points. A connection begins with all of them, gets them back with
- * time and with each request that was completed, and ends (GOAWAY, ENHANCE_YOUR_CALM) when it has none: 250 resets
- * in a burst and 33 in each second for ever, which no browser that cancels a page full of images comes near.
+ * time and with each request that was completed, and ends (GOAWAY, ENHANCE_YOUR_CALM) when it has none.
+ *
+ * Resets come from attackers and from browsers: a page full of images is left, a map with slow tiles is zoomed. A flood
+ * resets what it has just asked for; a person's cancel comes after the request could be looked at. So a reset at once
+ * (within H2_CANCEL_MS of the request, or of no stream) costs four times a later one: 250 in a burst and 33 in each
+ * second for ever, and 1,000 and 132 of the others, whose number the limit of streams at a time bounds as well.
  *
  * Some frames are an answer to what we do, in honest numbers. These are free as far as we gave reason: a PING after
  * we sent content (clients measure the path so), window updates for the frames of content that we sent, and for
@@ -19,6 +23,8 @@
 #define H2_BUDGET_PER_SECOND 132u
 #define H2_BUDGET_DONE       4u    /* back for a completed request */
 #define H2_BUDGET_FREE_MAX   4096u
+#define H2_CANCEL_MS         10u
+#define H2_RESET_AT_ONCE     4u
 
 enum h2_glitch {
 #define X(id, cost, text) H2_GLITCH_##id,

@@ -504,7 +504,8 @@ static void end_rst(struct h2_session *h)
         return;
     }
     board_add(&h->all->net->count->h2_resets_received, 1);
-    if (!h2_glitch(h, H2_GLITCH_reset, 1))
+    bool at_once = !st || (uint32_t)h->all->net->now_ms - st->born_ms < H2_CANCEL_MS;
+    if (!h2_glitch(h, H2_GLITCH_reset, at_once ? H2_RESET_AT_ONCE : 1))
         return;
     if (st)
         h2_stream_was_reset(st, (enum h2_code)GH_MIN(f->word, (uint32_t)H2_N_CODES));

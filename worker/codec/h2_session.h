@@ -66,6 +66,7 @@ struct h2_stream {
     struct list later;          /* in h->later, or none: events that wait for a kick */
     struct list touched;        /* while h2_pump runs */
     uint32_t id;                /* 0: has none yet (upstream, before its head) */
+    uint32_t born_ms;           /* the low half of the time */
     int32_t send_window, recv_window;
     uint32_t credit;            /* bytes that the exchange took and the peer may send again */
     uint32_t head_bytes;        /* of h->head_bytes */

@@ -49,6 +49,7 @@ struct h2_stream *h2_stream_new(struct h2_session *h, uint32_t id, const struct 
     st->s.ops = ops;
     st->h = h;
     st->length = H2_LENGTH_OPEN;
+    st->born_ms = (uint32_t)h->all->net->now_ms;
     list_init(&st->node);
     list_init(&st->turn);
     list_init(&st->later);

@@ -20,7 +20,7 @@
 /* Facts of the exchange that values may name (%DOWNSTREAM_REMOTE_ADDRESS% ...) and that forwarding
  * fields tell. Borrowed; texts that do not apply (yet) are empty. */
 struct filter_facts {
-    struct str client_address;  /* after the trust rule of settings.trusted_hops */
+    struct str client_address;  /* after the trust rule of bind.trusted_hops */
     uint16_t client_port;
     struct str peer_address;    /* of the TCP connection */
     struct str local_address;
@@ -29,6 +29,7 @@ struct filter_facts {
     struct str upstream_host;   /* "10.0.0.1:80" */
     struct str route_name, server_name, hostname;
     uint64_t start_wall_us;
+    bool believed;              /* there is a trusted proxy in front: what it forwards is kept */
     bool https;                 /* the client's connection */
     const struct tls_facts *tls;/* NULL = it is plain */
     const struct conn *conn;    /* with `tls`: where texts about it are kept */

@@ -69,20 +69,22 @@ static bool append_list(struct filter_ctx *ctx, enum http_field_id id, struct st
 /* A UUID of version 4 (RFC 9562), made without the formatting functions of libc: it is on every request. */
 static struct str new_id(struct arena *a, struct rng *rng)
 {
-    static const char HEX[] = "0123456789abcdef";
+#define ROW(h) h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
+    static const char HEX[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7")
+        ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+#undef ROW
+    static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    uint8_t bytes[16];
     char *p = arena_alloc(a, 36);
     if (!p)
         return STR_NONE;
-    uint64_t v[2] = {rng_next(rng), rng_next(rng)};
-    size_t at = 0;
-    for (unsigned i = 0; i < 32; i++) {
-        unsigned nibble = (unsigned)(v[i / 16] >> (60 - 4 * (i % 16))) & 15;
-        nibble = i == 12 ? 4 : i == 16 ? 8 | (nibble & 3) : nibble;
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            p[at++] = '-';
-        p[at++] = HEX[nibble];
-    }
-    return str_of(p, at);
+    memcpy(bytes, &(uint64_t[2]){rng_next(rng), rng_next(rng)}, sizeof(bytes));
+    bytes[6] = 0x40 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(p + at[i], HEX + 2 * bytes[i], 2);
+    p[8] = p[13] = p[18] = p[23] = '-';
+    return str_of(p, 36);
 }
 
 static bool put_request_id(struct filter_ctx *ctx, struct rng *rng, struct str *id)
@@ -120,7 +122,7 @@ bool forward_request(struct filter_ctx *ctx, struct rng *rng, struct str *reques
     const struct snap_settings *s = ctx->snap->SETTINGS;
     struct http_head *h = ctx->request;
     struct str proto = ctx->facts->https ? STR("https") : STR("http");
-    bool believed = s->trusted_hops > 0;
+    bool believed = ctx->facts->believed;
 
     if (ctx->facts->peer_address.n && !append_list(ctx, FIELD_X_FORWARDED_FOR, ctx->facts->peer_address))
         return false;

@@ -1,16 +1,6 @@
 #include "worker/http/exchange.h"
 #include <arpa/inet.h>
 
-static char *decimal(char *at, unsigned v)
-{
-    if (v >= 100)
-        *at++ = (char)('0' + v / 100);
-    if (v >= 10)
-        *at++ = (char)('0' + v / 10 % 10);
-    *at++ = (char)('0' + v % 10);
-    return at;
-}
-
 size_t address_text(uint8_t family, const uint8_t *address, char *out)
 {
     if (family == 4) { /* on every request: without inet_ntop */
@@ -18,7 +8,7 @@ size_t address_text(uint8_t family, const uint8_t *address, char *out)
         for (unsigned i = 0; i < 4; i++) {
             if (i)
                 *at++ = '.';
-            at = decimal(at, address[i]);
+            at += str_put_u64(at, address[i]);
         }
         return (size_t)(at - out);
     }

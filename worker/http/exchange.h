@@ -41,7 +41,7 @@ struct exchange {
     struct str authority;
     struct str peer;                     /* address of the TCP peer, text */
     struct str local;                    /* address the client connected to */
-    struct str client_address;           /* after the rule of trusted_hops */
+    struct str client_address;           /* after the rule of bind.trusted_hops */
     struct str request_id;
     uint16_t peer_port;
     bool https;                          /* of the request, after the trust rule */

@@ -95,9 +95,17 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
 
 static void remove_all(struct http_head *h, enum http_field_id id, struct str name)
 {
-    for (uint16_t i = 0; i < h->n_fields; i++)
-        if (is_named(&h->fields[i], id, name))
-            h->fields[i].flags |= HEAD_F_REMOVED;
+    struct http_field *f = h->fields;
+    uint16_t n = h->n_fields;
+    if (id != FIELD_OTHER) {
+        for (; n; n--, f++)
+            if (f->id == id)
+                f->flags |= HEAD_F_REMOVED;
+        return;
+    }
+    for (; n; n--, f++)
+        if (f->id == FIELD_OTHER && f->name.n == name.n && str_ieq(f->name, name))
+            f->flags |= HEAD_F_REMOVED;
 }
 
 bool head_add(struct http_head *h, struct arena *a, struct str name, struct str value)

@@ -11,6 +11,7 @@
 #define READS_PER_TURN 4 /* of one connection, so that a fast one can't starve the others */
 
 static void on_socket(struct watch *w, uint32_t events);
+static void unheard(struct conn *c);
 
 /* --- the two functions that touch the bytes ------------------------------------------------------- */
 
@@ -533,7 +534,10 @@ static void on_socket(struct watch *w, uint32_t events)
             return;
     }
     if (c->flags & CONN_F_DEAD) {
-        conn_tell_error(c);
+        if ((c->flags & CONN_F_FINISH) && (c->flags & CONN_F_SHUT))
+            unheard(c);
+        else
+            conn_tell_error(c);
         return;
     }
     if ((events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM)))
@@ -692,10 +696,27 @@ void conn_finish_reset(struct conn *c)
     conn_finish(c);
 }
 
+/* What comes behind the last words is nobody's; then the end. More than a turn's worth waits for the owner's deadline. */
+static void unheard(struct conn *c)
+{
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        ssize_t k = conn_raw_read(c, c->net->scratch, NET_SCRATCH);
+        if (k > 0)
+            continue;
+        if (k == 0 || errno != EAGAIN)
+            conn_close(c);
+        return;
+    }
+}
+
 void conn_last_words(struct conn *c)
 {
-    if (c->fd >= 0)
-        shutdown(c->fd, SHUT_WR);
+    must(c->flags & CONN_F_DEAD);
+    if (c->flags & CONN_F_CLOSED)
+        return;
+    c->flags |= CONN_F_FINISH | CONN_F_SHUT;
+    shutdown(c->fd, SHUT_WR);
+    unheard(c);
 }
 
 void conn_end_unannounced(struct conn *c)

@@ -152,8 +152,8 @@ void conn_reset(struct conn *c);
 /* As conn_finish, but with a reset at the end: what is queued is given to the kernel first. */
 void conn_finish_reset(struct conn *c);
 
-/* Of a dead connection: our side ends now, and the owner closes a moment later, so that the peer gets to read why (an
- * alert) before the reset that bytes nobody read make of a close. */
+/* Of a dead connection: our side ends now. It closes by itself when the peer has ended, too (maybe at once), so that the
+ * peer gets to read why (an alert) before the reset that bytes nobody read make of a close; the owner keeps a deadline. */
 void conn_last_words(struct conn *c);
 
 /* After on_end: TLS's end was not announced (close_notify), so what the peer said last may be incomplete. That matters where

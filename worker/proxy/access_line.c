@@ -1,14 +1,11 @@
 #include "worker/proxy/access_line.h"
 #include "shared/base/clock.h"
 #include "shared/base/utf8.h"
+#include "shared/base/wide.h"
 #include "worker/proxy/grpc.h"
 
 #include <stdlib.h>
 #include <unistd.h>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 /* A byte becomes at most six ("\u001f", or three for U+FFFD). */
 #define VALUE_ROOM (6 * ACCESS_VALUE_MAX + 8)
@@ -57,14 +54,7 @@ static inline char *put(char *to, struct str s)
 
 static char *put_u64(char *to, uint64_t v)
 {
-    char digits[20];
-    size_t n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while (v /= 10);
-    while (n)
-        *to++ = digits[--n];
-    return to;
+    return to + str_put_u64(to, v);
 }
 
 /* Microseconds as milliseconds with three decimals. */
@@ -99,24 +89,43 @@ static char *put_time(struct access_line *l, char *to, uint64_t wall_us)
     return to;
 }
 
+#if defined(GH_WIDE)
+static inline unsigned special(__m128i v)
+{
+    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    /* signed: bytes from 0x80 on are negative */
+    return wide_mask(_mm_or_si128(_mm_cmplt_epi8(v, space),
+                                  _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash))));
+}
+
+static inline void store(char *to, __m128i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, v);
+}
+#endif
+
 /* Copies bytes that stand for themselves; stops at '"', '\\', controls and non-ASCII. May write up to 15
  * bytes behind the end. */
-static size_t copy_plain(char *to, struct str s)
+static inline size_t copy_plain(char *to, struct str s)
 {
     size_t i = 0;
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-    for (; s.n - i >= 16; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-        /* signed: bytes from 0x80 on are negative */
-        __m128i special = _mm_or_si128(_mm_cmplt_epi8(v, space),
-                                       _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
-        _mm_storeu_si128((__m128i *)(void *)(to + i), v);
-        unsigned mask = (unsigned)_mm_movemask_epi8(special);
-        if (mask)
-            return i + (size_t)__builtin_ctz(mask);
+#if defined(GH_WIDE)
+    unsigned mask;
+    if (s.n < 16) {
+        if (s.n == 0)
+            return 0;
+        __m128i v = wide_short(s.p, s.n);
+        store(to, v);
+        return (size_t)__builtin_ctz(special(v) | 1u << s.n); /* the zeros behind the end count as special, too */
     }
-#endif
+    for (;; i = GH_MIN(i + 16, s.n - 16)) { /* the last sixteen may be some that were copied already */
+        __m128i v = wide_load(s.p + i);
+        store(to + i, v);
+        mask = special(v);
+        if (mask || i == s.n - 16)
+            return i + (size_t)__builtin_ctz(mask | 1u << 16);
+    }
+#else
     for (; s.n - i >= 8; i += 8) {
         const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
         uint64_t v, quotes, slashes;
@@ -135,6 +144,7 @@ static size_t copy_plain(char *to, struct str s)
         to[i] = (char)c;
     }
     return i;
+#endif
 }
 
 static char *put_escape(char *to, unsigned char c)

@@ -11,7 +11,7 @@ static struct board_series *series(const struct request *r, uint32_t slot)
 }
 
 /* Requests without a host count for the first listener of their socket. */
-static const struct snap_listener *listener_of(const struct request *r)
+const struct snap_listener *account_listener(const struct request *r)
 {
     const struct exchange *x = &r->x;
     if (x->hit.listener)
@@ -21,7 +21,7 @@ static const struct snap_listener *listener_of(const struct request *r)
 
 void account_begin(struct request *r)
 {
-    const struct snap_listener *l = listener_of(r);
+    const struct snap_listener *l = account_listener(r);
     if (l)
         board_add(&series(r, l->slot)->active, 1);
     if (r->x.hit.rule)
@@ -97,12 +97,9 @@ static struct str raw_target(const struct exchange *x)
 static struct str with_port(struct str address, unsigned port, char *out)
 {
     bool six = str_chr(address, ':') >= 0;
-    char digits[8], *at = out, *d = digits + sizeof(digits);
+    char *at = out;
     if (!address.n)
         return STR_NONE;
-    do
-        *--d = (char)('0' + port % 10);
-    while (port /= 10);
     if (six)
         *at++ = '[';
     memcpy(at, address.p, address.n);
@@ -110,14 +107,14 @@ static struct str with_port(struct str address, unsigned port, char *out)
     if (six)
         *at++ = ']';
     *at++ = ':';
-    memcpy(at, d, (size_t)(digits + sizeof(digits) - d));
-    return str_of(out, (size_t)(at - out) + (size_t)(digits + sizeof(digits) - d));
+    at += str_put_u64(at, port);
+    return str_of(out, (size_t)(at - out));
 }
 
 static void log_it(struct request *r, uint64_t us)
 {
     const struct exchange *x = &r->x;
-    const struct snap_listener *l = listener_of(r);
+    const struct snap_listener *l = account_listener(r);
     char local[PEER_TEXT_MAX + 10];
     struct access_record a = {
         .start_wall_us = net_wall_us(r->p->net, x->start_ns),
@@ -168,7 +165,7 @@ static void log_it(struct request *r, uint64_t us)
 void account_end(struct request *r)
 {
     const struct exchange *x = &r->x;
-    const struct snap_listener *l = listener_of(r);
+    const struct snap_listener *l = account_listener(r);
     uint64_t us = (r->p->net->now_ns - x->start_ns) / 1000;
     unsigned bucket = board_hist_bucket(us);
     if (r->tunnel)

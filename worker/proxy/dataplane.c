@@ -38,6 +38,7 @@ struct dataplane {
     bool lock_said;
     uint64_t drain_end_ms;
     struct timer drain_timer;
+    struct timer let_go_timer;
     struct timer trim_timer;
     uint32_t most;              /* connections since memory was last given back */
     void (*drained)(void *arg);
@@ -176,6 +177,7 @@ static bool keep(void *ctx, uint64_t bind_id, uint32_t requests)
 /* --- life --------------------------------------------------------------------------------------------- */
 
 static void on_drain_timer(struct timer *t);
+static void on_let_go(struct timer *t);
 
 /* When half of the connections have gone, their memory goes back to the system. */
 static void on_trim_timer(struct timer *t)
@@ -238,6 +240,7 @@ struct dataplane *dataplane_new(const struct dataplane_config *c)
     streams_init(&d->streams, &d->net, &d->upstream, &book, pipes_of(c->fd_limit));
     listeners_init(&d->listeners, &d->net, c->board, c->row, &LISTENERS);
     timer_init(&d->drain_timer, on_drain_timer);
+    timer_init(&d->let_go_timer, on_let_go);
     timer_init(&d->trim_timer, on_trim_timer);
     timer_set(&d->net.timers, &d->trim_timer, d->net.now_ms + TRIM_LOOK_MS);
     h2_servers_init(&d->servers2, &d->net, &d->http.host);
@@ -273,6 +276,7 @@ void dataplane_free(struct dataplane *d)
     net_leave(&d->net);
     conn_bury(&d->net);
     timer_close(&d->drain_timer);
+    timer_close(&d->let_go_timer);
     timer_close(&d->trim_timer);
     live_fini(&d->live);
     http_fini(&d->http);
@@ -361,6 +365,7 @@ int dataplane_offer(struct dataplane *d, int snap_fd, int keys_fd, struct buf *w
             buf_addc(why, err_text(GH_E_NOMEM));
         return GH_E_NOMEM;
     }
+    generation_count(generation_of(s), &d->me->generations_held);
     err = generation_take_keys(generation_of(s), keys_fd, why);
     if (err) {
         snap_drop(s);
@@ -411,6 +416,18 @@ static void apply(struct dataplane *d, const struct snap_settings *s)
     datagrams_set(&d->datagrams, s);
 }
 
+/* Requests of older generations, until there are none that could let go. */
+static void let_go(struct dataplane *d)
+{
+    uint64_t again = http_let_go(&d->http);
+    timer_set(&d->net.timers, &d->let_go_timer, again ? d->net.now_ms + again : 0);
+}
+
+static void on_let_go(struct timer *t)
+{
+    let_go(CONTAINER_OF(t, struct dataplane, let_go_timer));
+}
+
 bool dataplane_commit(struct dataplane *d, uint64_t generation)
 {
     if (!live_commit(&d->live, generation))
@@ -420,6 +437,9 @@ bool dataplane_commit(struct dataplane *d, uint64_t generation)
     atomic_store_explicit(&d->me->generation, generation, memory_order_relaxed);
     listeners_refresh(&d->listeners);
     close_strays(d);
+    net_enter(&d->net);
+    let_go(d);
+    net_leave(&d->net);
     return true;
 }
 

@@ -109,8 +109,8 @@ static void on_connect(struct conn *c, int err)
             return;
         }
         f->phase = PHASE_LAST_WORDS; /* it was sent an alert */
-        conn_last_words(c);
         timer_set(&c->net->timers, &f->timer, c->net->now_ms + LAST_WORDS_MS);
+        conn_last_words(c);
         return;
     }
     board_add(&all->me->tls.handshakes[BOARD_TLS_CLIENTS][strcmp(facts.version, "TLSv1.2") != 0][facts.resumed], 1);
@@ -163,7 +163,7 @@ static void shake(struct front *f, struct snap *s, const struct snap_bind *b, co
     tls_context_drop(how.context);
     if (err) {
         why = conn_tls_fault(&f->c, &detail);
-        note_fault(f, why == TLS_FAULT_NONE ? TLS_FAULT_MEMORY : why);
+        note_fault(f, why != TLS_FAULT_NONE ? why : err == GH_E_NOMEM ? TLS_FAULT_MEMORY : TLS_FAULT_CLOSED);
         close_now(f);
     }
 }

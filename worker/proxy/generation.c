@@ -18,6 +18,8 @@ static void generation_free(void *arg)
     if (g->clusters)
         for (uint32_t i = 0; i < g->s->n[SNAP_CLUSTERS]; i++)
             cluster_drop(g->clusters[i]);
+    if (g->held)
+        atomic_fetch_sub_explicit(g->held, 1, memory_order_relaxed);
     snap_regexes_free(g->regexes);
     keys_close(g->keys);
     free(g->clusters);
@@ -48,6 +50,12 @@ bool generation_attach(struct snap *s, struct upstream *u)
     s->user = g;
     s->user_free = generation_free;
     return true;
+}
+
+void generation_count(struct generation *g, _Atomic uint32_t *held)
+{
+    g->held = held;
+    atomic_fetch_add_explicit(held, 1, memory_order_relaxed);
 }
 
 /* ---- keys ---- */

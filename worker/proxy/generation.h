@@ -11,6 +11,8 @@
 #include "shared/snap/snap.h"
 #include "worker/upstream/upstream.h"
 
+#include <stdatomic.h>
+
 struct generation {
     const struct snap *s;
     struct upstream *upstream;
@@ -20,10 +22,13 @@ struct generation {
     uint32_t n_binds;
     struct bind_slot { uint64_t id; uint32_t index; } *binds; /* by id */
     struct keys *keys;          /* private keys of CERTS, by their id (shared/tls/keys.h); NULL = none are needed */
+    _Atomic uint32_t *held;     /* counts those that live, this one included; NULL = nobody counts */
 };
 
 /* Attaches one to `s`. False: no memory. */
 bool generation_attach(struct snap *s, struct upstream *u);
+/* Counts it there for as long as it lives; once. */
+void generation_count(struct generation *g, _Atomic uint32_t *held);
 /* Opens the image of keys and sees that it is of this generation and has the key of every certificate that a listener or
  * a cluster may show; the mapping is the generation's. keys_fd -1: there are none. Negative gh_err and a sentence. */
 int generation_take_keys(struct generation *g, int keys_fd, struct buf *why);

@@ -215,9 +215,10 @@ static enum step sender(struct request *r)
     x->https = l->tls;
     if (l->tls)
         conn_tls_facts(l->conn, &r->tls);
-    if (s->trusted_hops) {
+    uint32_t trusted = x->bind ? x->bind->trusted_hops : s->trusted_hops;
+    if (trusted) {
         struct str proto;
-        x->client_address = forward_client_address(&x->req, s->trusted_hops, x->peer);
+        x->client_address = forward_client_address(&x->req, trusted, x->peer);
         if (head_value(&x->req, &x->arena, STR("x-forwarded-proto"), &proto))
             x->https = str_ieq(proto, STR("https"));
     }
@@ -234,6 +235,7 @@ static enum step sender(struct request *r)
         .protocol = r->has_head && x->req.major == 1 && !x->req.minor ? STR("HTTP/1.0") : r->facts.protocol,
         .hostname = str_c(r->p->hostname),
         .server_name = r->tls.server_name,
+        .believed = trusted > 0,
         .https = x->https,
         .tls = l->tls ? &r->tls : NULL,
         .conn = l->conn,
@@ -594,6 +596,7 @@ int http_init(struct http_proxy *p)
 {
     p->host = (struct server_host){.open = open_request, .refuse = refuse_request, .keep = keep_connection};
     list_init(&p->busy);
+    list_init(&p->kept);
     list_init(&p->spare);
     p->n_busy = p->n_spare = p->most_busy = p->peak_busy = 0;
     p->date_s = 0;
@@ -602,14 +605,20 @@ int http_init(struct http_proxy *p)
     return 0;
 }
 
-void http_cut(struct http_proxy *p)
+static void cut(struct list *all)
 {
-    while (!list_empty(&p->busy)) {
-        struct request *r = LIST_ITEM(p->busy.next, struct request, node);
+    while (!list_empty(all)) {
+        struct request *r = LIST_ITEM(all->next, struct request, node);
         exchange_because(&r->x, REASON_DRAINING);
         r->x.client->ops->abort(r->x.client);
         http_finish(r);
     }
+}
+
+void http_cut(struct http_proxy *p)
+{
+    cut(&p->busy);
+    cut(&p->kept);
 }
 
 /* All spare ones but `keep`. */
@@ -637,6 +646,6 @@ void http_settle(struct http_proxy *p)
 
 void http_fini(struct http_proxy *p)
 {
-    must(list_empty(&p->busy));
+    must(list_empty(&p->busy) && list_empty(&p->kept));
     http_trim(p);
 }

@@ -6,6 +6,7 @@
  *   reply.c    answers made here
  *   bridge.c   browsers that speak gRPC-Web to backends of gRPC
  *   account.c  counters and the access record, at the end
+ *   letgo.c    long answers give their generation back
  *
  * Who frees what: a request belongs to its exchange's end. http_finish releases both streams, accounts
  * and recycles it; after it, and after any function here that says "may end it", `r` must not be touched.
@@ -37,7 +38,8 @@ struct http_proxy {
     bool (*keep)(void *ctx, uint64_t bind_id, uint32_t requests);
     void (*ended)(void *ctx);   /* a request has ended */
     void *ctx;
-    struct list busy;           /* struct request.node */
+    struct list busy;           /* struct request.node, in the order of their beginning */
+    struct list kept;           /* those that have let go of their generation */
     struct list spare;          /* recycled ones */
     uint32_t n_busy, n_spare;
     uint32_t most_busy, peak_busy; /* at a time, since http_settle and before it */
@@ -94,6 +96,10 @@ void http_trim(struct http_proxy *p); /* gives recycled requests back to the hea
 void http_settle(struct http_proxy *p); /* every few seconds: those that were not needed lately */
 /* Ends everything that runs. */
 void http_cut(struct http_proxy *p);
+/* The generation was replaced: requests whose answer is on its way need theirs no more. When to come again, in ms; 0 = all
+ * that run are of the current one, or have let go. */
+#define LET_GO_MS 1000
+uint64_t http_let_go(struct http_proxy *p);
 
 /* --- between the files --- */
 void http_finish(struct request *r);               /* releases both streams; r is gone */
@@ -135,6 +141,7 @@ bool bridge_trailers(struct request *r, const struct http_field *f, size_t n);
 /* account.c */
 struct http_head;
 void account_response(struct request *r, const struct http_head *h); /* the head that goes to the client */
+const struct snap_listener *account_listener(const struct request *r); /* which it counts for; NULL = none */
 void account_begin(struct request *r);             /* the route is known */
 void account_end(struct request *r);
 

@@ -35,12 +35,47 @@ static void constant_change_waits_no_longer_than_the_maximum(void **state)
     assert_int_equal(settle_due_ms(&s), 1200);
 }
 
-static void a_rename_into_place_is_as_quick_as_any_change(void **state)
+static void one_file_that_is_done_is_due_soon(void **state)
 {
     (void)state;
     struct settle s = {0};
-    settle_written(&s, 1, 1000);
-    assert_int_equal(settle_due_ms(&s), 1020);
+    settle_renamed(&s, 1, 1000);
+    assert_int_equal(settle_due_ms(&s), 1002);
+    settle_clear(&s);
+    settle_renamed_from(&s, 2000); /* of its temporary name */
+    settle_renamed(&s, 1, 2000);
+    assert_int_equal(settle_due_ms(&s), 2002);
+    settle_clear(&s);
+    settle_writing(&s, 1, 3000);
+    settle_closed(&s, 1, 3001);
+    assert_int_equal(settle_due_ms(&s), 3005);
+}
+
+static void several_files_are_a_burst(void **state)
+{
+    (void)state;
+    struct settle s = {0};
+    settle_renamed(&s, 1, 1000);
+    settle_renamed(&s, 2, 1001);
+    assert_int_equal(settle_due_ms(&s), 1021);
+    settle_clear(&s);
+    settle_renamed(&s, 1, 2000);
+    settle_event(&s, 2000);
+    assert_int_equal(settle_due_ms(&s), 2020);
+}
+
+static void what_follows_a_load_closely_is_a_burst(void **state)
+{
+    (void)state;
+    struct settle s = {0};
+    settle_renamed(&s, 1, 1000);
+    settle_clear(&s);
+    settle_clear(&s); /* a load for another reason */
+    settle_renamed(&s, 2, 1100);
+    assert_int_equal(settle_due_ms(&s), 1120);
+    settle_clear(&s);
+    settle_renamed(&s, 3, 1350);
+    assert_int_equal(settle_due_ms(&s), 1352);
 }
 
 static void a_file_written_in_pieces_is_not_loaded_before_its_writer_is_done(void **state)
@@ -51,7 +86,7 @@ static void a_file_written_in_pieces_is_not_loaded_before_its_writer_is_done(voi
         settle_writing(&s, 7, t);
         assert_true(settle_due_ms(&s) > t + 50);
     }
-    settle_written(&s, 7, 1510);
+    settle_closed(&s, 7, 1510);
     assert_true(settle_due_ms(&s) <= 1530);
 }
 
@@ -74,7 +109,7 @@ static void a_file_that_vanished_has_time_to_come_back(void **state)
     settle_vanished(&s, 7, 1000);
     assert_int_equal(settle_due_ms(&s), 1100);
     settle_writing(&s, 7, 1040);
-    settle_written(&s, 7, 1042);
+    settle_closed(&s, 7, 1042);
     assert_int_equal(settle_due_ms(&s), 1062);
 }
 
@@ -94,7 +129,7 @@ static void more_writers_than_remembered_count_as_writing(void **state)
     for (uint64_t i = 0; i < SETTLE_FILES + 1; i++)
         settle_writing(&s, i, 1000);
     for (uint64_t i = 0; i < SETTLE_FILES + 1; i++)
-        settle_written(&s, i, 1000);
+        settle_closed(&s, i, 1000);
     assert_int_equal(settle_due_ms(&s), 1100);
     settle_clear(&s);
     settle_event(&s, 2000);
@@ -107,7 +142,9 @@ int main(void)
         cmocka_unit_test(nothing_changed_is_never_due),
         cmocka_unit_test(one_change_is_due_when_it_was_quiet),
         cmocka_unit_test(constant_change_waits_no_longer_than_the_maximum),
-        cmocka_unit_test(a_rename_into_place_is_as_quick_as_any_change),
+        cmocka_unit_test(one_file_that_is_done_is_due_soon),
+        cmocka_unit_test(several_files_are_a_burst),
+        cmocka_unit_test(what_follows_a_load_closely_is_a_burst),
         cmocka_unit_test(a_file_written_in_pieces_is_not_loaded_before_its_writer_is_done),
         cmocka_unit_test(a_writer_that_never_closes_holds_nobody_for_ever),
         cmocka_unit_test(a_file_that_vanished_has_time_to_come_back),

@@ -1,6 +1,7 @@
 #include "tests/unit/shared/base/base_test.h"
 #include "shared/base/err.h"
 #include "shared/base/utf8.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static void search_finds_first_and_last(void **state)
@@ -215,6 +216,32 @@ static void utf8_knows_every_scalar_value(void **state)
     }
 }
 
+static void written(uint64_t v, const char *wanted)
+{
+    char text[STR_U64_MAX + 1] = {0};
+    assert_int_equal(str_put_u64(text, v), strlen(wanted));
+    assert_string_equal(text, wanted);
+}
+
+static void numbers_are_written_in_full(void **state)
+{
+    (void)state;
+    written(0, "0");
+    written(UINT64_MAX, "18446744073709551615");
+    for (uint64_t v = 1; v < UINT64_MAX / 10; v *= 10) { /* around each power: where the length changes */
+        char wanted[32];
+        for (uint64_t near = v - 1; near <= v + 1; near++) {
+            snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)near);
+            written(near, wanted);
+        }
+    }
+    for (unsigned v = 0; v < 70000; v++) {
+        char wanted[32];
+        snprintf(wanted, sizeof(wanted), "%u", v);
+        written(v, wanted);
+    }
+}
+
 static void errors_have_names_and_texts(void **state)
 {
     (void)state;
@@ -233,6 +260,7 @@ int main(void)
         cmocka_unit_test(trim_takes_both_ends),
         cmocka_unit_test(split_gives_every_piece),
         cmocka_unit_test(numbers_are_whole_and_in_range),
+        cmocka_unit_test(numbers_are_written_in_full),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(buffer_grows_and_keeps_what_was_there),
         cmocka_unit_test(buffer_remembers_that_memory_ran_out),

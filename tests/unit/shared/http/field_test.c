@@ -163,6 +163,30 @@ static void targets_end_where_they_must(void **state)
     }
 }
 
+/* Slices of their own memory, so that a read outside of one is found. */
+static void every_length_is_judged_whole(void **state)
+{
+    (void)state;
+    assert_true(token_value_valid(STR_NONE) && token_target_valid(STR_NONE) && token_all(STR_NONE, TOKEN_TCHAR));
+    for (size_t n = 1; n < 50; n++) {
+        char *text = malloc(n);
+        assert_non_null(text);
+        memset(text, 'v', n);
+        struct str s = str_of(text, n);
+        assert_true(token_value_valid(s) && token_target_valid(s) && token_valid(s));
+        for (size_t at = 0; at < n; at++) {
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                assert_int_equal(token_value_valid(s), token_is((char)c, TOKEN_VALUE));
+                assert_int_equal(token_target_valid(s), token_is((char)c, TOKEN_TARGET));
+                assert_int_equal(token_valid(s), token_is((char)c, TOKEN_TCHAR));
+            }
+            text[at] = 'v';
+        }
+        free(text);
+    }
+}
+
 static void lists_are_walked_over_empty_and_quoted_elements(void **state)
 {
     (void)state;
@@ -233,6 +257,7 @@ int main(void)
         cmocka_unit_test(names_are_tokens),
         cmocka_unit_test(values_have_no_control_bytes_and_no_white_space_around),
         cmocka_unit_test(targets_end_where_they_must),
+        cmocka_unit_test(every_length_is_judged_whole),
         cmocka_unit_test(lists_are_walked_over_empty_and_quoted_elements),
         cmocka_unit_test(methods_are_found_by_their_exact_name),
         cmocka_unit_test(status_codes_have_lines_and_reasons),

@@ -322,6 +322,9 @@ static void forwarding_fields_do_not_believe_the_client(void **state)
     assert_str(v, "1.1 gatehouse");
     assert_int_equal(id.n, 36);
     assert_int_equal(id.p[14], '4');
+    assert_non_null(memchr("89ab", id.p[19], 4));
+    for (size_t i = 0; i < id.n; i++)
+        assert_true((i == 8 || i == 13 || i == 18 || i == 23) == (id.p[i] == '-') && (id.p[i] == '-' || ascii_hex(id.p[i]) >= 0));
 }
 
 int main(void)

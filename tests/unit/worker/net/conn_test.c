@@ -1,5 +1,6 @@
 #include "tests/unit/shared/base/base_test.h"
 #include "worker/net/conn.h"
+#include "worker/net/conn_internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -329,6 +330,24 @@ static void last_words_wait_for_the_end_of_a_pause(void **state)
     r->peer = dup(0);
 }
 
+static void after_our_last_words_the_peer_may_go_on_and_its_end_is_the_end(void **state)
+{
+    struct rig *r = *state;
+    char b[8];
+    net_enter(&r->net);
+    conn_fail(&r->s.c, EPROTO);
+    conn_last_words(&r->s.c);
+    net_leave(&r->net);
+    assert_int_equal(read(r->peer, b, sizeof(b)), 0); /* our end */
+    assert_int_equal(write(r->peer, "unheard", 7), 7);
+    turns(r, 2);
+    assert_false(conn_is_closed(&r->s.c));
+    shutdown(r->peer, SHUT_WR);
+    turns(r, 2);
+    assert_int_equal(r->s.closed, 1);
+    assert_int_equal(r->s.got.n + r->s.ends, 0);
+}
+
 static void what_the_kernel_has_is_heard_before_it_is_read(void **state)
 {
     struct rig *r = *state;
@@ -504,6 +523,7 @@ int main(void)
         T(last_words_are_read_before_a_reset_is_told),
         T(the_end_stays_the_end_when_a_write_behind_it_fails),
         T(last_words_wait_for_the_end_of_a_pause),
+        T(after_our_last_words_the_peer_may_go_on_and_its_end_is_the_end),
         T(what_the_kernel_has_is_heard_before_it_is_read),
         T(what_libuv_is_told_to_watch_from_a_callback_is_heard),
         T(a_connection_goes_on_with_another_owner),

@@ -127,6 +127,35 @@ static void a_client_cannot_break_a_line(void **state)
     assert_line("\"%REQ(USER-AGENT)%\"", &r, "\"a\\\"b\\\\c\\x0ad\\x01\x7f\xff" "é\xc3\"\n");
 }
 
+/* Whatever its length, and wherever in it the byte is. */
+static void values_of_every_length_are_escaped(void **state)
+{
+    (void)state;
+    struct access_record r = record();
+    struct access_line l;
+    assert_true(access_line_init(&l, STR("%REQ(USER-AGENT)%")));
+    for (size_t n = 1; n < 50; n++) {
+        char *value = malloc(n), wanted[64];
+        assert_non_null(value);
+        memset(value, 'v', n);
+        r.user_agent = str_of(value, n);
+        for (size_t at = 0; at <= n; at++) { /* n: nothing to escape */
+            memset(wanted, 'v', sizeof(wanted));
+            if (at < n) {
+                value[at] = '"';
+                memcpy(wanted + at, "\\\"", 2);
+            }
+            wanted[n + (at < n)] = '\n';
+            struct str got = access_line_make(&l, &r);
+            assert_true(str_eq(got, str_of(wanted, n + (at < n) + 1)));
+            if (at < n)
+                value[at] = 'v';
+        }
+        free(value);
+    }
+    access_line_fini(&l);
+}
+
 static void a_huge_value_is_cut(void **state)
 {
     (void)state;
@@ -387,6 +416,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(json_holds_everything_and_null_for_what_is_absent),
         cmocka_unit_test(a_call_of_grpc_shows_its_status),
         cmocka_unit_test(a_client_cannot_break_a_line),
+        cmocka_unit_test(values_of_every_length_are_escaped),
         cmocka_unit_test(a_huge_value_is_cut),
         cmocka_unit_test(format_strings_are_envoys),
         cmocka_unit_test(a_wrong_format_string_is_explained),

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -269,6 +270,19 @@ class Attacks(unittest.TestCase):
                 for i in ids:
                     c.send(frame(PRIORITY, 0, i, struct.pack(">IB", 0, 15)))
             self.assertEqual(c.get("/")[0], 200)
+            self.assertEqual(c.goaways, [])
+
+
+    def test_people_who_zoom_a_map_with_slow_tiles_lose_no_connection(self):
+        with Backend(lambda p, _n: p.rest()) as up, Driver(up=up) as d, connect(d) as c:
+            for _ in range(20):
+                ids = [c.open(f"/{i}") for i in range(40)]
+                c.ping()
+                d.until("exchanges_active", 40)
+                time.sleep(0.02)  # what makes it a person's cancel is that it comes later
+                c.send(b"".join(rst(i) for i in ids))
+                d.until("exchanges_active", 0)
+            c.ping()
             self.assertEqual(c.goaways, [])
 
 

@@ -1,29 +1,14 @@
-#!/usr/bin/env python3
-"""soak.py - long runs with figures: changes, kills and broken files under load.
-
-  soak.py reloads [--count 1000] [--rate 10]    routes and backends change under keep-alive load with 200 WebSockets and 40
-                                                slow downloads open: failed requests, closed connections, worker pids, memory
-  soak.py kills [--count 60]                    a worker is killed every second under load: failed, refused, replaced within
-  soak.py files [--count 200] [--files 1000]    one file of many is broken at random: do the others answer the same bytes, and
-                                                how soon does status name file, line and column
-
-The flow tests run the same code with small numbers (test_s000_soak.py).
-"""
-import argparse
+"""Changes, kills and broken files under load."""
 import asyncio
-import json
 import os
-import pathlib
 import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import gh  # noqa: E402
+from common import gh, pss_mib
 
 
 class Echo:
@@ -125,14 +110,6 @@ class Held:
     def close(self):
         for c in self.sockets + self.downloads:
             c.close()
-
-
-def pss_mib(pids):
-    total = 0
-    for pid in pids:
-        m = re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-        total += int(m[1])
-    return total / 1024
 
 
 def base_files(slow, *echoes):
@@ -266,22 +243,18 @@ def files(count=200, n=1000, seed=1):
         a.close()
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["reloads", "kills", "files"])
-    p.add_argument("--count", type=int)
-    p.add_argument("--rate", type=float)
-    p.add_argument("--files", type=int)
-    args = p.parse_args()
-    kw = {}
-    if args.count:
-        kw["count"] = args.count
-    if args.rate:
-        kw["rate"] = args.rate
-    if args.files:
-        kw["n"] = args.files
-    print(json.dumps(globals()[args.what](**kw), indent=1))
+def reloads_faults(r):
+    bad = [k for k in ("failed", "closed", "refused") if r[k]]
+    bad += [] if r["held_alive"] == r["held"] else ["held_alive"]
+    bad += [] if r["pids_unchanged"] else ["pids_unchanged"]
+    return bad + ([] if r["pss_after_mib"] <= 1.05 * r["pss_before_mib"] + 1 else ["pss_after_mib"])
 
 
-if __name__ == "__main__":
-    main()
+def kills_faults(r):
+    bad = [k for k in ("refused", "fresh_refused") if r[k]]
+    return bad + ([] if r["failed"] <= 16 * r["kills"] and r["fresh_failed"] <= r["kills"] else ["failed"])
+
+
+def files_faults(r):
+    return [k for k, fault in (("wrong_answers", r["wrong_answers"]), ("named_with_position", r["named_with_position"] != r["broken"]),
+                               ("later_than_1s", r["later_than_1s"])) if fault]
