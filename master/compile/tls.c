@@ -96,7 +96,7 @@ static struct snap_range put_certs(struct layout *l, struct sha256 *id, const st
 static void put_cert(struct layout *l, const struct model_cert *c)
 {
     const struct cert_info *info = c->info;
-    struct snap_cert row = {.id = c->id, .not_before_s = info->not_before_s, .not_after_s = info->not_after_s,
+    struct snap_cert row = {.id = c->id, .not_before_s = info->not_before_s, .not_after_s = info->not_after_s, .ocsp_until_s = c->ocsp_until_s,
                             .key_type = (uint8_t)info->key_type, .key_bits = info->key_bits};
     row.chain = long_text(l, c->chain)->at;
     row.ocsp = long_text(l, c->ocsp)->at;

@@ -184,6 +184,9 @@ static void json_cert(const struct command *c, uint32_t i, struct buf *out)
     buf_addf(out, ",\"keyType\":\"%s\",\"keyBits\":%u", key_word(v), v->key_bits);
     json_time(out, "notBefore", v->not_before_s);
     json_time(out, "notAfter", v->not_after_s);
+    buf_addf(out, ",\"stapled\":%s", v->ocsp.len ? "true" : "false");
+    if (v->ocsp_until_s)
+        json_time(out, "stapledUntil", v->ocsp_until_s);
     buf_addf(out, ",\"daysLeft\":%lld,\"sha256\":\"", (long long)days_left(c, v));
     for (size_t k = 0; k < sizeof(v->sha256); k++)
         buf_addf(out, "%02x", v->sha256[k]);

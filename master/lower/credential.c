@@ -2,8 +2,11 @@
 #include "master/lower/credential.h"
 #include "master/kinds/core_config.h"
 #include "shared/base/clock.h"
+#include "shared/tls/ocsp.h"
+#include "shared/tls/x509.h"
 
 #define MICROSECONDS 1000000
+#define STAPLE       "tls.ocsp-staple"
 
 /* What was read of one text, or of a pair of texts. */
 struct reading {
@@ -196,7 +199,26 @@ static struct credential_fault make_fault(enum cert_fault kind, struct str text)
     return (struct credential_fault){kind, text};
 }
 
-static struct model_cert *pair_of(struct lower *l, struct reading *r, struct str ocsp, struct model_origin origin)
+/* A response that clients would refuse is not stapled; they take having none better. NULL text: none. */
+static struct str staple_of(struct lower *l, const struct reading *r, struct str ocsp, const struct node *at, int64_t *until_s)
+{
+    struct str chain = r->text, base64;
+    struct ocsp times = {0};
+    const char *why = "can't be judged: the certificate can't be read";
+    size_t n;
+    char *der = NULL;
+    if (ocsp.n && pem_next(&chain, STR("CERTIFICATE"), &base64) && (der = arena_alloc(l->arena, base64.n)) &&
+        pem_decode(base64, der, &n) && ocsp_read(ocsp, str_of(der, n), l->credentials->now_s, &times, &why)) {
+        *until_s = times.next_update_s;
+        return ocsp;
+    }
+    if (ocsp.n && untold(l->credentials, at))
+        diag_at(l->diags, DIAG_BadCertificate, at, "the certificate is served without it; get a new response from the CA",
+                "the OCSP response %s", why)->severity = DIAG_WARNING;
+    return STR_NONE;
+}
+
+static struct model_cert *pair_of(struct lower *l, struct reading *r, struct str ocsp, int64_t until_s, struct model_origin origin)
 {
     if (!r->cert) {
         size_t known = l->model->certs.n;
@@ -204,8 +226,10 @@ static struct model_cert *pair_of(struct lower *l, struct reading *r, struct str
         if (l->model->certs.n > known)
             r->cert->origin = origin;
     }
-    if (!r->cert->ocsp.n)
+    if (!r->cert->ocsp.n) {
         r->cert->ocsp = ocsp;
+        r->cert->ocsp_until_s = until_s;
+    }
     return r->cert;
 }
 
@@ -250,8 +274,10 @@ struct model_cert *credential_pair(struct lower *l, const struct object *secret,
         return NULL;
     }
     tell_dates(l, r, node_of(secret, key));
-    struct str staple = pair_keys(secret) == &TLS ? value(secret, "tls.ocsp-staple") : STR_NONE;
-    return pair_of(l, r, staple, lower_origin(secret, node_of(secret, key), STR_NONE));
+    int64_t until_s = 0;
+    struct str staple = has(secret, STAPLE) ? value(secret, STAPLE) : STR_NONE;
+    staple = staple_of(l, r, staple, node_of(secret, STAPLE), &until_s);
+    return pair_of(l, r, staple, until_s, lower_origin(secret, node_of(secret, key), STR_NONE));
 }
 
 struct model_cert *credential_pair_text(struct lower *l, const struct credential_source *src, struct str chain,
@@ -265,7 +291,9 @@ struct model_cert *credential_pair_text(struct lower *l, const struct credential
         return NULL;
     }
     tell_dates(l, r, src->at);
-    return pair_of(l, r, ocsp, src->origin);
+    int64_t until_s = 0;
+    ocsp = staple_of(l, r, ocsp, src->at, &until_s);
+    return pair_of(l, r, ocsp, until_s, src->origin);
 }
 
 bool credentials_vet(void *ctx, const struct object *o, struct diags *ds)

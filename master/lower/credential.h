@@ -4,7 +4,7 @@
  * Both APIs come here with what a reference found (the reference itself, its kind, its grant and whether the object
  * exists are the caller's questions). Keys of the objects (ISTIO-RULES 2.5, GATEWAY-API-RULES 14):
  *
- *   pair   cert + key, else tls.crt + tls.key with an optional tls.ocsp-staple      Secret
+ *   pair   cert + key, else tls.crt + tls.key; with an optional tls.ocsp-staple     Secret
  *   CA     cacert, else ca.crt                                                      Secret; ConfigMap: ca.crt
  *   CRL    crl beside cert or cacert, else ca.crl                                   Secret; ConfigMap: ca.crl
  *
@@ -12,8 +12,8 @@
  *  1. Equal text is read once in a load, whoever asks; the second answer is the first one's. A pair that has been
  *     asked for is a model_cert, so ask only for what will be used.
  *  2. A fault is a value: what it means to a listener or a cluster (a condition, a chain that refuses) and the finding
- *     at the reference are the caller's. What is no fault and still worth knowing (expired, not yet valid, certificates
- *     of a bundle that can't be read) is found here, once, at the object or at credential_source.at.
+ *     at the reference are the caller's. What is no fault and still worth knowing (expired, not yet valid, a staple
+ *     that clients would refuse, certificates of a bundle that can't be read) is found here, once, at the object or at credential_source.at.
  *  3. No text of a fault or finding holds any of a key.
  *  4. An object whose pair can't be used is refused when it is loaded (credentials_vet), so that its last good version
  *     goes on serving (store/load.h): the old pair stays. What was never good is not in the store at all.

@@ -127,6 +127,7 @@ struct model_cert {
     struct str chain;        /* PEM, leaf first, in order; certificates only */
     struct str private_key;  /* PEM; key material */
     struct str ocsp;         /* DER response to be stapled; empty = none */
+    int64_t ocsp_until_s;    /* Unix time from when on it may not; 0 = it does not say */
     struct cert_info *info;  /* of the leaf: shared/tls/cert.h */
     struct model_origin origin; /* the Secret, or the object that names the files */
     uint32_t index;

@@ -112,6 +112,7 @@ struct snap_cert {               /* without its private key: that is in KEYS, un
     struct snap_range names;     /* NAMES: DNS, IP and URI names of the leaf */
     uint32_t origin;
     int64_t not_before_s, not_after_s; /* Unix time */
+    int64_t ocsp_until_s;        /* the end of `ocsp`; 0 = it does not say */
     uint8_t key_type, spare8;    /* enum key_type */
     uint16_t key_bits;
     uint8_t sha256[32];          /* of the leaf */

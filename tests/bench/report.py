@@ -154,9 +154,17 @@ def markdown(document):
     return "\n".join(out) + "\n\nIn brackets: system calls for each request.\n"
 
 
+def strangers(document):
+    """The most that others took in a round that counts: how far the figures can be trusted."""
+    return max((p.get("strangers") or 0 for r in document["rows"] for p in r["peers"].values()), default=0)
+
+
 def machine_text(document):
+    """Where and how the figures were measured; a machine that was not calm is named."""
+    most = strangers(document)
+    calm = "" if most < 0.2 else f"**Other programs took up to {most:.1f} processors meanwhile: trust the counts, not the times.** "
     peers = "; ".join(f"{n}: {v}" for n, v in document["peers"].items() if n != "gatehouse-nolog")
-    return f"{document['date']}, {document['machine']}. {document['rounds']} rounds of {document['seconds']} s. {peers}.\n"
+    return f"{document['date']}, {document['machine']}. {document['rounds']} rounds of {document['seconds']} s. {calm}{peers}.\n"
 
 
 BEGIN, END = "<!-- figures: make bench-docs writes what follows -->", "<!-- end of the figures -->"

@@ -89,6 +89,11 @@ class Output(unittest.TestCase):
         self.assertTrue(new.startswith("before\n") and new.endswith("\nbehind\n") and "a row" in new and "old" not in new)
         self.assertEqual(report.into_page(new, document(record())), new)
 
+    def test_a_machine_that_was_not_calm_is_named(self):
+        self.assertNotIn("trust", report.machine_text(document(record())))
+        noisy = report.summarise(ROW, SAMPLES, {"nginx": {"strangers": 1.25}})
+        self.assertIn("up to 1.2 processors", report.machine_text(document(record(), noisy)))
+
     def test_a_row_in_text_names_goal_and_verdict(self):
         text = report.text(report.summarise(ROW, SAMPLES, notes=["a note"]))
         self.assertIn("goal ≤ 0.90x, ≤ 4.3 calls: reached", text)

@@ -7,6 +7,7 @@ tests_flow_h1_verdict_LDADD = libwcodec.a libhttp.a libbase.a
 EXTRA_DIST += tests/flow/test_i000_istio.py \
 	tests/flow/test_i100_istio_tls.py \
 	tests/flow/test_i200_istio_edges.py \
+	tests/flow/test_i300_istio_grpc_web.py \
 	tests/flow/test_j000_certificates.py \
 	tests/flow/test_j200_tls.py \
 	tests/flow/test_j300_tls_clients.py \

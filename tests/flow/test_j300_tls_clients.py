@@ -1,6 +1,9 @@
 """TLS with clients that offer or ask for what few do: scanners, stapled responses of OCSP, names of other listeners."""
+import base64
 import contextlib
+import datetime
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -10,7 +13,7 @@ import subprocess
 import pytest
 
 import gh
-from test_j200_tls import CERTS, EDGE, VERSIONS, Secure, ask, connect, context, count, files, line_of, policy, secret
+from test_j200_tls import CERTS, EDGE, VERSIONS, Secure, ask, connect, context, count, files, line_of, pem, policy, secret
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +198,123 @@ spec:
   from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
   to: [{group: "", kind: Secret, name: shown}]
 """
+
+
+# ---- stapled OCSP responses ----
+
+def serial_of(cert):
+    out = subprocess.run(["openssl", "x509", "-in", CERTS / (cert + ".pem"), "-noout", "-serial"], capture_output=True, text=True, check=True)
+    return out.stdout.strip().partition("=")[2]
+
+
+def respond(directory, cert="ecdsa", state="V", ask_for=None):
+    """What `openssl ocsp` as the responder of the tests' CA says of a certificate: DER."""
+    when = {"V": "", "R": "250101000000Z"}[state]
+    (directory / "index").write_text(f"{state}\t350101000000Z\t{when}\t{serial_of(cert)}\tunknown\t/CN=x\n")
+    subprocess.run(["openssl", "ocsp", "-index", directory / "index", "-CA", CERTS / "ca.pem", "-rsigner", CERTS / "ca.pem", "-rkey",
+                    CERTS / "ca.key.pem", "-issuer", CERTS / "ca.pem", "-cert", CERTS / ((ask_for or cert) + ".pem"), "-ndays", "1",
+                    "-no_nonce", "-respout", directory / "response"], capture_output=True, check=True)
+    return (directory / "response").read_bytes()
+
+
+def respond_at(since, until, cert="ecdsa"):
+    """The same, with any times: seconds from now."""
+    crypto = pytest.importorskip("cryptography")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509 import ocsp
+    assert crypto
+    now = datetime.datetime.utcnow().replace(microsecond=0)
+    ca_cert = x509.load_pem_x509_certificate(pem("ca"))
+    key = serialization.load_pem_private_key(pem("ca.key"), None)
+    b = ocsp.OCSPResponseBuilder().add_response(
+        x509.load_pem_x509_certificate(pem(cert)), ca_cert, hashes.SHA256(), ocsp.OCSPCertStatus.GOOD, now + datetime.timedelta(seconds=since),
+        now + datetime.timedelta(seconds=until), None, None).responder_id(ocsp.OCSPResponderEncoding.HASH, ca_cert)
+    return b.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def stapling(response, cert="ecdsa"):
+    s = secret(cert)
+    if response is not None:
+        s["data"]["tls.ocsp-staple"] = base64.b64encode(response).decode()
+    return json.dumps(s)
+
+
+def stapled(port, version):
+    """The lines that `openssl s_client -status` writes about the response; it verifies it by the CA."""
+    out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.example.com", "-status", version,
+                          "-CAfile", CERTS / "ca.pem", "-verify_return_error"], capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=60)
+    assert "Verification: OK" in out.stdout, out.stdout + out.stderr
+    if "OCSP response: no response sent" in out.stdout:
+        return None
+    assert "OCSP Response Status: successful" in out.stdout, out.stdout
+    return re.findall(r"(?:Cert Status|Next Update|Serial Number): *(\S.*)", out.stdout)
+
+
+ONE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  gatewayClassName: gatehouse
+  listeners:
+  - {name: https, port: {port}, protocol: HTTPS, tls: {certificateRefs: [{name: ecdsa}]}}
+"""
+
+
+def one(response):
+    more = {"gateway.yaml": ONE, "objects.yaml": stapling(response)}
+    return gh.Gateway({**gh.simple_files(), **more})
+
+
+needs_patch = pytest.mark.skipif(not built_for_speed(), reason="the packaged library staples nothing")
+
+
+@needs_patch
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_response_of_the_responder_is_stapled_and_replaced_by_a_reload(tmp_path, version):
+    with one(respond(tmp_path)) as g:
+        said = stapled(g.port, version)
+        assert said[1] == "good" and said[0] == serial_of("ecdsa")
+        [cert] = json.loads(g.ctl("certs", "--run-dir", g.run, "-o", "json").stdout)
+        assert cert["stapled"] is True and cert["stapledUntil"] > cert["notBefore"]
+        g.write("objects.yaml", stapling(None))
+        g.reload()
+        assert stapled(g.port, version) is None
+        g.write("objects.yaml", stapling(respond_at(-60, 7200)))
+        g.reload()
+        later = stapled(g.port, version)
+        assert later[1] == "good" and later[2] != said[2]
+
+
+def reported(g):
+    return [d["message"] for d in g.status()["diagnostics"] if "OCSP" in d["message"]]
+
+
+@needs_patch
+@pytest.mark.parametrize("kind, word", [
+    ("expired", "not valid any more"), ("future", "not valid yet"), ("foreign", "another certificate"), ("revoked", "revoked"),
+    ("unknown", "does not know"), ("error", "error of the responder"), ("cut", "can't be read"), ("text", "can't be read")])
+def test_a_response_that_clients_would_refuse_is_not_stapled_and_reported(tmp_path, kind, word):
+    response = {"expired": lambda: respond_at(-7200, -3600), "future": lambda: respond_at(3600, 7200),
+                "foreign": lambda: respond(tmp_path, "rsa"), "revoked": lambda: respond(tmp_path, state="R"),
+                "unknown": lambda: respond(tmp_path, "rsa", ask_for="ecdsa"), "error": lambda: bytes.fromhex("30030a0106"),
+                "cut": lambda: respond(tmp_path)[:-100], "text": lambda: b"no such thing"}[kind]()
+    with one(response) as g:
+        assert stapled(g.port, "-tls1_2") is None and stapled(g.port, "-tls1_3") is None
+        [message] = reported(g)
+        assert word in message, message
+        g.write("objects.yaml", stapling(respond(tmp_path)))
+        g.reload()
+        assert stapled(g.port, "-tls1_3")[1] == "good" and reported(g) == []
+
+
+@needs_patch
+def test_a_response_that_runs_out_is_not_shown_on():
+    with one(None) as g:
+        def caught():
+            g.write("objects.yaml", stapling(respond_at(-60, 5)))
+            g.reload()
+            return (stapled(g.port, "-tls1_3") or [None])[1:2] == ["good"]
+        gh.eventually(caught)
+        gh.eventually(lambda: stapled(g.port, "-tls1_3") is None and stapled(g.port, "-tls1_2") is None)

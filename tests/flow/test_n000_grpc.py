@@ -26,8 +26,11 @@ class Server(grpc.GenericRpcHandler):
     def __init__(self):
         self.cancelled, self.seen, self.calls = threading.Semaphore(0), [], 0
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(160), handlers=[self], options=[("grpc.so_reuseport", 0)])
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.listen()
         self.server.start()
+
+    def listen(self):
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
 
     def service(self, details):
         name = details.method.rsplit("/", 1)[1]

@@ -16,3 +16,4 @@ include tests/fuzz/worker_root.mk
 include tests/fuzz/proxy.mk
 include tests/fuzz/grpc.mk
 include tests/fuzz/cert.mk
+include tests/fuzz/ocsp.mk

@@ -4,6 +4,7 @@
  */
 #include "worker/net/tls_context.h"
 #include "worker/net/tls_internal.h"
+#include "shared/base/clock.h"
 #include "shared/base/err.h"
 #include "shared/tls/tls_build.h"
 #include "shared/tls/x509.h"
@@ -245,15 +246,24 @@ static void keep_own_uri(struct tls_context *x, struct str chain)
 }
 
 /* An OCSP response for clients that ask. Without it they get none, as RFC 6066 allows. */
-static void staple(struct tls_context *x, struct str der)
+static void staple(struct tls_context *x, struct str der, int64_t until_s)
 {
 #ifdef GATEHOUSE_PATCH
-    if (der.n && wolfSSL_CTX_SetOcspStaple(x->ctx, (const unsigned char *)der.p, (unsigned)der.n) != WOLFSSL_SUCCESS)
+    x->staple_until_s = der.n ? until_s : 0;
+    if (wolfSSL_CTX_SetOcspStaple(x->ctx, (const unsigned char *)der.p, (unsigned)der.n) != WOLFSSL_SUCCESS)
         log_warn(x->all->net->log, "an OCSP response of %zu bytes is not stapled", der.n);
 #else
     (void)x;
     (void)der;
+    (void)until_s;
 #endif
+}
+
+/* No reload may come in time: one that has run out is not shown on. */
+static void check_staple(struct tls_context *x)
+{
+    if (x->staple_until_s && (int64_t)(clock_wall_us() / 1000000) >= x->staple_until_s)
+        staple(x, STR_NONE, 0);
 }
 
 static bool make_server(struct tls_context *x, const struct snap *s, const struct keys *k, const struct snap_tls_server *r,
@@ -270,7 +280,7 @@ static bool make_server(struct tls_context *x, const struct snap *s, const struc
         return false;
     tls_tickets_use(x);
     keep_own_uri(x, snap_text(s, c->chain));
-    staple(x, snap_text(s, c->ocsp));
+    staple(x, snap_text(s, c->ocsp), c->ocsp_until_s);
     if (r->client_auth == CLIENT_AUTH_NONE) {
         wolfSSL_CTX_set_verify(x->ctx, WOLFSSL_VERIFY_NONE, NULL);
         return true;
@@ -388,6 +398,8 @@ enum tls_fault tls_context_server(struct tls_contexts *all, const struct snap *s
     struct tls_context *x = *slot(all, id);
     if (!x && (x = add(all, id, r->id)) && !make_server(x, s, k, r, c, &why))
         broken(x, s, r->origin, why);
+    if (x && !x->broken)
+        check_staple(x);
     return result(x, out);
 }
 

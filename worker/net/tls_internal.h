@@ -62,6 +62,7 @@ struct tls_context {
     uint32_t refs;
     struct str own_uri;           /* own memory */
     bool server, tickets, broken;
+    int64_t staple_until_s;       /* Unix time when what is stapled is to go; 0 = never */
 };
 
 /* tls_context.c */

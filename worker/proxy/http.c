@@ -387,7 +387,7 @@ static enum step choose_split(struct request *r)
     r->policy = SNAP_AT(x->snap, RETRIES, rule->retry);
     is_it_a_call(r);
     bool web = r->grpc == GRPC_WEB || r->grpc == GRPC_WEB_TEXT;
-    if (web && (x->cluster->protocol == UPSTREAM_H2 || (rule->flags & SNAP_RULE_GRPC)) && !bridge_begin(r))
+    if (web && (x->cluster->protocol != UPSTREAM_HTTP1 || (rule->flags & SNAP_RULE_GRPC)) && !bridge_begin(r))
         return fail(r, REASON_MEMORY);
     return NEXT;
 }

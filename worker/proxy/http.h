@@ -125,7 +125,7 @@ bool request_is_grpc(const struct request *r);     /* its answers are those of g
 void account_grpc(struct request *r, const struct http_field *f, size_t n);
 
 /*
- * bridge.c: requests of gRPC-Web are translated for a backend that speaks HTTP/2, or a rule of gRPC; decided once, by
+ * bridge.c: requests of gRPC-Web are translated for a backend that speaks or may speak HTTP/2, or a rule of gRPC; decided once, by
  * bridge_begin, before the head is edited for the backend.
  */
 bool bridge_begin(struct request *r);              /* false: no memory */

@@ -1,4 +1,4 @@
-EXTRA_DIST += %D%/make_pki.py %D%/make_certs.py %D%/test_certs.h
+EXTRA_DIST += %D%/make_ocsp.py %D%/make_pki.py %D%/make_certs.py %D%/test_certs.h
 EXTRA_DIST += %D%/hello_build.h
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/shared/tls/cert_test
@@ -21,6 +21,11 @@ TESTS += tests/unit/shared/tls/library_test
 tests_unit_shared_tls_library_test_SOURCES = %D%/library_test.c %D%/loop.c %D%/loop.h %D%/pki.h
 tests_unit_shared_tls_library_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_shared_tls_library_test_LDADD = libtls.a libbase.a $(WOLFSSL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/shared/tls/ocsp_test
+TESTS += tests/unit/shared/tls/ocsp_test
+tests_unit_shared_tls_ocsp_test_SOURCES = %D%/ocsp_test.c %D%/ocsp_sample.h
+tests_unit_shared_tls_ocsp_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_shared_tls_ocsp_test_LDADD = libtls.a libbase.a $(WOLFSSL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/shared/tls/peer_name_test
 TESTS += tests/unit/shared/tls/peer_name_test
 tests_unit_shared_tls_peer_name_test_SOURCES = %D%/peer_name_test.c
