@@ -1,4 +1,4 @@
-EXTRA_DIST += docs/README.md docs/access-log.md docs/admin.md docs/metrics.md docs/configuration.md docs/gateway-api.md docs/grpc.md docs/http2.md docs/istio.md docs/reload.md docs/tls.md docs/reasons.md docs/operations.md docs/performance.md docs/performance.svg
+EXTRA_DIST += docs/README.md docs/access-log.md docs/admin.md docs/metrics.md docs/configuration.md docs/gateway-api.md docs/grpc.md docs/http2.md docs/istio.md docs/reload.md docs/tls.md docs/reasons.md docs/operations.md docs/performance.md docs/performance.svg docs/flame-h1.svg docs/flame-h2.svg
 EXTRA_DIST += docs/reference
 
 .PHONY: reference

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """flame.py - where the time of a worker goes, as one picture: samples of `perf` become a flame graph.
 
+  flame.py --row ROW [--build DIR] [--seconds S] OUT.svg      serves a row of bench.py, samples the worker, draws
   flame.py --pid PID [--seconds S] [--title TEXT] OUT.svg     samples a running process, then draws
   perf script | flame.py - [--title TEXT] OUT.svg              draws what was sampled elsewhere
 
@@ -15,6 +16,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+
+import measure
+from lab import TOP, Lab
+from rows import ROWS
+from traffic_bench import Field
 
 WIDTH, ROW, CHAR, PAD = 1180, 17, 6.6, 10
 LEAST = 0.0012  # of the whole: what is narrower is not drawn
@@ -123,21 +130,44 @@ def shares(root):
     return {g: n / max(root[0], 1) for g, n in found.most_common()}
 
 
+def worker(master):
+    """Of the master's children the one that used most of the processor up to now."""
+    return max(measure.tree(master)[1:], key=measure.cpu_seconds)
+
+
+def sample_row(key, build, seconds):
+    """What perf says of the worker while it serves this row."""
+    row = ROWS[key]
+    with Lab(build) as lab:
+        field = Field(lab, ["gatehouse"])
+        field.able(row)
+        field.load("gatehouse", row, 1)  # warm
+        load = threading.Thread(target=field.load, args=("gatehouse", row, seconds + 2))
+        load.start()
+        try:
+            return sample(worker(field.proxies["gatehouse"][1][0]), seconds)
+        finally:
+            load.join()
+
+
 def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("input", nargs="?", choices=["-"], help="read `perf script` from the standard input")
     p.add_argument("out")
     p.add_argument("--pid", type=int)
-    p.add_argument("--seconds", type=float, default=5)
-    p.add_argument("--title", default="gatehouse: time of a worker")
+    p.add_argument("--row", choices=[k for k, r in ROWS.items() if r.port])
+    p.add_argument("--build", default=TOP / "build")
+    p.add_argument("--seconds", type=int, default=5)
+    p.add_argument("--title")
     a = p.parse_args()
-    if (a.pid is None) == (a.input is None):
-        p.error("either --pid or -")
-    root = tree(stacks(sample(a.pid, a.seconds) if a.pid else sys.stdin))
+    if sum(x is not None for x in (a.pid, a.row, a.input)) != 1:
+        p.error("one of --row, --pid and -")
+    lines = sample_row(a.row, a.build, a.seconds) if a.row else sample(a.pid, a.seconds) if a.pid else sys.stdin
+    root = tree(stacks(lines))
     with open(a.out, "w", encoding="utf-8") as f:
-        f.write(draw(root, a.title))
-    for group, share in shares(root).items():
-        print(f"{100 * share:5.1f} %  {group}")
+        f.write(draw(root, a.title or (ROWS[a.row].text if a.row else "gatehouse: time of a worker")))
+    for name, share in shares(root).items():
+        print(f"{100 * share:5.1f} %  {name}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ bench-quick: all
 bench-docs:
 	python3 $(top_srcdir)/tests/bench/bench.py --from $(abs_builddir)/bench.json --docs
 
+.PHONY: bench-flames
+bench-flames: all
+	for row in h1 h2; do python3 $(top_srcdir)/tests/bench/flame.py --row $$row --build $(abs_builddir) \
+		$(top_srcdir)/docs/flame-$$row.svg || exit 1; done
+
 # The arithmetic of the report and the form of the chart.
 TESTS += tests/bench/report_test.py
 

@@ -112,7 +112,9 @@ def test_counters_survive_the_death_of_a_worker(served):
 
 
 def test_workers_have_no_privileges(served):
-    for w in served.status()["workers"]:
+    # Those that were just started are still putting them down.
+    begun = served.wait_status(lambda s: all(w["state"] in ("active", "spare") for w in s["workers"]))
+    for w in begun["workers"]:
         s = proc_status(w["pid"])
         assert int(s["CapEff"], 16) == 0 and int(s["CapPrm"], 16) == 0 and int(s["CapBnd"], 16) == 0, (w, s["CapBnd"])
         assert s["NoNewPrivs"] == "1"

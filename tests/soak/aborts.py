@@ -154,6 +154,19 @@ class Honest:
         self.thread.join(gh.DEADLINE)
 
 
+def failed_of(metrics):
+    return counter(metrics, "gatehouse_tls_failures_total", side="client")
+
+
+def settled_count(g):
+    """Metrics that do not change any more."""
+    last = None
+    while (now := failed_of(g.metrics())) != last:
+        last = now
+        time.sleep(0.5)
+    return g.metrics()
+
+
 def aborts(count=10000, clients=8, seed=1):
     r = random.Random(seed)
     with gh.Upstream() as u, gh.Gateway(https_files(u)) as g:
@@ -173,21 +186,23 @@ def aborts(count=10000, clients=8, seed=1):
             before = Figures(g).settled()
             before.before = before.now()
             done.clear()
-            m = g.metrics()
+            m = settled_count(g)
             step = max(1, count // 20)
             for at in range(0, count, step):
                 list(pool.map(one, range(at, min(count, at + step))))
                 progress(min(count, at + step), "handshakes broken off")
         honest.close()
         report = before.settled().report()
-        after = g.metrics()
+        due, end = sum(n for way, n in done.items() if not way.startswith("nothing")), time.monotonic() + gh.DEADLINE
+        while failed_of(after := g.metrics()) - failed_of(m) < due and time.monotonic() < end:
+            time.sleep(0.1)  # the last ones are noticed a moment later
         failures = {k.split('reason="')[1].split('"')[0]: int(v - m.get(k, 0)) for k, v in after.items()
                     if k.startswith('gatehouse_tls_failures_total{side="client"') and v != m.get(k, 0)}
         shaken = counter(after, "gatehouse_tls_handshakes_total") - counter(m, "gatehouse_tls_handshakes_total")
         return dict(broken_off=count, ways=len(WAYS), honest=len(honest.times), honest_failed=len(honest.failed), words=honest.failed[:3],
                     honest_ms_median=round(1e3 * percentile(honest.times, 0.5), 1), honest_ms_p99=round(1e3 * percentile(honest.times, 0.99), 1),
                     counted_failures=failures, counted=sum(failures.values()),
-                    to_be_counted=sum(n for way, n in done.items() if not way.startswith("nothing")), counted_handshakes=int(shaken),
+                    to_be_counted=due, counted_handshakes=int(shaken),
                     figures={k: v for k, v in report.items() if k != "each"})
 
 

@@ -8,6 +8,11 @@
 #define CHECK_MS   1000         /* between looks at the rates of running requests */
 #define LINGER_MAX (1024u * 1024)
 
+/* Fairness: what one connection may do before the others have their turn. */
+#define TURN_HEADS 256u         /* requests in a turn of the loop */
+#define MANY_HEADS 64u          /* in one read: the next one is small, because all of a read has to be taken */
+#define READ_SMALL (16u * 1024)
+
 enum state {
     PREFACE, /* the client's first SETTINGS have not come yet */
     IDLE,
@@ -28,6 +33,9 @@ struct h2_server {
     uint64_t mark_ms, mark_sent;/* of the last look at the rates */
     int32_t send_credit_ms;
     uint32_t requests;          /* LINGER: bytes thrown away */
+    uint32_t turn;              /* of the loop (its time), in which it last read */
+    uint16_t turn_heads;        /* requests of that */
+    bool waits;                 /* ... were enough: the rest is for the next one */
     uint8_t state;
 };
 
@@ -286,9 +294,46 @@ static void pause_if_full(struct h2_server *s)
         conn_pause(&s->h.c, CONN_PAUSE_CODEC);
 }
 
+static uint32_t turn_now(const struct h2_server *s)
+{
+    return (uint32_t)s->all->shared.net->now_ns;
+}
+
+/* `heads` came with one read. Who sends more than others reads the rest in the next turn of the loop. */
+static void count_turn(struct h2_server *s, uint32_t heads)
+{
+    struct conn *c = &s->h.c;
+    c->read_max = heads > MANY_HEADS ? READ_SMALL : NET_SCRATCH;
+    if (s->turn != turn_now(s)) {
+        s->turn = turn_now(s);
+        s->turn_heads = 0;
+    }
+    s->turn_heads = (uint16_t)GH_MIN(s->turn_heads + heads, (uint32_t)UINT16_MAX);
+    if (s->turn_heads < TURN_HEADS || s->h.dead)
+        return;
+    s->waits = true;
+    conn_pause(c, CONN_PAUSE_CODEC);
+    conn_kick(c);
+}
+
+static void end_wait(struct h2_server *s)
+{
+    struct conn *c = &s->h.c;
+    if (!s->waits || s->h.dead)
+        return;
+    if (s->turn == turn_now(s)) {
+        conn_kick(c); /* still the same one */
+        return;
+    }
+    s->waits = false;
+    if (!conn_full(c))
+        conn_resume(c, CONN_PAUSE_CODEC);
+}
+
 static void on_read(struct conn *c, char *data, size_t n)
 {
     struct h2_server *s = of_conn(c);
+    uint32_t before = s->requests;
     if (s->state == LINGER) {
         s->requests += (uint32_t)n;
         if (s->requests > LINGER_MAX)
@@ -298,6 +343,8 @@ static void on_read(struct conn *c, char *data, size_t n)
     h2_session_read(&s->h, data, n);
     if (s->h.block) /* its time is absolute, from its first byte */
         look_at(s, GH_MIN(s->timer.deadline_ms, s->h.block->since_ms + s->all->settings.header_timeout_ms));
+    if (s->state != CLOSED && s->state != LINGER)
+        count_turn(s, s->requests - before);
     pause_if_full(s);
 }
 
@@ -323,6 +370,7 @@ static void on_kick(struct conn *c)
 {
     struct h2_server *s = of_conn(c);
     h2_session_kick(&s->h);
+    end_wait(s);
     end_if_done(s);
 }
 
@@ -586,6 +634,7 @@ int h2_server_take(struct h2_servers *all, struct conn *from, const struct strea
     conn_move(from, &s->h.c, &EVENTS);
     s->h.c.flags |= CONN_F_EAGER;
     s->h.c.full_at = H2_CONN_QUEUE;
+    s->h.c.read_max = READ_SMALL;
     s->all = all;
     s->link = *link;
     s->link.conn = &s->h.c;

@@ -499,7 +499,7 @@ static bool may_read(const struct conn *c)
 static bool give_last(struct conn *c, size_t n)
 {
     c->ev->on_read(c, c->net->scratch, n);
-    if (!may_read(c)) /* the next read finds it again */
+    if (!may_read(c) || c->tls) /* the next read finds it again; TLS, if that has just begun, ends in its own way */
         return true;
     c->flags &= ~(uint32_t)CONN_F_READABLE;
     conn_tell_end(c, conn_end_or_error(c));

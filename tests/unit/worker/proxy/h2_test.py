@@ -45,6 +45,19 @@ class Requests(unittest.TestCase):
             for n, i in enumerate(ids):
                 self.assertEqual(seen(c.response(i))[0], f"GET /{n}")
 
+    def test_who_sends_very_many_requests_takes_turns_with_the_others(self):
+        with Driver(rules=["prefix=/ direct=200:hello"], settings=["max_streams=4000"]) as d, connect(d) as c:
+            self.assertEqual(c.get("/")[2], b"hello")
+            before = d.counters()["loop_turns"]
+            sent, c.send = [], lambda data: sent.append(data)
+            ids = [c.open("/") for _ in range(3000)]
+            del c.send
+            c.send(b"".join(sent))  # as much as a few reads bring
+            for i in ids:
+                self.assertEqual(c.response(i)[2], b"hello")
+            self.assertGreaterEqual(d.counters()["loop_turns"] - before, 3)
+            self.assertEqual(c.get("/")[2], b"hello")
+
     def test_the_preface_may_come_in_any_pieces_and_http_1_is_still_served(self):
         with Backend(echo) as up, Driver(up=up) as d:
             for cut in (1, 3, 10, 18, 23):
