@@ -245,7 +245,8 @@ def test_only_traffic_workers_have_the_keys(upstream):
         g.write("b.yaml", named_route("b", "/b"))
         g.reload()
         g.reload()
-        for w in g.status()["workers"]:
+        all_serve = g.wait_status(lambda s: all(w["generation"] == s["generation"] for w in s["workers"]))
+        for w in all_serve["workers"]:
             assert has_keys(w["pid"]) == (w["role"] == "worker", False), w
 
 
