@@ -104,10 +104,10 @@ def traffic(ctx, row):
     return report.summarise(row, {n: [r["us"] for r in v] for n, v in rounds.items()}, extras)
 
 
-def settled(field, name, deadline=15):
-    """Memory once it stays the same for two seconds, or at the deadline: proxies give back in their own time."""
+def settled(field, name, deadline=15, still=2):
+    """Memory once it stays the same for `still` seconds, or at the deadline: proxies give back in their own time."""
     end, last, same = time.monotonic() + deadline, None, 0
-    while time.monotonic() < end and same < 4:
+    while time.monotonic() < end and same < 2 * still:
         time.sleep(0.5)
         now = field.pss_mb(name)
         same = same + 1 if last is not None and abs(now - last) < 0.05 else 0
@@ -127,7 +127,7 @@ def idle(ctx, row):
         held = settled(field, name, 3)
         child.stdin.close()
         child.wait(60)
-        after = settled(field, name)
+        after = settled(field, name, still=8)  # some look every few seconds whether there is anything to give back
         samples[name] = [(held - before) * 1024 / n]
         extras[name] = dict(pss_mb=held, kept=(after - before) * 1024 / n, detail=f"before {before:.1f} MB, after {after:.1f} MB")
     return report.summarise(row, samples, extras, notes)
