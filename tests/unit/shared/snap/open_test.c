@@ -56,7 +56,7 @@ struct number { uint32_t v; };
         buf_fini(&why);                                                                            \
     } while (0)
 
-static void every_invariant_has_a_check(void **state)
+static void every_invariant_of_sockets_and_tls_has_a_check(void **state)
 {
     struct sample s = full();
     (void)state;
@@ -100,6 +100,14 @@ static void every_invariant_has_a_check(void **state)
     REFUSED(&s, CIDRS, struct snap_cidr, 0, family, 5, "family");
     REFUSED(&s, CIDRS, struct snap_cidr, 0, bits, 33, "bits");
     REFUSED(&s, CIDRS, struct snap_cidr, 0, ip[1], 1, "bit 15");
+    assert_int_equal(reopen(&s, NULL), 0);
+    sample_fini(&s);
+}
+
+static void every_invariant_of_routes_has_a_check(void **state)
+{
+    struct sample s = full();
+    (void)state;
     REFUSED(&s, LISTENERS, struct snap_listener, 0, bind, 5, "bind");
     REFUSED(&s, LISTENERS, struct snap_listener, 0, key.len, 3, "NUL");
     REFUSED(&s, HOSTS, struct snap_host, 0, fallback, 0, "fallback");
@@ -278,7 +286,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_excerpt_needs_nothing_of_its_snapshot),
-        cmocka_unit_test(every_invariant_has_a_check),
+        cmocka_unit_test(every_invariant_of_sockets_and_tls_has_a_check),
+        cmocka_unit_test(every_invariant_of_routes_has_a_check),
         cmocka_unit_test(ranks_and_runs_must_fit),
         cmocka_unit_test(a_full_table_is_refused),
         cmocka_unit_test(the_outside_is_looked_at_first),
