@@ -132,6 +132,7 @@ bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end
     if (!block)
         return false;
     h->table_said = false;
+    h->all->net->gather.moved += h->role->server;
     h->budget.ping_free = true;
     return write_block(h, st->id, block, n, end);
 }
@@ -193,6 +194,7 @@ static bool write_data_head(struct h2_stream *st, size_t n, bool end)
     st->send_window -= (int32_t)n;
     h->send_window -= (int32_t)n;
     st->took += (uint32_t)n;
+    h->all->net->gather.moved += h->role->server;
     h2_budget_sent(&h->budget, 1);
     return true;
 }

@@ -316,6 +316,7 @@ static void data_piece(struct h2_session *h)
     struct str piece = h->in.piece;
     struct h2_stream *st = h2_find(h, f->stream);
     h->frame_content += (uint32_t)piece.n;
+    h->all->net->gather.moved += h->role->server;
     if (st && st->rx == H2_RX_BODY)
         h2_stream_take(st, piece.p, piece.n, (f->flags & H2_F_END_STREAM) && !h->in.left);
     else
@@ -443,6 +444,7 @@ static void block_done(struct h2_session *h)
     } else if (st) {
         st->head_bytes += b->d.bytes;
         h->head_bytes += b->d.bytes;
+        h->all->net->gather.moved += h->role->server;
         h->role->head(st, &b->d, b->end_stream);
     }
     slab_put(&h->all->blocks, b);
