@@ -21,3 +21,10 @@ uint32_t gather_wait(struct gather *g, uint64_t began_ns, uint64_t now_ns)
         g->spare--;
     return g->waited ? (uint32_t)(GATHER_NS - gone) : 0;
 }
+
+bool gather_hold(struct gather *g, uint64_t began_ns, uint64_t now_ns)
+{
+    uint64_t took = now_ns - began_ns;
+    g->held = !g->held && took >= GATHER_HOLD_MIN && took <= GATHER_HOLD_MAX;
+    return g->held;
+}

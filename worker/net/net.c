@@ -152,7 +152,7 @@ void net_turn(struct net *n, int max_wait_ms)
 {
     struct epoll_event events[BATCH];
     int wait = wait_time(n, max_wait_ms);
-    if (wait && n->gather.open >= GATHER_OPEN)
+    if (wait && gather_many(&n->gather))
         gather(n);
     int k = epoll_wait(n->epoll, events, BATCH, wait);
     read_clock(n);
@@ -168,8 +168,8 @@ void net_turn(struct net *n, int max_wait_ms)
         w->fn(w, events[i].events);
         net_leave(n);
     }
-    if (!list_empty(&n->again))
-        conn_read_again(n);
+    if (!list_empty(&n->again) && !(gather_many(&n->gather) && gather_hold(&n->gather, n->now_ns, clock_ns())))
+        conn_read_again(n); /* kicks, too */
     if (timers_next(&n->timers) <= n->now_ms) {
         net_enter(n);
         timers_run(&n->timers, n->now_ms);

@@ -49,6 +49,18 @@ static void a_wait_that_pays_brings_them_back(void **state)
         assert_true(turn(&g, 500, GATHER_LEAST) > 0);
 }
 
+static void every_second_long_turn_writes_for_both(void **state)
+{
+    (void)state;
+    struct gather g = {0};
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(gather_hold(&g, BEGAN, BEGAN + GATHER_HOLD_MIN));
+        assert_false(gather_hold(&g, BEGAN, BEGAN + GATHER_HOLD_MIN));
+    }
+    assert_false(gather_hold(&g, BEGAN, BEGAN + GATHER_HOLD_MIN - 1));
+    assert_false(gather_hold(&g, BEGAN, BEGAN + GATHER_HOLD_MAX + 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -56,6 +68,7 @@ int main(void)
         cmocka_unit_test(nothing_waits_behind_a_long_turn),
         cmocka_unit_test(waits_in_vain_become_rare),
         cmocka_unit_test(a_wait_that_pays_brings_them_back),
+        cmocka_unit_test(every_second_long_turn_writes_for_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
