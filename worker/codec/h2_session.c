@@ -4,6 +4,8 @@
  */
 #include "worker/codec/h2_internal.h"
 
+#include <stdlib.h>
+
 #define GOAWAY_TEXT   64
 #define SETTINGS_FREE 32 /* settings in one frame that cost nothing */
 
@@ -18,6 +20,7 @@ void h2_shared_init(struct h2_shared *all, struct net *n)
     slab_init(&all->streams, sizeof(struct h2_stream), 256);
     slab_init(&all->slots, H2_SLOTS * sizeof(struct h2_stream *), 64);
     slab_init(&all->blocks, sizeof(struct h2_incoming), 16);
+    all->memo = calloc(1, sizeof(*all->memo));
 }
 
 void h2_shared_fini(struct h2_shared *all)
@@ -25,6 +28,7 @@ void h2_shared_fini(struct h2_shared *all)
     slab_fini(&all->streams);
     slab_fini(&all->slots);
     slab_fini(&all->blocks);
+    free(all->memo);
 }
 
 void h2_shared_settle(struct h2_shared *all)
