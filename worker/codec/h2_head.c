@@ -160,7 +160,7 @@ static uint16_t pseudo_of(const struct h2_head *d, const struct hpack_field *f)
     return 0;
 }
 
-static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
+static GH_NOINLINE void take_pseudo(struct h2_head *d, const struct hpack_field *in)
 {
     struct str value = in->value;
     uint16_t seen = pseudo_of(d, in);
@@ -344,7 +344,7 @@ static bool judge_value(struct h2_head *d, struct hpack_field *in)
     return true;
 }
 
-static void take_field(struct h2_head *d, struct hpack_field *in)
+static GH_NOINLINE void take_field(struct h2_head *d, struct hpack_field *in)
 {
     unsigned flags;
     d->regular = true;
@@ -362,7 +362,7 @@ static void take_field(struct h2_head *d, struct hpack_field *in)
 }
 
 /* A line of which all is known, where there is room: what most fields are. */
-static bool take_known(struct h2_head *d, const struct hpack_field *in)
+static inline bool take_known(struct h2_head *d, const struct hpack_field *in)
 {
     const unsigned all = HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_PLAIN | HPACK_F_LINE;
     struct http_head *h = &d->head;
