@@ -112,7 +112,7 @@ static inline bool is_simple(const struct h2_reader *r)
            !(f->flags & (H2_F_PADDED | H2_F_PRIORITY));
 }
 
-static enum h2_step judge(struct h2_reader *r)
+static GH_NOINLINE enum h2_step judge(struct h2_reader *r)
 {
     const struct h2_frame *f = &r->f;
     enum h2_code code;
@@ -294,7 +294,8 @@ static bool skip(struct h2_reader *r, size_t n, size_t *used)
     return k == left;
 }
 
-enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *used)
+/* Wherever the bytes were cut. */
+static GH_NOINLINE enum h2_step read_on(struct h2_reader *r, const char *data, size_t n, size_t *used)
 {
     *used = 0;
     for (;;) {
@@ -303,10 +304,6 @@ enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *us
         enum h2_step s = H2_STEP_MORE;
         switch ((enum phase)r->phase) {
         case HEAD:
-            if (likely(!r->n_fixed && rest >= H2_HEAD)) {
-                *used += H2_HEAD;
-                return begin(r, (const uint8_t *)at);
-            }
             if (!collect(r, H2_HEAD, at, rest, used))
                 return H2_STEP_MORE;
             return begin(r, r->fixed);
@@ -349,6 +346,40 @@ enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *us
     }
 }
 
+/* A frame that is simple and here takes three short steps. */
+enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *used)
+{
+    size_t k;
+    switch ((enum phase)r->phase) {
+    case HEAD:
+        if (r->n_fixed || n < H2_HEAD)
+            break;
+        *used = H2_HEAD;
+        return begin(r, (const uint8_t *)data);
+    case SIMPLE:
+        if (r->skip)
+            break;
+        r->phase = CONTENT;
+        /* fall through */
+    case CONTENT:
+        k = GH_MIN((size_t)r->left, n);
+        if (!k)
+            break;
+        *used = k;
+        r->piece = str_of(data, k);
+        r->left -= (uint32_t)k;
+        if (!r->left && !r->pad)
+            r->phase = OVER;
+        return H2_STEP_PIECE;
+    case OVER:
+        *used = 0;
+        return over(r);
+    default:
+        break;
+    }
+    return read_on(r, data, n, used);
+}
+
 /* --- out --------------------------------------------------------------------------------------------- */
 
 static char *put32(char *out, uint32_t v)
@@ -362,10 +393,7 @@ static char *put32(char *out, uint32_t v)
 
 size_t h2_put_head(char *out, uint32_t len, enum h2_type type, uint8_t flags, uint32_t stream)
 {
-    out[0] = (char)(len >> 16);
-    out[1] = (char)(len >> 8);
-    out[2] = (char)len;
-    out[3] = (char)type;
+    put32(out, len << 8 | (uint32_t)type);
     out[4] = (char)flags;
     put32(out + 5, stream);
     return H2_HEAD;

@@ -10,6 +10,7 @@
 #define TINY     256u          /* bytes: a smaller frame, with more behind it, is not worth sending */
 #define COPY_MAX (4u * 1024)   /* a copy costs less than a system call */
 #define LATE_MAX (16u * 1024)
+#define HEAD_LEAST 512u        /* for less it is not worth trying */
 
 /* --- bytes ------------------------------------------------------------------------------------------------- */
 
@@ -142,10 +143,10 @@ static void fill(struct h2_session *h, struct h2_block *b, const struct http_hea
 static bool fill_late(struct h2_stream *st, const struct http_head *head, bool trailers, bool end)
 {
     struct h2_session *h = st->h;
-    size_t size = H2_HEAD + 1 + h2_head_bound(head);
-    char *p = late_room(h, size);
+    char *p = late_room(h, HEAD_LEAST);
     if (!p)
         return false;
+    size_t size = GH_MIN(h->late.last->cap - h->late.last->to, LATE_MAX - h->late.n);
     struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
     fill(h, &b, head, trailers);
     size_t n = (size_t)(b.at - b.start);

@@ -366,6 +366,7 @@ static void blocks_are_the_same_whatever_the_memo_knows(void **state)
             as_line("x-secret: 12345678", 8, FIELD_OTHER, HEAD_F_SECRET),
             as_line("set-cookie: id=1234567", 10, FIELD_SET_COOKIE, 0),
             as_line("x-gone: 12345678", 6, FIELD_OTHER, HEAD_F_REMOVED),
+            {STR("Date"), i % 2 ? STR("Fri, 01 Jan 2027 00:00:01 GMT") : STR("Fri, 01 Jan 2027 00:00:02 GMT"), FIELD_DATE, HEAD_F_ADDED},
         };
         f[1].value = i % 3 ? f[1].value : STR("text/plain"); /* a filter's: no line any more */
         struct http_head h = {.status = 200, .fields = f, .n_fields = ARRAY_LEN(f)};
