@@ -300,7 +300,7 @@ static bool judge_field(struct h2_head *d, enum http_field_id id, struct str val
     }
 }
 
-/* judge_field has nothing to say about it, in whatever kind of head. */
+/* judge_field has nothing to say about it, but in trailers. */
 static bool is_plain(enum http_field_id id)
 {
     switch (id) {
@@ -310,7 +310,7 @@ static bool is_plain(enum http_field_id id)
     case FIELD_COOKIE:
         return false;
     default:
-        return !(http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING | FIELD_P_NO_TRAILER));
+        return !(http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING));
     }
 }
 
@@ -361,14 +361,14 @@ static GH_NOINLINE void take_field(struct h2_head *d, struct hpack_field *in)
     }
 }
 
-/* A line of which all is known, where there is room: what most fields are. */
+/* A line of a head of which all is known, where there is room: what most fields are. */
 static inline bool take_known(struct h2_head *d, const struct hpack_field *in)
 {
     const unsigned all = HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_PLAIN | HPACK_F_LINE;
     struct http_head *h = &d->head;
     size_t n = in->name.n + in->value.n + 4;
     char *p = d->at;
-    if ((in->flags & (all | HPACK_F_SECRET)) != all || (size_t)(d->end - p) < n || h->n_fields == h->cap_fields)
+    if ((in->flags & (all | HPACK_F_SECRET)) != all || d->kind == H2_TRAILERS || (size_t)(d->end - p) < n || h->n_fields == h->cap_fields)
         return false;
     memcpy(p, in->name.p, n);
     h->fields[h->n_fields++] = (struct http_field){
