@@ -23,6 +23,7 @@
 #include "shared/base/log.h"
 #include "shared/board/board.h"
 #include "worker/net/chunk.h"
+#include "worker/net/gather.h"
 #include "worker/net/timer.h"
 
 #define NET_SCRATCH (64u * 1024) /* bytes of one read */
@@ -45,6 +46,7 @@ struct net {
     bool quit;
     struct watch uv_watch;
     bool uv_ready;
+    struct gather gather;            /* a turn may begin a little later, to bring more */
     struct tls_room *tls_room;       /* of all TLS connections; NULL until there was one */
     char *scratch;                   /* what a read fills; valid during one on_read */
     char *out;                       /* heads are serialised here; valid until net_leave */
