@@ -11,6 +11,7 @@
 
 #define OUT_SIZE (256u * 1024) /* serialised heads of one callback */
 #define BATCH    256           /* events of one turn */
+#define BULK_NS  (40u * 1000)  /* about as long as 64 KiB take from socket to socket */
 
 static void on_uv(struct watch *w, uint32_t events)
 {
@@ -41,6 +42,8 @@ int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count
     list_init(&n->dirty);
     list_init(&n->notify);
     list_init(&n->again);
+    list_init(&n->bulk);
+    n->bulk_ns = BULK_NS;
     list_init(&n->closed);
     slab_init(&n->outqs, sizeof(struct outq), 64);
     chunk_pool_init(&n->chunks);
@@ -127,7 +130,7 @@ static int uv_wait(const struct net *n)
 
 static int wait_time(struct net *n, int max_wait_ms)
 {
-    if (!list_empty(&n->again) || !list_empty(&n->closed) || n->quit)
+    if (!list_empty(&n->again) || !list_empty(&n->bulk) || !list_empty(&n->closed) || n->quit)
         return 0;
     int wait = uv_wait(n);
     if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
@@ -157,7 +160,12 @@ void net_turn(struct net *n, int max_wait_ms)
         net_leave(n);
     }
     if (!list_empty(&n->again))
-        conn_read_again(n);
+        conn_turn_again(n);
+    if (!list_empty(&n->bulk)) {
+        conn_turn_bulk(n);
+        if (!net_turn_short(n)) /* else there may be somebody who should go first */
+            conn_turn_again(n);
+    }
     if (timers_next(&n->timers) <= n->now_ms) {
         net_enter(n);
         timers_run(&n->timers, n->now_ms);
