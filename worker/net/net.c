@@ -12,6 +12,7 @@
 
 #define OUT_SIZE (256u * 1024) /* serialised heads of one callback */
 #define BATCH    256           /* events of one turn */
+#define BULK_NS  (40u * 1000)  /* about as long as 64 KiB take from socket to socket */
 
 static void on_uv(struct watch *w, uint32_t events)
 {
@@ -42,6 +43,8 @@ int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count
     list_init(&n->dirty);
     list_init(&n->notify);
     list_init(&n->again);
+    list_init(&n->bulk);
+    n->bulk_ns = BULK_NS;
     list_init(&n->closed);
     slab_init(&n->outqs, sizeof(struct outq), 64);
     chunk_pool_init(&n->chunks);
@@ -128,7 +131,7 @@ static int uv_wait(const struct net *n)
 
 static int wait_time(struct net *n, int max_wait_ms)
 {
-    if (!list_empty(&n->again) || !list_empty(&n->closed) || n->quit)
+    if (!list_empty(&n->again) || !list_empty(&n->bulk) || !list_empty(&n->closed) || n->quit)
         return 0;
     int wait = uv_wait(n);
     if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
@@ -140,6 +143,12 @@ static int wait_time(struct net *n, int max_wait_ms)
     return wait < 0 || left < (uint64_t)wait ? (int)GH_MIN(left, UINT64_C(3600000)) : wait;
 }
 
+/* Both kinds are about, those that want little and bulk: nothing is gathered at the cost of the former. */
+static bool mixed(const struct net *n)
+{
+    return net_turn_short(n) && n->now_ns < n->bulk_until_ns;
+}
+
 /* While many requests share connections, so that more of them leave in one write. */
 static void gather(struct net *n)
 {
@@ -148,11 +157,25 @@ static void gather(struct net *n)
         ppoll(NULL, 0, &(struct timespec){.tv_nsec = ns}, NULL);
 }
 
+/* Those who wait for the end of the turn: kicks and reading on, then bulk; but kicks last when there is nobody whom they
+ * keep, so that they write for bulk as well, and sometimes for the next turn's. */
+static void finish_turn(struct net *n)
+{
+    bool first = mixed(n);
+    if (first && !list_empty(&n->again))
+        conn_turn_again(n);
+    if (!list_empty(&n->bulk))
+        conn_turn_bulk(n);
+    if (!first && !list_empty(&n->again) &&
+        !(gather_many(&n->gather) && gather_hold(&n->gather, n->now_ns, clock_ns())))
+        conn_turn_again(n);
+}
+
 void net_turn(struct net *n, int max_wait_ms)
 {
     struct epoll_event events[BATCH];
     int wait = wait_time(n, max_wait_ms);
-    if (wait && gather_many(&n->gather))
+    if (wait && gather_many(&n->gather) && !mixed(n))
         gather(n);
     int k = epoll_wait(n->epoll, events, BATCH, wait);
     read_clock(n);
@@ -168,8 +191,7 @@ void net_turn(struct net *n, int max_wait_ms)
         w->fn(w, events[i].events);
         net_leave(n);
     }
-    if (!list_empty(&n->again) && !(gather_many(&n->gather) && gather_hold(&n->gather, n->now_ns, clock_ns())))
-        conn_read_again(n); /* kicks, too */
+    finish_turn(n);
     if (timers_next(&n->timers) <= n->now_ms) {
         net_enter(n);
         timers_run(&n->timers, n->now_ms);
