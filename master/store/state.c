@@ -276,19 +276,32 @@ static uint32_t take_spare(struct state *st, struct state_table *t, uint32_t max
     return 0;
 }
 
+/* Who gets no place is not remembered either: of a hundred thousand rules most have none. */
 uint32_t state_slot(struct state *st, const char *table, struct str key, uint32_t max)
 {
-    struct str full = arena_strf(st->arena, "%s/" STR_FMT, table, STR_ARG(key));
     struct state_table *t = table_of(st, str_c(table));
-    struct state_slot *s = map_get(&st->slots, full);
-    if (!s) {
+    char small[512];
+    struct buf b = {.p = small, .cap = sizeof(small)}, big = {0};
+    size_t n = t->name.n + 1 + key.n;
+    struct buf *text = n <= sizeof(small) ? &b : &big;
+    buf_adds(text, t->name);
+    buf_addch(text, '/');
+    buf_adds(text, key);
+    struct state_slot *s = text->oom ? NULL : map_get(&st->slots, buf_str(text));
+    uint32_t slot = s && s->slot <= max ? s->slot : 0;
+    if (!slot)
+        slot = t->next <= max ? t->next++ : take_spare(st, t, max);
+    if (!s && slot && !text->oom) {
+        struct str full = arena_str(st->arena, buf_str(text));
         s = arena_new(st->arena, struct state_slot);
         s->table = t->name;
         s->key = str_skip(full, t->name.n + 1);
         map_put(&st->slots, full, s);
     }
-    s->last_used = st->generation;
-    if (s->slot == 0 || s->slot > max)
-        s->slot = t->next <= max ? t->next++ : take_spare(st, t, max);
-    return s->slot;
+    if (s) {
+        s->last_used = st->generation;
+        s->slot = slot;
+    }
+    buf_fini(&big);
+    return s ? slot : 0;
 }
