@@ -112,6 +112,7 @@ static char *make_block(struct h2_session *h, const struct http_head *head, size
     if (!p)
         return NULL;
     struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
+    b.memo = h->all->memo;
     if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
         *b.at++ = 0x20;
     if (h->role->server)
@@ -132,6 +133,7 @@ bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end
     if (!block)
         return false;
     h->table_said = false;
+    h->all->net->gather.moved += h->role->server;
     h->budget.ping_free = true;
     return write_block(h, st->id, block, n, end);
 }
@@ -193,6 +195,7 @@ static bool write_data_head(struct h2_stream *st, size_t n, bool end)
     st->send_window -= (int32_t)n;
     h->send_window -= (int32_t)n;
     st->took += (uint32_t)n;
+    h->all->net->gather.moved += h->role->server;
     h2_budget_sent(&h->budget, 1);
     return true;
 }
@@ -294,6 +297,7 @@ void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n)
     if (!p)
         return;
     struct h2_block b = h2_block_on(p, size);
+    b.memo = h->all->memo;
     h2_write_trailers(&b, f, n, h->role->server);
     /* What can't be written is left out; the content was complete without it. */
     if (h2_block_ok(&b) && b.at > p && !chunkq_add(&st->tail, &h->all->net->chunks, p, (size_t)(b.at - p)))

@@ -4,6 +4,7 @@
 #include "worker/net/outq.h"
 #include "worker/net/tls.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -146,6 +147,36 @@ static int wait_time(struct net *n, int max_wait_ms)
     return wait < 0 || left < (uint64_t)wait ? (int)GH_MIN(left, UINT64_C(3600000)) : wait;
 }
 
+/* Both kinds are about, those that want little and bulk: nothing is gathered at the cost of the former. */
+static bool mixed(const struct net *n)
+{
+    return net_turn_short(n) && n->now_ns < n->bulk_until_ns;
+}
+
+/* While many requests share connections, so that more of them leave in one write. */
+static void gather(struct net *n)
+{
+    uint32_t ns = gather_wait(&n->gather, n->now_ns, clock_ns());
+    if (ns)
+        ppoll(NULL, 0, &(struct timespec){.tv_nsec = ns}, NULL);
+}
+
+/* Those who wait for the end of the turn: kicks and reading on, clients in a crowd, then bulk; but kicks last when there is
+ * nobody whom they keep, so that they write for bulk as well, and sometimes for the next turn's. */
+static void finish_turn(struct net *n)
+{
+    bool first = mixed(n);
+    if (first && !list_empty(&n->again))
+        conn_turn_again(n);
+    if (!list_empty(&n->asks))
+        conn_turn_asks(n);
+    if (!list_empty(&n->bulk))
+        conn_turn_bulk(n);
+    if (!first && !list_empty(&n->again) &&
+        !(gather_many(&n->gather) && gather_hold(&n->gather, n->now_ns, clock_ns())))
+        conn_turn_again(n);
+}
+
 static void tell(struct net *n, const struct epoll_event *e)
 {
     struct watch *w = e->data.ptr;
@@ -181,20 +212,15 @@ static bool hear(struct net *n, int wait_ms, bool first)
 
 void net_turn(struct net *n, int max_wait_ms)
 {
+    int wait = wait_time(n, max_wait_ms);
+    if (wait && gather_many(&n->gather) && !mixed(n))
+        gather(n);
     n->crowded = !list_empty(&n->asks);
-    bool more = hear(n, wait_time(n, max_wait_ms), true);
+    bool more = hear(n, wait, true);
     board_add(&n->count->loop_turns, 1);
     for (int i = 0; more && i < BATCHES; i++) /* the answers are among the requests */
         more = hear(n, 0, false);
-    if (!list_empty(&n->again))
-        conn_turn_again(n);
-    if (!list_empty(&n->asks))
-        conn_turn_asks(n);
-    if (!list_empty(&n->bulk)) {
-        conn_turn_bulk(n);
-        if (!net_turn_short(n)) /* else there may be somebody who should go first */
-            conn_turn_again(n);
-    }
+    finish_turn(n);
     if (timers_next(&n->timers) <= n->now_ms) {
         net_enter(n);
         timers_run(&n->timers, n->now_ms);

@@ -23,6 +23,7 @@
 #include "shared/base/log.h"
 #include "shared/board/board.h"
 #include "worker/net/chunk.h"
+#include "worker/net/gather.h"
 #include "worker/net/timer.h"
 
 #define NET_SCRATCH (64u * 1024) /* bytes of one read */
@@ -49,6 +50,7 @@ struct net {
     bool crowded;                    /* more is ready than one turn should begin */
     struct watch uv_watch;
     bool uv_ready;
+    struct gather gather;            /* a turn may begin a little later, to bring more */
     struct tls_room *tls_room;       /* of all TLS connections; NULL until there was one */
     char *scratch;                   /* what a read fills; valid during one on_read */
     char *out;                       /* heads are serialised here; valid until net_leave */
@@ -63,6 +65,7 @@ struct net {
     uint64_t newest_until_ms;        /* clients who wait in `asks` lose their patience: the newest first */
     uint32_t batch;                  /* events of one call, at most NET_BATCH; as many: crowded */
     uint32_t asks_most;              /* clients of `asks` that are served in a turn */
+    uint64_t bulk_until_ns;          /* there was bulk lately */
     uint64_t bulk_ns;                /* how long bulk may go on while they are about; 0: one piece */
     struct list closed;              /* struct conn: on_closed is due */
     struct slab outqs;

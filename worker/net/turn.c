@@ -147,6 +147,7 @@ void conn_turn_bulk(struct net *n)
     uint64_t from_ns = clock_ns(), for_ns = LONG_NS;
     if (net_turn_short(n))
         for_ns = n->bulk_ns ? GH_MIN(GH_MAX(from_ns - n->now_ns, n->bulk_ns), LONG_NS) : 0;
+    n->bulk_until_ns = from_ns + NET_SMALL_NS;
     take_all(&now, &n->bulk);
     do {
         struct conn *c = LIST_ITEM(now.next, struct conn, node);
