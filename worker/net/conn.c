@@ -95,6 +95,7 @@ int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *e
 {
     conn_init(c, n, fd, ev);
     c->flags = CONN_F_TAKEN;
+    c->watch.asks = true;
     if (net_watch(n, fd, &c->watch, CONN_WATCHED) == 0)
         return 0;
     close(fd);
@@ -623,8 +624,8 @@ static void on_socket(struct watch *w, uint32_t events)
     }
     bool room = (events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM));
     bool input = events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-    bool later = conn_turn_wait(c);
-    if (room && later)
+    enum conn_wait later = conn_turn_wait(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+    if (room && later == CONN_WAIT_BULK)
         conn_write_later(c);
     else if (room)
         conn_pump_write(c);
@@ -634,7 +635,8 @@ static void on_socket(struct watch *w, uint32_t events)
     /* Who reads nothing (paused, or the end was read) would not see that the peer has gone. */
     bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
     bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
-    if (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT))) {
+    bool left = later == CONN_WAIT_ASKS && conn_turn_left(c);
+    if (left || (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT)))) {
         conn_fail(c, ECONNRESET);
         conn_tell_error(c);
     } else if (later) {
@@ -669,7 +671,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
     to->ev = ev;
     to->watch.pending = 0;
     to->paused = 0;
-    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM);
+    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM | CONN_F_ASKS | CONN_F_RESTS);
     list_init(&to->node);
     if (to->out)
         to->out->conn = to;
