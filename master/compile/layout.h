@@ -44,8 +44,7 @@ struct layout {
     struct layout_keys exact, hosts, chains;
     struct map long_texts;   /* tls.c: bundles and chains, by their slice */
     int failed;              /* 0, GH_E_NOMEM or GH_E_LIMIT */
-    struct model_origin last_origin; /* many neighbours come from one object: its row */
-    uint32_t last_object;
+    uint32_t *objects;       /* per model_source: its row of OBJECTS, SNAP_NONE = not asked for yet */
     _Alignas(16) char nowhere[512]; /* what push returns once failed */
 };
 
@@ -65,6 +64,10 @@ void layout_place(struct snap_slot *slots, uint32_t mask, uint64_t hash, uint32_
 
 /* intern.c */
 struct snap_str intern_str(struct layout *l, struct str text);
+/* As they stand, without looking for an equal one: what is known to be there once, as the keys of rules. Half of what a
+ * route costs here are look-ups of such things. */
+struct snap_str put_text(struct layout *l, struct str text);
+uint32_t put_origin(struct layout *l, const struct model_origin *o);
 struct snap_name intern_name(struct layout *l, struct str text);
 /* `text` as the end of `whole` where it is that, else by itself. */
 struct snap_str intern_tail(struct layout *l, struct str text, struct str whole, struct snap_str at);

@@ -106,7 +106,7 @@ static void tell_isolated(struct lower *l, const struct route *r, const struct g
             "host " STR_FMT " on port %u belongs to the more specific listener " STR_FMT
             " of Gateway " STR_FMT "/" STR_FMT ", to which the route is not attached",
             STR_ARG(p->host), p->leader->bind->port, STR_ARG(owner->origin.section),
-            STR_ARG(owner->origin.ns), STR_ARG(owner->origin.name));
+            STR_ARG(owner->origin.source->ns), STR_ARG(owner->origin.source->name));
 }
 
 static struct model_listener *owner_of(const struct lower *l, const struct route *r, const struct gapi_place *p)

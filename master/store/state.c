@@ -289,21 +289,26 @@ static uint32_t take_spare(struct state *st, struct state_table *t, uint32_t max
     return 0;
 }
 
+/* Who gets no place is not remembered either: of a hundred thousand rules most have none. */
 uint32_t state_slot(struct state *st, const char *table, struct str key, uint32_t max)
 {
     char small[512];
     struct state_table *t = table_of(st, str_c(table));
     struct str full = slot_key(st->arena, small, sizeof(small), t->name, key);
     struct state_slot *s = map_get(&st->slots, full);
-    if (!s) {
+    uint32_t slot = s && s->slot <= max ? s->slot : 0;
+    if (!slot)
+        slot = t->next <= max ? t->next++ : take_spare(st, t, max);
+    if (!s && slot) {
         full = full.p == small ? arena_str(st->arena, full) : full;
         s = arena_new(st->arena, struct state_slot);
         s->table = t->name;
         s->key = str_skip(full, t->name.n + 1);
         map_put(&st->slots, full, s);
     }
-    s->last_used = st->generation;
-    if (s->slot == 0 || s->slot > max)
-        s->slot = t->next <= max ? t->next++ : take_spare(st, t, max);
-    return s->slot;
+    if (s) {
+        s->last_used = st->generation;
+        s->slot = slot;
+    }
+    return s ? slot : 0;
 }

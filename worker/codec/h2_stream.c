@@ -60,6 +60,7 @@ struct h2_stream *h2_stream_new(struct h2_session *h, uint32_t id, const struct 
     }
     list_push(&h->streams, &st->node);
     h->n_streams++;
+    h->all->net->gather.open += h->role->server;
     board_add(&h->all->net->count->h2_streams, 1);
     board_add(&h->all->net->count->h2_streams_active, 1);
     return st;
@@ -131,6 +132,7 @@ void h2_stream_leave(struct h2_stream *st, enum h2_past how)
     }
     h->head_bytes -= st->head_bytes;
     h->n_streams--;
+    h->all->net->gather.open -= h->role->server;
     board_add(&h->all->net->count->h2_streams_active, (uint64_t)-1);
     if (!h->n_streams && h->slots) {
         slab_put(&h->all->slots, h->slots);
