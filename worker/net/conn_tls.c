@@ -116,9 +116,11 @@ bool conn_pump_tls(struct conn *c)
         return true;
     }
     conn_push(c, false);
-    if (got == TLS_GOT_BYTES)
+    if (got == TLS_GOT_BYTES) {
+        if (n >= CONN_BULK)
+            c->flags |= CONN_F_BULK;
         conn_give(c, n);
-    else if (got == TLS_GOT_END)
+    } else if (got == TLS_GOT_END)
         conn_tell_end(c, conn_end_or_error(c));
     else if (got == TLS_GOT_ERROR)
         conn_tell_end(c, tls_errno(c));

@@ -9,5 +9,6 @@ libwnet_a_SOURCES = \
 	%D%/splice.c %D%/splice.h \
 	%D%/timer.c %D%/timer.h \
 	%D%/tls.c %D%/tls.h %D%/tls_internal.h %D%/tls_context.c %D%/tls_context.h %D%/tls_ticket.c %D%/tls_verify.c \
+	%D%/turn.c \
 	%D%/udp.c %D%/udp.h
 EXTRA_DIST += %D%/README.md

@@ -258,6 +258,8 @@ static struct stream *take(struct lease *l, struct upconn *u)
     leave_pool(u);
     timer_stop(&u->timer);
     join(l, u, LEASE_HELD);
+    if (!u->h2) /* the answer waits with those who asked for much */
+        conn_set_bulk(&u->k.c, l->who.link && l->who.link->conn && conn_is_bulk(l->who.link->conn));
     if (s->flags & STREAM_F_REUSED)
         board_add(&u->ep->cluster->all->net->count->upstream_reused, 1);
     return s;
