@@ -201,12 +201,15 @@ static void assemble(struct layout *l, uint64_t content, struct buf *image)
         layout_fail(l, GH_E_NOMEM);
         return;
     }
-    memset(image->p, 0, h.size);
-    image->n = h.size;
     memcpy(image->p, &h, sizeof(h));
-    for (int i = 0; i < SNAP_SECTION_COUNT; i++)
-        if (l->section[i].n)
-            memcpy(image->p + h.sections[i].off, l->section[i].p, l->section[i].n);
+    image->n = sizeof(h);
+    for (int i = 0; i < SNAP_SECTION_COUNT; i++) {
+        size_t gap = h.sections[i].off - image->n;
+        memset(image->p + image->n, 0, gap);
+        image->n += gap;
+        buf_add(image, l->section[i].p, l->section[i].n);
+        buf_fini(&l->section[i]); /* its memory is good for the next one's copy */
+    }
     h.checksum = snap_checksum(buf_str(image));
     memcpy(image->p, &h, sizeof(h));
 }
@@ -223,7 +226,7 @@ static void begin(struct layout *l)
     const struct model *m = l->in->model;
     size_t hosts = 0;
     arena_init(&l->arena, (size_t)1 << 20, NULL);
-    arena_use_huge_pages(&l->arena);
+    arena_init(&l->scratch, (size_t)1 << 16, NULL);
     map_init(&l->long_texts, &l->arena);
     l->objects = arena_room(&l->arena, ((size_t)m->n_sources + 1) * sizeof(*l->objects));
     if (!l->objects) {
@@ -239,6 +242,8 @@ static void begin(struct layout *l)
     reserve(l, SNAP_ORIGINS, m->rules.n);
     reserve(l, SNAP_CLUSTERS, m->clusters.n);
     reserve(l, SNAP_HOSTS, hosts);
+    intern_reserve(l, SNAP_STRINGS, m->n_sources + hosts);
+    intern_reserve(l, SNAP_OBJECTS, m->n_sources);
 }
 
 static void layout_fini(struct layout *l)
@@ -246,6 +251,7 @@ static void layout_fini(struct layout *l)
     for (int i = 0; i < SNAP_SECTION_COUNT; i++)
         buf_fini(&l->section[i]);
     intern_free(l);
+    arena_fini(&l->scratch);
     arena_fini(&l->arena);
 }
 

@@ -33,13 +33,11 @@ static struct intern_slot *find(struct layout *l, enum snap_section s, size_t el
     return &t->slots[i];
 }
 
-static bool grow(struct layout *l, enum snap_section s)
+static bool resize(struct layout *l, enum snap_section s, uint32_t n_slots)
 {
     struct intern *t = &l->interns[s], old = *t;
-    if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
-        return true;
-    t->n_slots = old.n_slots ? old.n_slots * 2 : 256;
-    t->slots = old.n_slots < 1u << 30 ? malloc((size_t)t->n_slots * sizeof(*t->slots)) : NULL;
+    t->n_slots = n_slots;
+    t->slots = n_slots <= 1u << 30 ? malloc((size_t)n_slots * sizeof(*t->slots)) : NULL;
     if (!t->slots) {
         *t = old;
         layout_fail(l, GH_E_NOMEM);
@@ -57,6 +55,22 @@ static bool grow(struct layout *l, enum snap_section s)
     }
     free(old.slots);
     return true;
+}
+
+static bool grow(struct layout *l, enum snap_section s)
+{
+    const struct intern *t = &l->interns[s];
+    if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
+        return true;
+    return resize(l, s, t->n_slots ? t->n_slots * 2 : 256);
+}
+
+void intern_reserve(struct layout *l, enum snap_section s, size_t n)
+{
+    uint32_t n_slots = 256;
+    while (n_slots < 1u << 30 && n * 4ull > n_slots * 3ull)
+        n_slots *= 2;
+    resize(l, s, n_slots);
 }
 
 /* The place of `n` rows with these bytes; behind a new text comes a NUL. */

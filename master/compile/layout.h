@@ -37,7 +37,8 @@ struct layout_keys { struct layout_key *v; size_t n, cap; };
 
 struct layout {
     const struct compile_input *in;
-    struct arena arena;      /* scratch, gone with the layout */
+    struct arena arena;      /* gone with the layout */
+    struct arena scratch;    /* of one host at a time (routes.c, tree.c): the same memory again and again */
     struct buf section[SNAP_SECTION_COUNT];
     uint32_t n[SNAP_SECTION_COUNT];
     struct intern interns[SNAP_SECTION_COUNT];
@@ -81,6 +82,8 @@ struct snap_range intern_rows(struct layout *l, enum snap_section s, const void 
 struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n);
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags);
 struct snap_range intern_conds(struct layout *l, const struct model_match *m);
+/* About so many different ones will come. */
+void intern_reserve(struct layout *l, enum snap_section s, size_t n);
 void intern_free(struct layout *l);
 
 /* The rest, by file. */

@@ -264,6 +264,7 @@ struct gapi_findings {
 };
 
 /* The rules of a route of any kind; an HTTPRoute or GRPCRoute without rules has one. Returns how many. */
+size_t gapi_rule_count(const struct object *o); /* as they are written */
 size_t gapi_rules(const struct object *o, struct gapi_rule out[GAPI_RULES_MAX]);
 /* Section 4, step 5, and ResolvedRefs, without making anything: for routes that may not be
  * accepted. */

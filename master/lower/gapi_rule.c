@@ -32,6 +32,14 @@ static size_t stream_rules(const struct gapi_stream_route_spec *s, struct gapi_r
     return s->rules.n;
 }
 
+size_t gapi_rule_count(const struct object *o)
+{
+    const void *spec = gapi_route_of(o->spec);
+    return o->kind->id == KIND_HTTP_ROUTE   ? ((const struct gapi_http_route_spec *)spec)->rules.n
+           : o->kind->id == KIND_GRPC_ROUTE ? ((const struct gapi_grpc_route_spec *)spec)->rules.n
+                                            : ((const struct gapi_stream_route_spec *)spec)->rules.n;
+}
+
 size_t gapi_rules(const struct object *o, struct gapi_rule out[GAPI_RULES_MAX])
 {
     const void *spec = gapi_route_of(o->spec);
