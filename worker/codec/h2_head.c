@@ -182,7 +182,7 @@ static GH_NOINLINE void take_pseudo(struct h2_head *d, const struct hpack_field 
         d->scheme = keep(d, in);
         break;
     case SEEN_AUTHORITY: /* as the line that HTTP/1.1 has for it */
-        if (value.n && token_value_end(value.p, 0, value.n) == value.n) {
+        if (value.n && token_value_valid(value)) {
             struct http_field *f = add_line(d, FIELD_HOST, STR("host"), value, 0, false);
             d->head.authority = f ? f->value : STR_NONE;
         } else if (value.n) {
@@ -224,7 +224,7 @@ static bool value_valid(struct str v)
     if (v.n == 0)
         return true;
     char a = v.p[0], z = v.p[v.n - 1];
-    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_end(v.p, 0, v.n) == v.n;
+    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_valid(v);
 }
 
 static void take_length(struct h2_head *d, struct str value)
@@ -447,7 +447,7 @@ static void judge_target(struct h2_head *d)
 {
     struct http_head *h = &d->head;
     struct http_target t;
-    if (!d->path.n || token_target_end(d->path.p, 0, d->path.n) != d->path.n)
+    if (!d->path.n || !token_target_valid(d->path))
         malformed(d, "a byte in :path that may not be there");
     else if (http_target_split(h->method_id, d->path, &t) != URI_OK ||
              (t.form != TARGET_ORIGIN && t.form != TARGET_ASTERISK))

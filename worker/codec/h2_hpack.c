@@ -95,7 +95,7 @@ static void put(struct h2_block *b, unsigned at, struct str name, struct str val
 
 static void put_text(struct h2_block *b, unsigned at, struct str name, struct str value)
 {
-    if (value.n && token_value_end(value.p, 0, value.n) != value.n)
+    if (!token_value_valid(value))
         b->bad = true;
     put(b, at, name, value, false);
 }
@@ -124,7 +124,7 @@ static GH_NOINLINE void put_field(struct h2_block *b, const struct http_field *f
 {
     char room[HTTP_FIELD_NAME_MAX];
     struct str name = lower_name(f, room), value = http_trim_ows(f->value);
-    if (!name.n || (value.n && token_value_end(value.p, 0, value.n) != value.n))
+    if (!name.n || !token_value_valid(value))
         b->bad = true;
     else if (f->id == FIELD_ACCEPT_ENCODING && str_eq(value, hpack_static[AT_GZIP].value))
         put_indexed(b, AT_GZIP);
@@ -259,14 +259,16 @@ static void put_method(struct h2_block *b, struct str method)
         put_indexed(b, AT_GET);
     else if (str_eq(method, STR("POST")))
         put_indexed(b, AT_POST);
-    else
+    else if (token_valid(method))
         put(b, AT_GET, STR_NONE, method, false);
+    else
+        b->bad = true;
 }
 
 void h2_write_request(struct h2_block *b, const struct http_head *h, bool https)
 {
     struct str target = join_target(b, h);
-    if (!token_valid(h->method) || !target.n || token_target_end(target.p, 0, target.n) != target.n)
+    if (!target.n || !token_target_valid(target))
         b->bad = true;
     if (!h2_block_ok(b))
         return;
