@@ -531,7 +531,7 @@ static bool give_last(struct conn *c, size_t n)
 
 static bool pump_plain(struct conn *c)
 {
-    uint32_t want = c->read_max;
+    uint32_t want = conn_read_most(c);
     ssize_t k = conn_raw_read(c, c->net->scratch, want);
     if (k > 0) {
         bool all = (uint32_t)k < want && !(c->flags & CONN_F_URGENT);

@@ -15,6 +15,11 @@
 #define CONN_CHUNKS_SHORT 4             /* ... in a short turn */
 #define CONN_BULK         (32u * 1024)  /* bytes in one go that are bulk */
 
+/* Bytes of the next read. */
+static inline uint32_t conn_read_most(const struct conn *c)
+{
+    return net_turn_short(c->net) ? GH_MIN(c->read_max, NET_PIECE) : c->read_max;
+}
 /* It has events: do they wait, and for whose turn? `hup`: the peer's end, or worse, is among them. */
 enum conn_wait { CONN_WAIT_NOT, CONN_WAIT_ASKS, CONN_WAIT_BULK };
 enum conn_wait conn_turn_wait(struct conn *c, bool hup);

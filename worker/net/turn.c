@@ -13,10 +13,10 @@
  *
  * Too much to do. Answers, and what else ends work, go before what clients want next: so the work under way stays small, and few
  * connections to endpoints do it. When more is ready than one call of epoll_wait tells (net.crowded), all of it is
- * fetched, answers are passed on, and clients wait in net.asks: here, where nothing was spent on them yet. A few of them (net.asks_most) are served in a
- * turn, the first one first. One that closes its side before the first byte of its request was read (CONN_F_RESTS) has given up and
- * is dropped. Then all wait for longer than clients are patient, and served in their order each would be answered just too late: for
- * NEWEST_MS the newest go first.
+ * fetched, answers are passed on, and clients wait in net.asks: here, where nothing was spent on them yet. A few of them
+ * (net.asks_most) are served in a turn, the first one first. One that closes its side before the first byte of its request was
+ * read (CONN_F_RESTS) has given up and is dropped. Then all wait for longer than clients are patient, and served in their order
+ * each would be answered just too late: for NEWEST_MS the newest go first.
  */
 #include "worker/net/conn_internal.h"
 

@@ -9,7 +9,7 @@
 
 /* Connections a, b, c ... over socketpairs. What happens to them is written down: 'a' was read, 'A' was kicked. */
 #define SIDES 6
-#define PIECE NET_SCRATCH
+#define PIECE NET_PIECE
 
 struct rig;
 struct side {
@@ -191,10 +191,11 @@ static void bulk_has_a_turn_however_many_others_are_ready(void **state)
 static void bulk_goes_on_for_longer_when_nobody_waits(void **state)
 {
     struct rig *r = *state;
-    feed(&r->v[0], 4 * PIECE);
+    feed(&r->v[0], 3 * NET_SCRATCH);
     conn_set_bulk(&r->v[0].c, true);
     nobody_is_about(r);
-    assert_string_equal(turn(r), "aaaa");
+    assert_string_equal(turn(r), "aaa");
+    assert_int_equal(r->v[0].got, 3 * NET_SCRATCH);
 }
 
 static void a_window_that_is_renewed_during_a_download_is_not_somebody_who_waits(void **state)
