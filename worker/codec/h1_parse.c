@@ -306,7 +306,7 @@ static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t
     f->value = str_of(d + mark, at - mark);
     f->flags |= line;
     p->head->any_flags |= f->flags;
-    p->head->ids |= UINT64_C(1) << f->id % 64;
+    field_set_add(&p->head->ids, f->id);
     return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
 }
 
@@ -396,13 +396,13 @@ static inline const char *usual_line(const char *line, const char *end, struct h
     const char *to = at + (unsigned)__builtin_ctz(stop), *from = name_end + 2;
     if (unlikely(end - to < 2))
         return NULL;
-    if (unlikely(*to != '\r')) { /* HTAB or a byte from 0x80 on belongs to the value */
+    if (unlikely(!is_pair(to, "\r\n"))) { /* HTAB or a byte from 0x80 on belongs to the value */
         to += token_value_end(to, 0, (size_t)(end - to));
-        if (end - to < 2)
+        if (end - to < 2 || !is_pair(to, "\r\n"))
             return NULL;
     }
     /* Of a value's bytes only those of white space are not above ' '; nor is the CR of an empty value. */
-    if (unlikely(!is_pair(to, "\r\n") || name_end[1] != ' ' || (unsigned char)*from <= ' ' ||
+    if (unlikely(name_end[1] != ' ' || (unsigned char)*from <= ' ' ||
                  (unsigned char)to[-1] <= ' ' || name_end == line))
         return NULL;
     f->name = str_of(line, (size_t)(name_end - line));
@@ -422,7 +422,7 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
     const unsigned always = p->kind == H1_TRAILERS ? WANTED : 0;
     const char *line = d + p->line, *next, *end = d + GH_MIN(n, (size_t)p->max_head);
     const size_t max_line = p->max_line;
-    uint64_t ids = h->ids;
+    struct field_set ids = h->ids;
     unsigned any_flags = h->any_flags;
     enum h1_error e = H1_E_NONE;
     for (; f < last; line = next) {
@@ -434,7 +434,7 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         if (unlikely(f->id == FIELD_OTHER) && !judge_other(f))
             break;
         any_flags |= f->flags;
-        ids |= UINT64_C(1) << f->id % 64;
+        field_set_add(&ids, f->id);
         f++;
         if ((flags | always) & WANTED) {
             h->n_fields = (uint16_t)(f - h->fields);
@@ -537,7 +537,7 @@ static void init(struct h1_parser *p, struct h1_head *head, struct http_field *f
     };
     head->fields = fields;
     head->n_fields = head->any_flags = 0;
-    head->ids = 0;
+    head->ids = (struct field_set){{0, 0}};
     begin_line(p, 0, phase);
 }
 

@@ -55,7 +55,8 @@ void h1_write_request_line(struct h1_writer *w, struct str method, struct str pa
 void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reason)
 {
     struct str line = http_status_line(status);
-    if (reason.n == 0 && line.n) {
+    const size_t before = STR("HTTP/1.1 200 ").n;
+    if (line.n && (reason.n == 0 || (reason.n == line.n - before - 2 && memcmp(reason.p, line.p + before, reason.n) == 0))) {
         h1_write_raw(w, line);
         return;
     }

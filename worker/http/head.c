@@ -95,7 +95,7 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
     f->value = value;
     f->id = (uint16_t)id;
     f->flags = HEAD_F_ADDED | (never ? FIELD_F_HOP : 0);
-    h->absent &= ~(UINT64_C(1) << id % 64);
+    field_set_remove(&h->absent, id);
     return true;
 }
 
