@@ -131,9 +131,16 @@ size_t str_put_long(char *to, uint64_t v)
 bool str_u64(struct str s, uint64_t *out)
 {
     uint64_t v = 0;
+    size_t i = 0;
     if (s.n == 0)
         return false;
-    for (size_t i = 0; i < s.n; i++) {
+    for (; i < s.n && i < 19; i++) { /* as many digits as there are fit in any case */
+        unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    for (; i < s.n; i++) {
         if (!ascii_is_digit(s.p[i]) || __builtin_mul_overflow(v, 10, &v) ||
             __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
             return false;
