@@ -38,7 +38,7 @@ void h1_write_raw(struct h1_writer *w, struct str text)
 void h1_write_request_line(struct h1_writer *w, struct str method, struct str path, struct str query)
 {
     const struct str version = STR(" HTTP/1.1\r\n");
-    check(w, token_valid(method) && path.n && token_target_valid(path) && token_target_valid(query));
+    check(w, (str_eq(method, STR("GET")) || token_valid(method)) && path.n && token_target_valid(path) && token_target_valid(query));
     char *p = room(w, method.n + 1 + path.n + (query.p ? 1 + query.n : 0) + version.n);
     if (!p)
         return;

@@ -1,5 +1,7 @@
 #include "worker/http/head.h"
 
+#include "shared/http/field_lookup.h"
+
 struct http_field *head_find_line(const struct http_head *h, enum http_field_id id)
 {
     for (uint16_t i = 0; i < h->n_fields; i++)
@@ -99,6 +101,11 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
     return true;
 }
 
+static inline struct str name_of(enum http_field_id id)
+{
+    return str_of(field_names[id].text, field_names[id].len);
+}
+
 static void remove_all(struct http_head *h, enum http_field_id id, struct str name)
 {
     struct http_field *f = h->fields;
@@ -135,13 +142,14 @@ void head_remove(struct http_head *h, struct str name)
 
 bool head_add_id(struct http_head *h, struct arena *a, enum http_field_id id, struct str value)
 {
-    return add(h, a, id, http_field_name(id), value);
+    return add(h, a, id, name_of(id), value);
 }
 
 bool head_set_id(struct http_head *h, struct arena *a, enum http_field_id id, struct str value)
 {
-    remove_all(h, id, STR_NONE);
-    return add(h, a, id, http_field_name(id), value);
+    if (!head_lacks(h, id))
+        remove_all(h, id, STR_NONE);
+    return add(h, a, id, name_of(id), value);
 }
 
 void head_remove_id(struct http_head *h, enum http_field_id id)
