@@ -82,7 +82,7 @@ struct h1_head {
     struct str upgrade_to;     /* the value of Upgrade, when `upgrade` */
     struct http_field *fields; /* the caller's array */
     uint16_t n_fields;
-    uint16_t any_flags;        /* FIELD_F_ of all lines together, but FIELD_F_HOP that Connection gave */
+    uint16_t any_flags;        /* FIELD_F_ that names not in the table have got: FIELD_F_UNDERSCORE */
     struct field_set ids;      /* of the lines */
 };
 

@@ -137,9 +137,9 @@ static inline bool write_tables_line(struct h1_writer *w, const struct http_fiel
     struct str value = f->value;
     char *p = w->at;
     unsigned bad = 0;
-    if (w->full || (size_t)(w->end - p) < FIELD_NAME_ROOM + 1 + value.n + 16)
+    if (w->full || (size_t)(w->end - p) < FIELD_NAME_ROOM + 2 + value.n + 16)
         return false;
-    memcpy(p, f->name.p, 32);
+    memcpy(p, f->name.p, FIELD_NAME_ROOM);
     p += f->name.n;
     memcpy(p, ": ", 2);
     p += 2;
