@@ -8,7 +8,7 @@ import re
 
 HERE = pathlib.Path(__file__).resolve().parent
 UNITS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}
-CONNECTIONS = 50
+CONNECTIONS = 100
 
 
 def microseconds(text):
@@ -56,7 +56,7 @@ def h2load(lab, port, row, seconds, detail=False):
     """`detail`: its log has the time of every request, and costs it some of its speed."""
     log = lab.dir / "h2load.log"
     log.unlink(missing_ok=True)
-    command = ["h2load", "-t1", f"-c{row.arg('clients', 10)}", f"-m{row.arg('streams', 10)}", f"-D{seconds}", "--warm-up-time=0"]
+    command = ["h2load", "-t1", f"-c{row.arg('clients', 50)}", f"-m{row.arg('streams', 20)}", f"-D{seconds}", "--warm-up-time=0"]
     if detail:
         command += ["--log-file", log]
     if row.arg("body"):

@@ -1,4 +1,4 @@
-EXTRA_DIST += tests/flow/conftest.py tests/flow/gh.py
+EXTRA_DIST += tests/flow/conftest.py tests/flow/gh.py tests/flow/pki.py
 EXTRA_DIST += tests/flow/fake_worker.py tests/flow/test_g000_master.py
 EXTRA_DIST += tests/flow/desync_payloads.py tests/flow/strict_parser.py tests/flow/test_p000_payloads.py tests/flow/test_f000_hostile.py
 check_PROGRAMS += tests/flow/h1_verdict

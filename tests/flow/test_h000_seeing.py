@@ -5,6 +5,7 @@ import re
 import pytest
 
 import gh
+import pki
 
 
 def test_metrics_count_requests_by_listener_route_and_backend(served):
@@ -127,15 +128,10 @@ spec:
 """
 
 
-def secret(name):
-    data = {part: (gh.TOP / "tests/certs" / file).read_text() for part, file in (("tls.crt", f"{name}.pem"), ("tls.key", f"{name}.key.pem"))}
-    return json.dumps({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name}, "stringData": data})
-
-
 @pytest.fixture
 def secured(upstream):
     files = {"gateway.yaml": TLS, "route.yaml": gh.route_yaml("all", "- backendRefs: [{name: up, port: 80}]"),
-             "service.yaml": gh.service_yaml("up", upstream.port), "rsa.json": secret("rsa"), "wild.json": secret("wild")}
+             "service.yaml": gh.service_yaml("up", upstream.port), "rsa.json": pki.secret_yaml("rsa"), "wild.json": pki.secret_yaml("wild")}
     with gh.Gateway(files) as g:
         yield g
 

@@ -8,8 +8,7 @@ import ssl
 import pytest
 
 import gh
-
-CERTS = gh.TOP / "tests/certs"
+from pki import ca, context, pem, secret_yaml
 
 GATEWAY = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -23,18 +22,9 @@ spec:
 """
 
 
-def pem(name):
-    return (CERTS / (name + ".pem")).read_bytes()
-
-
-def secret(name, cert, key, kind="kubernetes.io/tls"):
-    data = {"tls.crt": base64.b64encode(cert).decode(), "tls.key": base64.b64encode(key).decode()}
-    return json.dumps({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name}, "data": data})
-
-
 def files():
-    return {"gateway.yaml": GATEWAY, "pair.yaml": secret("pair", pem("rsa"), pem("rsa.key")),
-            "wild.yaml": secret("wild", pem("wild"), pem("wild.key"))}
+    return {"gateway.yaml": GATEWAY, "pair.yaml": secret_yaml("pair", "rsa"),
+            "wild.yaml": secret_yaml("wild")}
 
 
 def listeners(status):
@@ -57,7 +47,7 @@ def findings(status, name):
 def test_a_mismatched_pair_leaves_the_old_one_serving_and_the_status_says_why():
     with gh.Gateway(files()) as g:
         g.wait_status(lambda s: is_(s, "https", "Programmed", "True") and is_(s, "other", "Programmed", "True"))
-        g.write("pair.yaml", secret("pair", pem("rsa"), pem("b.key")))
+        g.write("pair.yaml", secret_yaml("pair", "rsa", "b"))
         s = g.wait_status(lambda s: findings(s, "pair"))
         words = "the private key does not belong to the certificate"
         assert any(words in m for m in findings(s, "pair")), findings(s, "pair")
@@ -70,7 +60,7 @@ def test_a_mismatched_pair_leaves_the_old_one_serving_and_the_status_says_why():
         g.start()
         s = g.wait_status(lambda s: listeners(s))
         assert is_(s, "https", "Programmed", "True") and any(words in m for m in findings(s, "pair"))
-        g.write("pair.yaml", secret("pair", pem("ecdsa"), pem("ecdsa.key")))
+        g.write("pair.yaml", secret_yaml("pair", "ecdsa"))
         s = g.wait_status(lambda s: not findings(s, "pair"))
         assert words not in listeners(s)["https"]["ResolvedRefs"]["message"]
 
@@ -128,18 +118,7 @@ spec:
 
 
 def served():
-    ca = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca"}, "data": {"ca.crt": pem("ca").decode()}}
-    return {**files(), "gateway.yaml": SERVED, "ca.yaml": json.dumps(ca), "ecdsa.yaml": secret("ecdsa", pem("ecdsa"), pem("ecdsa.key"))}
-
-
-def context(client=None, ciphers=None):
-    c = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
-    if client:
-        c.load_cert_chain(CERTS / (client + ".pem"), CERTS / (client + ".key.pem"))
-    if ciphers:
-        c.maximum_version = ssl.TLSVersion.TLSv1_2
-        c.set_ciphers(ciphers)
-    return c
+    return {**files(), "gateway.yaml": SERVED, "ca.yaml": json.dumps(ca()), "ecdsa.yaml": secret_yaml("ecdsa")}
 
 
 def shake(port, name, **kw):
@@ -200,11 +179,11 @@ def test_a_new_certificate_is_for_new_connections_and_a_broken_one_for_none():
                 return s.getpeercert(True)
 
         assert shown() == old
-        g.write("wild.yaml", secret("wild", pem("wild"), pem("rsa.key")))
+        g.write("wild.yaml", secret_yaml("wild", "wild", "rsa"))
         g.wait_status(lambda s: findings(s, "wild"))
         assert shown() == old
         change = g.status()["change"]
-        g.write("wild.yaml", secret("wild", pem("rsa"), pem("rsa.key")))
+        g.write("wild.yaml", secret_yaml("wild", "rsa"))
         g.wait_status(lambda s: s["change"] > change and not findings(s, "wild"))
         assert shown() == new
         kept.request("GET", "/x", headers={"Host": "w.example.com"})

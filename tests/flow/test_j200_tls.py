@@ -1,5 +1,4 @@
 """TLS with clients and backends that misbehave, carry much, die, or show certificates: what each of them gets and what is told."""
-import base64
 import concurrent.futures
 import contextlib
 import hashlib
@@ -16,8 +15,9 @@ import pytest
 
 import gh
 import h2lib
+import pki
+from pki import CERTS, ca, pem, secret
 
-CERTS = gh.TOP / "tests/certs"
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 EDGE = """
@@ -36,20 +36,6 @@ spec:
   - {name: https, port: {port}, protocol: HTTPS, tls: {certificateRefs: [{name: ecdsa}, {name: rsa}]}}
   - {name: asks, port: {port2}, protocol: HTTPS, tls: {certificateRefs: [{name: ecdsa}]}}
 """
-
-
-def pem(name):
-    return (CERTS / (name + ".pem")).read_bytes()
-
-
-def secret(name):
-    data = {"tls.crt": pem(name), "tls.key": pem(name + ".key")}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name},
-            "data": {k: base64.b64encode(v).decode() for k, v in data.items()}}
-
-
-def ca(name="ca"):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": pem(name).decode()}}
 
 
 def policy(authority="ca", hostname="a.example.com"):
@@ -74,13 +60,7 @@ def served():
 
 
 def context(client=None, alpn=("http/1.1",), **kw):
-    c = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
-    c.set_alpn_protocols(list(alpn))
-    if client:
-        c.load_cert_chain(CERTS / (client + ".pem"), CERTS / (client + ".key.pem"))
-    for k, v in kw.items():
-        setattr(c, k, v)
-    return c
+    return pki.context(client, alpn, **kw)
 
 
 def connect(port, tls=None, session=None, **kw):

@@ -13,7 +13,8 @@ import subprocess
 import pytest
 
 import gh
-from test_j200_tls import CERTS, EDGE, VERSIONS, Secure, ask, connect, context, count, files, line_of, pem, policy, secret
+from pki import CERTS, pem, secret
+from test_j200_tls import EDGE, VERSIONS, Secure, ask, connect, context, count, files, line_of, policy
 
 
 @pytest.fixture(scope="module")

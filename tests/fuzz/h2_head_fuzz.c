@@ -4,7 +4,8 @@
  *   1. frames and blocks are read the same however they are cut;
  *   2. what is taken can be written as HTTP/1.1 in lines that say the same, without a byte that breaks them;
  *   3. written as HTTP/2 and read again it is taken again, with the same fields;
- *   4. what is kept is bounded by the limits.
+ *   4. what is remembered of other heads makes no difference to what is written;
+ *   5. what is kept is bounded by the limits.
  *
  * Input: a byte of what it is and how it is cut, then a header block.
  */
@@ -67,6 +68,20 @@ static void as_http_1(const struct http_head *h, struct arena *a)
     must(lines == wanted);
 }
 
+/* Oracle 4: what is remembered of other heads makes no difference. */
+static void as_before(const struct h2_head *d, struct arena *a, struct str plain)
+{
+    static struct h2_memo memo;
+    size_t room = h2_head_bound(&d->head);
+    char *out = arena_room(a, room);
+    for (int i = 0; i < 2; i++) {
+        struct h2_block b = h2_block_on(out, room);
+        b.memo = &memo;
+        h2_write_request(&b, &d->head, d->head.https);
+        must(h2_block_ok(&b) && str_eq(str_of(out, (size_t)(b.at - out)), plain));
+    }
+}
+
 /* Oracle 3. */
 static void as_http_2(const struct h2_head *d, struct arena *a, bool end)
 {
@@ -76,6 +91,7 @@ static void as_http_2(const struct h2_head *d, struct arena *a, bool end)
     struct h2_head again;
     h2_write_request(&b, &d->head, d->head.https);
     must(h2_block_ok(&b));
+    as_before(d, a, str_of(out, (size_t)(b.at - out)));
     again.head.fields = NULL;
     must(decode(str_of(out, (size_t)(b.at - out)), SIZE_MAX, &again, a, H2_REQUEST, end));
     if (again.why == REASON_HEADERS_TOO_LARGE || again.why == REASON_URI_TOO_LONG)

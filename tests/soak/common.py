@@ -1,7 +1,5 @@
 """What the drills share: figures of processes, certificates of the tests, and configuration in few words."""
-import base64
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -13,8 +11,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "flow"))
 import gh  # noqa: E402
+from pki import CERTS, context, pem, secret_yaml  # noqa: E402
 
-CERTS = gh.TOP / "tests/certs"
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = {"1.2": TLS_1_2, "1.3": TLS_1_3}
 
@@ -76,18 +74,8 @@ class Figures:
 
 
 # ---- certificates ----
-def pem(name):
-    return (CERTS / (name + ".pem")).read_bytes()
-
-
 def der(name):
     return ssl.PEM_cert_to_DER_cert(re.search(r"-----BEGIN.*?-----END CERTIFICATE-----", pem(name).decode(), re.S)[0])
-
-
-def secret_yaml(name, cert, key=None):
-    data = {"tls.crt": pem(cert), "tls.key": pem((key or cert) + ".key")}
-    return json.dumps({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name},
-                       "data": {k: base64.b64encode(v).decode() for k, v in data.items()}})
 
 
 def replace_file(source, target):
@@ -98,12 +86,9 @@ def replace_file(source, target):
 
 
 def client_context(version=None, **kw):
-    c = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
-    c.check_hostname = False  # the names of the certificates that take turns differ; the authority is verified
+    c = context(check_hostname=False, **kw)  # the names of the certificates that take turns differ; the authority is verified
     if version:
         c.minimum_version = c.maximum_version = version
-    for k, v in kw.items():
-        setattr(c, k, v)
     return c
 
 

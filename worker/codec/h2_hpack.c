@@ -95,7 +95,7 @@ static void put(struct h2_block *b, unsigned at, struct str name, struct str val
 
 static void put_text(struct h2_block *b, unsigned at, struct str name, struct str value)
 {
-    if (value.n && token_value_end(value.p, 0, value.n) != value.n)
+    if (!token_value_valid(value))
         b->bad = true;
     put(b, at, name, value, false);
 }
@@ -114,17 +114,17 @@ static struct str lower_name(const struct http_field *f, char room[HTTP_FIELD_NA
     return str_of(room, f->name.n);
 }
 
-static bool is_secret(const struct http_field *f)
+static inline bool is_secret(const struct http_field *f)
 {
-    return (f->flags & HEAD_F_SECRET) || f->id == FIELD_AUTHORIZATION || f->id == FIELD_COOKIE ||
-           f->id == FIELD_SET_COOKIE;
+    static const bool ALWAYS[FIELD_COUNT] = {[FIELD_AUTHORIZATION] = true, [FIELD_COOKIE] = true, [FIELD_SET_COOKIE] = true};
+    return (f->flags & HEAD_F_SECRET) || ALWAYS[f->id];
 }
 
-static void put_field(struct h2_block *b, const struct http_field *f)
+static GH_NOINLINE void put_field(struct h2_block *b, const struct http_field *f)
 {
     char room[HTTP_FIELD_NAME_MAX];
     struct str name = lower_name(f, room), value = http_trim_ows(f->value);
-    if (!name.n || (value.n && token_value_end(value.p, 0, value.n) != value.n))
+    if (!name.n || !token_value_valid(value))
         b->bad = true;
     else if (f->id == FIELD_ACCEPT_ENCODING && str_eq(value, hpack_static[AT_GZIP].value))
         put_indexed(b, AT_GZIP);
@@ -132,11 +132,69 @@ static void put_field(struct h2_block *b, const struct http_field *f)
         put(b, name_at[f->id], name, value, is_secret(f));
 }
 
+/* What somebody here has added (Date) as the line that it would be: worth it where there is a code to be saved. */
+static GH_NOINLINE struct str make_line(const struct h2_block *b, const struct http_field *f, char room[H2_MEMO_LINE])
+{
+    struct str name = http_field_name((enum http_field_id)f->id);
+    if (!b->huffman || f->id == FIELD_OTHER || name.n != f->name.n)
+        return STR_NONE;
+    memcpy(room, name.p, name.n);
+    memcpy(room + name.n, ": ", 2);
+    if (f->value.n)
+        memcpy(room + name.n + 2, f->value.p, f->value.n);
+    return str_of(room, name.n + 2 + f->value.n);
+}
+
+/* The line that the field stands in, or could; empty: it is not to be remembered. */
+static inline struct str memo_line(const struct h2_block *b, const struct http_field *f, char room[H2_MEMO_LINE])
+{
+    size_t n = f->name.n + 2 + f->value.n;
+    if (n < H2_MEMO_LEAST || n > H2_MEMO_LINE || is_secret(f))
+        return STR_NONE;
+    bool is_line = (f->flags & FIELD_F_LINE) && f->value.p == f->name.p + f->name.n + 2;
+    return is_line ? str_of(f->name.p, n) : make_line(b, f, room);
+}
+
+static GH_NOINLINE void put_new_line(struct h2_block *b, const struct http_field *f, struct h2_memo_row *r, struct str line)
+{
+    const char *at = b->at;
+    put_field(b, f);
+    if (h2_block_ok(b))
+        h2_memo_learn(r, line, str_of(at, (size_t)(b->at - at)));
+}
+
+static inline void put_line(struct h2_block *b, const struct http_field *f)
+{
+    char room[H2_MEMO_LINE];
+    struct str line = memo_line(b, f, room);
+    if (!line.n) {
+        put_field(b, f);
+        return;
+    }
+    struct h2_memo_row *r = h2_memo_row(b->memo, line);
+    if (!h2_memo_is(r, line)) {
+        put_new_line(b, f, r, line);
+        return;
+    }
+    r->worth = H2_MEMO_WORTH;
+    if (likely(b->end - b->at >= (ptrdiff_t)sizeof(r->code)))
+        memcpy(b->at, r->code, sizeof(r->code)); /* of one size: that is no loop, and no call */
+    else if (has_room(b, r->code_n))
+        memcpy(b->at, r->code, r->code_n);
+    else
+        return;
+    b->at += r->code_n;
+}
+
 /* Those that may go on, but `except`. */
 static void put_fields(struct h2_block *b, const struct http_field *f, size_t n, enum http_field_id except)
 {
     for (size_t i = 0; i < n && !b->bad; i++, f++)
-        if (!(f->flags & HEAD_F_SKIP) && !(except && f->id == except))
+        if ((f->flags & HEAD_F_SKIP) || (except && f->id == except))
+            continue;
+        else if (b->memo)
+            put_line(b, f);
+        else
             put_field(b, f);
 }
 
@@ -155,14 +213,14 @@ static void put_length(struct h2_block *b, uint64_t v)
 
 static void put_status(struct h2_block *b, unsigned status)
 {
+    static const uint16_t KNOWN[] = {200, 204, 206, 304, 400, 404, 500}; /* from AT_STATUS */
     char digits[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
-    struct str text = str_of(digits, sizeof(digits));
-    for (unsigned at = AT_STATUS; at <= HPACK_PSEUDO; at++)
-        if (str_eq(hpack_static[at].value, text)) {
-            put_indexed(b, at);
+    for (unsigned at = 0; at < ARRAY_LEN(KNOWN); at++)
+        if (KNOWN[at] == status) {
+            put_indexed(b, AT_STATUS + at);
             return;
         }
-    put(b, AT_STATUS, STR_NONE, text, false);
+    put(b, AT_STATUS, STR_NONE, str_of(digits, sizeof(digits)), false);
 }
 
 void h2_write_answer(struct h2_block *b, const struct http_head *h)
@@ -201,14 +259,16 @@ static void put_method(struct h2_block *b, struct str method)
         put_indexed(b, AT_GET);
     else if (str_eq(method, STR("POST")))
         put_indexed(b, AT_POST);
-    else
+    else if (token_valid(method))
         put(b, AT_GET, STR_NONE, method, false);
+    else
+        b->bad = true;
 }
 
 void h2_write_request(struct h2_block *b, const struct http_head *h, bool https)
 {
     struct str target = join_target(b, h);
-    if (!token_valid(h->method) || !target.n || token_target_end(target.p, 0, target.n) != target.n)
+    if (!target.n || !token_target_valid(target))
         b->bad = true;
     if (!h2_block_ok(b))
         return;
@@ -223,9 +283,11 @@ void h2_write_request(struct h2_block *b, const struct http_head *h, bool https)
     if (h->upgrade)
         put_text(b, 0, STR(":protocol"), h->upgrade_to);
     /* Host says what :authority says; the key of a WebSocket has no meaning here (RFC 8441 5). */
-    for (uint16_t i = 0; i < h->n_fields; i++)
-        if (h->fields[i].id != FIELD_HOST)
-            put_fields(b, &h->fields[i], 1, h->upgrade ? FIELD_SEC_WEBSOCKET_KEY : FIELD_OTHER);
+    for (uint16_t i = 0, end; i < h->n_fields; i = (uint16_t)(end + 1)) {
+        for (end = i; end < h->n_fields && h->fields[end].id != FIELD_HOST; end++)
+            ;
+        put_fields(b, &h->fields[i], end - i, h->upgrade ? FIELD_SEC_WEBSOCKET_KEY : FIELD_OTHER);
+    }
     if (h->te_trailers)
         put(b, 0, STR("te"), STR("trailers"), false);
     if (h->body == BODY_LENGTH)

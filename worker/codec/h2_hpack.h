@@ -1,5 +1,5 @@
 /*
- * h2_hpack.h - heads into header blocks (RFC 7541, RFC 9113 section 8). Pure.
+ * h2_hpack.h - heads into header blocks (RFC 7541, RFC 9113 section 8). Pure but for what the memo learns.
  *
  * Nothing is ever put into the peer's table: there is no state, so a block may be made before it is known
  * when (and whether) it will be sent, idle connections hold nothing, and no secret can be guessed from sizes. The
@@ -9,6 +9,7 @@
 #ifndef GH_CODEC_H2_HPACK_H
 #define GH_CODEC_H2_HPACK_H
 
+#include "worker/codec/h2_memo.h"
 #include "worker/codec/hpack.h"
 #include "worker/http/head.h"
 
@@ -21,10 +22,11 @@ struct h2_block {
     char *start, *at, *end;
     bool full, bad;
     bool huffman;
+    struct h2_memo *memo; /* NULL, or that of blocks with the same `huffman` */
 };
 static inline struct h2_block h2_block_on(char *p, size_t cap)
 {
-    return (struct h2_block){p, p, p + cap, false, false, false};
+    return (struct h2_block){p, p, p + cap, false, false, false, NULL};
 }
 static inline bool h2_block_ok(const struct h2_block *b)
 {

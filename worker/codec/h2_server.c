@@ -11,7 +11,9 @@
 /* Fairness: what one connection may do before the others have their turn. */
 #define TURN_HEADS 256u         /* requests in a turn of the loop */
 #define MANY_HEADS 64u          /* in one read: the next one is small, because all of a read has to be taken */
+#define FEW_HEADS  16u          /* ... when others are about who want little; streams from which on it is not one of those */
 #define READ_SMALL (16u * 1024)
+#define READ_LEAST 512u
 
 enum state {
     PREFACE, /* the client's first SETTINGS have not come yet */
@@ -299,11 +301,21 @@ static uint32_t turn_now(const struct h2_server *s)
     return (uint32_t)s->all->shared.net->now_ns;
 }
 
-/* `heads` came with one read. Who sends more than others reads the rest in the next turn of the loop. */
-static void count_turn(struct h2_server *s, uint32_t heads)
+/* Bytes of the next read, after one of `n` with so many heads. */
+static uint32_t next_read(const struct h2_server *s, uint32_t heads, size_t n)
+{
+    if (conn_is_bulk(&s->h.c) && net_turn_short(s->all->shared.net))
+        return GH_MIN(GH_MAX((uint32_t)n * FEW_HEADS / GH_MAX(heads, 1u), READ_LEAST), READ_SMALL);
+    return heads > MANY_HEADS ? READ_SMALL : NET_PIECE;
+}
+
+/* `heads` came with one read, of `n` bytes. Who sends more than others reads the rest in the next turn of the loop. */
+static void count_turn(struct h2_server *s, uint32_t heads, size_t n)
 {
     struct conn *c = &s->h.c;
-    c->read_max = heads > MANY_HEADS ? READ_SMALL : NET_SCRATCH;
+    if (heads >= FEW_HEADS || s->h.n_streams > FEW_HEADS)
+        conn_set_bulk(c, true);
+    c->read_max = next_read(s, heads, n);
     if (s->turn != turn_now(s)) {
         s->turn = turn_now(s);
         s->turn_heads = 0;
@@ -344,7 +356,7 @@ static void on_read(struct conn *c, char *data, size_t n)
     if (s->h.block) /* its time is absolute, from its first byte */
         look_at(s, GH_MIN(s->timer.deadline_ms, s->h.block->since_ms + s->all->settings.header_timeout_ms));
     if (s->state != CLOSED && s->state != LINGER)
-        count_turn(s, s->requests - before);
+        count_turn(s, s->requests - before, n);
     pause_if_full(s);
 }
 

@@ -4,6 +4,8 @@
  */
 #include "worker/codec/h2_internal.h"
 
+#include <stdlib.h>
+
 #define GOAWAY_TEXT   64
 #define SETTINGS_FREE 32 /* settings in one frame that cost nothing */
 
@@ -18,6 +20,7 @@ void h2_shared_init(struct h2_shared *all, struct net *n)
     slab_init(&all->streams, sizeof(struct h2_stream), 256);
     slab_init(&all->slots, H2_SLOTS * sizeof(struct h2_stream *), 64);
     slab_init(&all->blocks, sizeof(struct h2_incoming), 16);
+    all->memo = calloc(1, sizeof(*all->memo));
 }
 
 void h2_shared_fini(struct h2_shared *all)
@@ -25,6 +28,7 @@ void h2_shared_fini(struct h2_shared *all)
     slab_fini(&all->streams);
     slab_fini(&all->slots);
     slab_fini(&all->blocks);
+    free(all->memo);
 }
 
 void h2_shared_settle(struct h2_shared *all)
@@ -316,6 +320,7 @@ static void data_piece(struct h2_session *h)
     struct str piece = h->in.piece;
     struct h2_stream *st = h2_find(h, f->stream);
     h->frame_content += (uint32_t)piece.n;
+    h->all->net->gather.moved += h->role->server;
     if (st && st->rx == H2_RX_BODY)
         h2_stream_take(st, piece.p, piece.n, (f->flags & H2_F_END_STREAM) && !h->in.left);
     else
@@ -443,6 +448,7 @@ static void block_done(struct h2_session *h)
     } else if (st) {
         st->head_bytes += b->d.bytes;
         h->head_bytes += b->d.bytes;
+        h->all->net->gather.moved += h->role->server;
         h->role->head(st, &b->d, b->end_stream);
     }
     slab_put(&h->all->blocks, b);

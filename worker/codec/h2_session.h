@@ -110,6 +110,7 @@ struct h2_incoming {
 struct h2_shared {
     struct net *net;
     struct slab streams, slots, blocks;
+    struct h2_memo *memo;       /* NULL while there is no memory for it */
     struct h2_limits limits;
     uint32_t max_streams;       /* that a client may have at a time */
 };

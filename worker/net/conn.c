@@ -8,8 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define READS_PER_TURN 4 /* of one connection, so that a fast one can't starve the others */
 #define SEGMENT_LEAST  1220 /* bytes that fit into one segment of any path that can carry IPv6 */
+#define JOIN_MOST      2048 /* bytes whose copy costs less than a vector */
 
 static void on_socket(struct watch *w, uint32_t events);
 static void unheard(struct conn *c);
@@ -43,11 +43,30 @@ static size_t total(const struct iovec *v, unsigned n)
     return sum;
 }
 
+/* Pieces of a small message, one behind the other in `to`: cheaper than what the kernel does to look at a vector. */
+static struct iovec join(char *to, const struct iovec *v, unsigned n)
+{
+    size_t at = 0;
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(to + at, v[i].iov_base, v[i].iov_len);
+        at += v[i].iov_len;
+    }
+    return (struct iovec){to, at};
+}
+
 ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n, bool last)
 {
+    char small[JOIN_MOST];
+    struct iovec joined;
     int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
+    size_t all = n > 1 || (c->flags & CONN_F_NAGLE) ? total(v, n) : 0;
     if (c->flags & CONN_F_NAGLE)
-        conn_no_delay(c, total(v, n));
+        conn_no_delay(c, all);
+    if (n > 1 && all <= sizeof(small)) {
+        joined = join(small, v, n);
+        v = &joined;
+        n = 1;
+    }
     for (;;) {
         ssize_t k;
         if (n == 1)
@@ -75,6 +94,8 @@ static void conn_init(struct conn *c, struct net *n, int fd, const struct conn_e
 int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
 {
     conn_init(c, n, fd, ev);
+    c->flags = CONN_F_TAKEN;
+    c->watch.asks = true;
     if (net_watch(n, fd, &c->watch, CONN_WATCHED) == 0)
         return 0;
     close(fd);
@@ -131,12 +152,6 @@ void conn_fail(struct conn *c, int err)
     c->flags |= CONN_F_DEAD;
     c->error = (int16_t)err;
     chunkq_clear(&c->queue, &c->net->chunks);
-}
-
-void conn_read_later(struct conn *c)
-{
-    if (list_empty(&c->node))
-        list_push(&c->net->again, &c->node);
 }
 
 /* Nothing goes out any more. A client that takes no answer is gone; a server may have answered before it went,
@@ -205,27 +220,30 @@ static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
     return true;
 }
 
-/* As much of the queue as the kernel takes. No callback. */
+/* As much of the queue's first chunks as the kernel takes. True: all of them. No callback. */
+static bool write_chunks(struct conn *c, unsigned most)
+{
+    struct iovec v[CONN_CHUNKS];
+    unsigned n = 0;
+    size_t want = 0;
+    for (struct chunk *k = c->queue.first; k && n < most; k = k->next) {
+        v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
+        want += k->to - k->from;
+    }
+    ssize_t done = conn_raw_write(c, v, n, false);
+    if (done < 0) {
+        if (errno != EAGAIN)
+            conn_write_failed(c, errno);
+        return false;
+    }
+    chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
+    return (size_t)done == want;
+}
+
 void conn_write_queue(struct conn *c)
 {
-    while (c->queue.n) {
-        struct iovec v[16];
-        unsigned n = 0;
-        size_t want = 0;
-        for (struct chunk *k = c->queue.first; k && n < ARRAY_LEN(v); k = k->next) {
-            v[n++] = (struct iovec){k->data + k->from, k->to - k->from};
-            want += k->to - k->from;
-        }
-        ssize_t done = conn_raw_write(c, v, n, false);
-        if (done < 0) {
-            if (errno != EAGAIN)
-                conn_write_failed(c, errno);
-            return;
-        }
-        chunkq_drop(&c->queue, &c->net->chunks, (size_t)done);
-        if ((size_t)done < want)
-            return;
-    }
+    while (c->queue.n && write_chunks(c, CONN_CHUNKS))
+        ;
 }
 
 static void flush_plain(struct conn *c, struct outq *o)
@@ -248,6 +266,8 @@ static void flush_plain(struct conn *c, struct outq *o)
 
 static void flush_one(struct conn *c, struct outq *o)
 {
+    if (o->bytes >= CONN_BULK)
+        c->flags |= CONN_F_BULK;
     if (!(c->flags & (CONN_F_DEAD | CONN_F_MUTE))) {
         if (c->tls)
             conn_flush_tls(c, o);
@@ -443,9 +463,12 @@ bool conn_full(struct conn *c)
 
 /* --- the loop's side --------------------------------------------------------------------------------- */
 
-static void pump_write(struct conn *c)
+void conn_pump_write(struct conn *c)
 {
-    conn_write_queue(c);
+    if (!net_turn_short(c->net))
+        conn_write_queue(c);
+    else if (c->queue.n && write_chunks(c, CONN_CHUNKS_SHORT) && c->queue.n)
+        conn_write_later(c);
     if (c->flags & CONN_F_DEAD) {
         conn_tell_error(c);
         return;
@@ -508,7 +531,7 @@ static bool give_last(struct conn *c, size_t n)
 
 static bool pump_plain(struct conn *c)
 {
-    uint32_t want = c->read_max;
+    uint32_t want = conn_read_most(c);
     ssize_t k = conn_raw_read(c, c->net->scratch, want);
     if (k > 0) {
         bool all = (uint32_t)k < want && !(c->flags & CONN_F_URGENT);
@@ -516,6 +539,8 @@ static bool pump_plain(struct conn *c)
             return give_last(c, (size_t)k);
         if (all && !(c->flags & CONN_F_HUP))
             c->flags &= ~(uint32_t)CONN_F_READABLE;
+        if (k >= (ssize_t)CONN_BULK)
+            c->flags |= CONN_F_BULK;
         conn_give(c, (size_t)k);
         return true;
     }
@@ -524,10 +549,9 @@ static bool pump_plain(struct conn *c)
     return false;
 }
 
-/* Reads while there is something, within limits. READABLE says whether there may be more. */
-static void pump_read(struct conn *c)
+void conn_pump_read(struct conn *c)
 {
-    for (int i = 0; i < READS_PER_TURN; i++) {
+    for (int i = 0; i < CONN_READS; i++) {
         if (!may_read(c))
             return;
         if (!c->read_max) {
@@ -537,8 +561,11 @@ static void pump_read(struct conn *c)
         } else if (!(c->tls ? conn_pump_tls(c) : pump_plain(c))) {
             return;
         }
+        if ((c->flags & CONN_F_BULK) && net_turn_short(c->net))
+            break;
     }
-    conn_read_later(c);
+    if (may_read(c))
+        conn_read_later(c);
 }
 
 static void connected(struct conn *c, uint32_t events)
@@ -560,7 +587,22 @@ static void connected(struct conn *c, uint32_t events)
         c->flags |= CONN_F_DEAD | CONN_F_TOLD;
     c->ev->on_connect(c, err);
     if (!err && c->queue.n && !conn_is_closed(c))
-        pump_write(c);
+        conn_pump_write(c);
+}
+
+static void note_input(struct conn *c, uint32_t events)
+{
+    c->flags |= CONN_F_READABLE;
+    if (events & EPOLLPRI)
+        c->flags |= CONN_F_URGENT;
+    if ((events & (EPOLLRDHUP | EPOLLERR)) == EPOLLRDHUP)
+        c->flags |= CONN_F_FIN;
+    else
+        c->flags &= ~(uint32_t)CONN_F_FIN;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        c->flags |= CONN_F_HUP;
+    if (events & EPOLLHUP)
+        c->flags |= CONN_F_GONE;
 }
 
 static void on_socket(struct watch *w, uint32_t events)
@@ -580,55 +622,27 @@ static void on_socket(struct watch *w, uint32_t events)
             conn_tell_error(c);
         return;
     }
-    if ((events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM)))
-        pump_write(c);
-    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
-        c->flags |= CONN_F_READABLE;
-        if (events & EPOLLPRI)
-            c->flags |= CONN_F_URGENT;
-        if ((events & (EPOLLRDHUP | EPOLLERR)) == EPOLLRDHUP)
-            c->flags |= CONN_F_FIN;
-        else
-            c->flags &= ~(uint32_t)CONN_F_FIN;
-        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-            c->flags |= CONN_F_HUP;
-        if (events & EPOLLHUP)
-            c->flags |= CONN_F_GONE;
-        /* Who reads nothing (paused, or the end was read) would not see that the peer has gone. */
-        bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
-        bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
-        if (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT))) {
-            conn_fail(c, ECONNRESET);
-            conn_tell_error(c);
-            return;
-        }
-        pump_read(c);
-    }
-}
-
-void conn_read_again(struct net *n)
-{
-    struct list now;
-    if (list_empty(&n->again))
+    bool room = (events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM));
+    bool input = events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    enum conn_wait later = conn_turn_wait(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+    if (room && later == CONN_WAIT_BULK)
+        conn_write_later(c);
+    else if (room)
+        conn_pump_write(c);
+    if (!input)
         return;
-    /* Those that want another round go to net.again anew, for the next turn. */
-    list_insert_between(&now, n->again.prev, n->again.next);
-    n->again.prev->next = &now;
-    n->again.next->prev = &now;
-    list_init(&n->again);
-    while (!list_empty(&now)) {
-        struct conn *c = LIST_ITEM(now.next, struct conn, node);
-        list_del(&c->node);
-        net_enter(n);
-        if (c->flags & CONN_F_KICK) {
-            c->flags &= ~(uint32_t)CONN_F_KICK;
-            c->ev->on_kick(c);
-        }
-        if (c->flags & CONN_F_DEAD)
-            conn_tell_error(c);
-        else
-            pump_read(c);
-        net_leave(n);
+    note_input(c, events);
+    /* Who reads nothing (paused, or the end was read) would not see that the peer has gone. */
+    bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
+    bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
+    bool left = later == CONN_WAIT_ASKS && conn_turn_left(c);
+    if (left || (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT)))) {
+        conn_fail(c, ECONNRESET);
+        conn_tell_error(c);
+    } else if (later) {
+        conn_read_later(c);
+    } else {
+        conn_pump_read(c);
     }
 }
 
@@ -646,14 +660,6 @@ void conn_resume(struct conn *c, enum conn_pause why)
         conn_read_later(c);
 }
 
-void conn_kick(struct conn *c)
-{
-    if (c->flags & (CONN_F_CLOSED | CONN_F_DEAD))
-        return;
-    c->flags |= CONN_F_KICK;
-    conn_read_later(c);
-}
-
 /* --- to another owner -------------------------------------------------------------------------------- */
 
 void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
@@ -665,7 +671,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
     to->ev = ev;
     to->watch.pending = 0;
     to->paused = 0;
-    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM);
+    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM | CONN_F_ASKS | CONN_F_RESTS);
     list_init(&to->node);
     if (to->out)
         to->out->conn = to;
@@ -683,7 +689,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
         conn_fail(to, errno);
         shutdown(to->fd, SHUT_RDWR);
     }
-    if (to->flags & (CONN_F_READABLE | CONN_F_DEAD))
+    if (to->flags & (CONN_F_READABLE | CONN_F_DEAD | CONN_F_ROOM))
         conn_read_later(to);
 }
 
@@ -746,7 +752,7 @@ void conn_finish_reset(struct conn *c)
 /* What comes behind the last words is nobody's; then the end. More than a turn's worth waits for the owner's deadline. */
 static void unheard(struct conn *c)
 {
-    for (int i = 0; i < READS_PER_TURN; i++) {
+    for (int i = 0; i < CONN_READS; i++) {
         ssize_t k = conn_raw_read(c, c->net->scratch, NET_SCRATCH);
         if (k > 0)
             continue;

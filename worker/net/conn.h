@@ -77,6 +77,12 @@ enum {
     CONN_F_NAGLE = 1 << 18,     /* TCP_NODELAY is not set yet (conn_no_delay) */
     CONN_F_RESET = 1 << 19,     /* with FINISH: a reset ends it */
     CONN_F_CORKED = 1 << 20,    /* the kernel holds the last bytes back for our end */
+    CONN_F_TAKEN = 1 << 21,     /* a client's: it was accepted */
+    CONN_F_ROOM = 1 << 22,      /* the socket takes bytes; they are written when it is its turn */
+    CONN_F_BULK = 1 << 23,      /* its last turn was large (turn.c) */
+    CONN_F_WAS_BULK = 1 << 24,  /* ... the one before it was */
+    CONN_F_ASKS = 1 << 25,      /* it waits in net.asks, or is to */
+    CONN_F_RESTS = 1 << 26,     /* the owner sets it: nothing of a request was read; who leaves now wants nothing */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -86,7 +92,7 @@ struct tls;
  * may be read, and `read_max` and `full_at`, which the owner may set. */
 struct conn {
     struct watch watch;
-    struct list node;     /* in net.again, net.closed or none */
+    struct list node;     /* in net.again, net.bulk, net.asks, net.closed or none */
     struct net *net;
     const struct conn_events *ev;
     struct outq *out;     /* gathered in this callback; NULL when nothing was */
@@ -147,6 +153,17 @@ void conn_resume(struct conn *c, enum conn_pause why);
 /* on_kick comes later in this turn of the loop: for work that must not be done where it was found. */
 void conn_kick(struct conn *c);
 
+/* What comes next on it waits for those that want little: it asked for many things at once, or is to answer somebody who did.
+ * Until its next turn; reading and writing much does the same by itself (turn.c). */
+static inline void conn_set_bulk(struct conn *c, bool bulk)
+{
+    c->flags = bulk ? c->flags | CONN_F_BULK : c->flags & ~(uint32_t)CONN_F_BULK;
+}
+static inline bool conn_is_bulk(const struct conn *c)
+{
+    return (c->flags & (CONN_F_BULK | CONN_F_WAS_BULK)) != 0;
+}
+
 /* Closes our side once everything is written. */
 void conn_shutdown(struct conn *c);
 /* Closes once everything is written. The owner keeps a deadline: the peer may never take it. */
@@ -180,9 +197,12 @@ static inline bool conn_is_closed(const struct conn *c)
     return (c->flags & CONN_F_CLOSED) != 0;
 }
 
-/* For net.c: calls on_closed of what is in net.closed; reads on where net.again says. */
+/* For net.c: calls on_closed of what is in net.closed. */
 void conn_bury(struct net *n);
-void conn_read_again(struct net *n);
+/* Kicks, and reading on where net.again says; then bulk, for a while (turn.c). */
+void conn_turn_again(struct net *n);
+void conn_turn_asks(struct net *n);
+void conn_turn_bulk(struct net *n);
 void conn_tell(struct net *n); /* of net.notify */
 
 #endif

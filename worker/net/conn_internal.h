@@ -8,6 +8,27 @@
 #include "worker/net/outq.h"
 #include "worker/net/tls.h"
 
+/* --- turn.c --- */
+
+#define CONN_READS        4             /* of one connection in a turn */
+#define CONN_CHUNKS       16            /* of the queue in one write */
+#define CONN_CHUNKS_SHORT 4             /* ... in a short turn */
+#define CONN_BULK         (32u * 1024)  /* bytes in one go that are bulk */
+
+/* Bytes of the next read. */
+static inline uint32_t conn_read_most(const struct conn *c)
+{
+    return net_turn_short(c->net) ? GH_MIN(c->read_max, NET_PIECE) : c->read_max;
+}
+/* It has events: do they wait, and for whose turn? `hup`: the peer's end, or worse, is among them. */
+enum conn_wait { CONN_WAIT_NOT, CONN_WAIT_ASKS, CONN_WAIT_BULK };
+enum conn_wait conn_turn_wait(struct conn *c, bool hup);
+/* Too much is to be done and nothing was for this one yet: has its client gone? A close_notify alone is no request. */
+bool conn_turn_left(struct conn *c);
+/* Reads on, writes on: soon, or when it is the turn of bulk. */
+void conn_read_later(struct conn *c);
+void conn_write_later(struct conn *c);
+
 /* --- conn.c --- */
 
 #define CONN_WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* of every connection, always */
@@ -21,10 +42,13 @@ void conn_no_delay(struct conn *c, size_t n);
 /* DEAD; who calls makes sure that the owner hears of it, later. */
 void conn_fail(struct conn *c, int err);
 void conn_write_failed(struct conn *c, int err);
-void conn_read_later(struct conn *c);
 void conn_watch_out(struct conn *c);
 /* As much of the queue as the kernel takes. No callback. */
 void conn_write_queue(struct conn *c);
+/* What the loop asks for: the queue, or a part of it, and whoever waits for room; reads while there is something. READABLE
+ * says whether there may be more. */
+void conn_pump_write(struct conn *c);
+void conn_pump_read(struct conn *c);
 /* Everything the owner gave is with the kernel. */
 void conn_written_all(struct conn *c);
 /* The connection's place in the list of those to be flushed; NULL when memory has run out. */

@@ -98,7 +98,7 @@ bool conn_pump_tls(struct conn *c)
     size_t n = 0;
     if (!tls_more(c)) {
         char *at = tls_in(c, &n);
-        n = GH_MIN(n, (size_t)c->read_max);
+        n = GH_MIN(n, (size_t)conn_read_most(c));
         ssize_t k = conn_raw_read(c, at, n);
         if (k < (ssize_t)n && !(k > 0 && (c->flags & CONN_F_HUP)))
             c->flags &= ~(uint32_t)CONN_F_READABLE;
@@ -116,9 +116,11 @@ bool conn_pump_tls(struct conn *c)
         return true;
     }
     conn_push(c, false);
-    if (got == TLS_GOT_BYTES)
+    if (got == TLS_GOT_BYTES) {
+        if (n >= CONN_BULK)
+            c->flags |= CONN_F_BULK;
         conn_give(c, n);
-    else if (got == TLS_GOT_END)
+    } else if (got == TLS_GOT_END)
         conn_tell_end(c, conn_end_or_error(c));
     else if (got == TLS_GOT_ERROR)
         conn_tell_end(c, tls_errno(c));

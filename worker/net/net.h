@@ -23,9 +23,13 @@
 #include "shared/base/log.h"
 #include "shared/board/board.h"
 #include "worker/net/chunk.h"
+#include "worker/net/gather.h"
 #include "worker/net/timer.h"
 
-#define NET_SCRATCH (64u * 1024) /* bytes of one read */
+#define NET_PIECE   (64u * 1024) /* bytes of one read while turns are short */
+#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; more falls out of the second level cache */
+#define NET_BATCH   256u
+#define NET_SMALL_NS (10u * 1000 * 1000) /* so long after a small request turns are short */
 
 struct uv_loop_s;
 
@@ -33,6 +37,7 @@ struct uv_loop_s;
 struct watch {
     void (*fn)(struct watch *w, uint32_t events); /* EPOLL* */
     uint32_t pending; /* events of this turn that `fn` has not heard of yet */
+    bool asks;        /* it begins work, where others end it: they go first */
 };
 
 struct net {
@@ -43,8 +48,10 @@ struct net {
     struct timers timers;
     int epoll;
     bool quit;
+    bool crowded;                    /* more is ready than one turn should begin */
     struct watch uv_watch;
     bool uv_ready;
+    struct gather gather;            /* a turn may begin a little later, to bring more */
     struct tls_room *tls_room;       /* of all TLS connections; NULL until there was one */
     char *scratch;                   /* what a read fills; valid during one on_read */
     char *out;                       /* heads are serialised here; valid until net_leave */
@@ -52,7 +59,15 @@ struct net {
     unsigned depth;                  /* callbacks under way */
     struct list dirty;               /* struct outq: connections with gathered output */
     struct list notify;              /* struct outq: connections whose owner must be told something */
-    struct list again;               /* struct conn: readable, but read no further in this turn */
+    struct list again;               /* struct conn: kicked, or readable, but read no further in this turn */
+    struct list asks;                /* struct conn: clients who wait while there is too much to do (turn.c) */
+    struct list bulk;                /* struct conn: those whose turn comes after all others' (turn.c) */
+    uint64_t small_until_ns;         /* turns are short until then, for the clients who want little */
+    uint64_t newest_until_ms;        /* clients who wait in `asks` lose their patience: the newest first */
+    uint32_t batch;                  /* events of one call, at most NET_BATCH; as many: crowded */
+    uint32_t asks_most;              /* clients of `asks` that are served in a turn */
+    uint64_t bulk_until_ns;          /* there was bulk lately */
+    uint64_t bulk_ns;                /* how long bulk may go on while they are about; 0: one piece */
     struct list closed;              /* struct conn: on_closed is due */
     struct slab outqs;
     struct chunk_pool chunks;
@@ -89,6 +104,12 @@ void net_flush(struct net *n);
 int net_watch(struct net *n, int fd, struct watch *w, uint32_t events);
 int net_rewatch(struct net *n, int fd, struct watch *w, uint32_t events);
 void net_unwatch(struct net *n, int fd); /* not needed before close() */
+
+/* Clients who want little are about: work in small pieces (turn.c). */
+static inline bool net_turn_short(const struct net *n)
+{
+    return n->now_ns < n->small_until_ns;
+}
 
 /* Gives free pieces back to the heap. */
 void net_trim(struct net *n);

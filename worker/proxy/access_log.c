@@ -26,7 +26,8 @@
 
 #define RING_SIZE   (1u << 20)
 #define BATCH       (32u << 10) /* bytes that are written at once rather than waited for */
-#define FILE_BATCH  (256u << 10)
+#define FILE_BATCH  (128u << 10) /* of a file, whose price falls with the size: large folios, fewer reservations */
+#define FILE_MOST   (256u << 10)
 #define DELAY_MS    20
 #define TRY_AGAIN_MS 1000
 
@@ -155,7 +156,7 @@ static ssize_t sink_write(struct access_log *l, struct str s, size_t *asked)
 {
     switch (l->sink) {
     case SINK_FILE:
-        *asked = GH_MIN(s.n, FILE_BATCH);
+        *asked = GH_MIN(s.n, FILE_MOST);
         *asked = whole_lines(s, *asked);
         return write(l->fd, s.p, *asked);
     case SINK_PIPE:
@@ -361,7 +362,7 @@ void access_log_write(struct access_log *l, const struct access_record *r)
     }
     if (l->waiting)
         return;
-    if (access_log_pending(l) >= BATCH)
+    if (access_log_pending(l) >= (l->sink == SINK_FILE ? FILE_BATCH : BATCH))
         access_log_flush(l);
     else if (!uv_is_active((uv_handle_t *)l->timer))
         uv_timer_start(l->timer, on_timer, DELAY_MS, 0);

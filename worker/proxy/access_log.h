@@ -1,8 +1,8 @@
 /*
  * access_log.h - one line per exchange, never blocking.
  *
- * Lines are formatted into a ring of fixed size and written in batches (32 KiB, or what there is 20 ms
- * after the first line); what the sink does not take stays until the ring is full, then the oldest
+ * Lines are formatted into a ring of fixed size and written in batches (32 KiB, of a file 128 KiB, or what
+ * there is 20 ms after the first line); what the sink does not take stays until the ring is full, then the oldest
  * whole lines are dropped and counted (board: log_dropped). JSON by default, or a format string in
  * Envoy's style (%REQ(user-agent)%, %RESPONSE_CODE%, ...; docs/access-log.md).
  *

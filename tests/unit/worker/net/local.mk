@@ -34,4 +34,14 @@ TESTS += tests/unit/worker/net/udp_test
 tests_unit_worker_net_udp_test_SOURCES = %D%/udp_test.c
 tests_unit_worker_net_udp_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_worker_net_udp_test_LDADD = libwnet.a libtls.a libhttp.a libboard.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS) $(WOLFSSL_LIBS)
+check_PROGRAMS += tests/unit/worker/net/gather_test
+TESTS += tests/unit/worker/net/gather_test
+tests_unit_worker_net_gather_test_SOURCES = %D%/gather_test.c
+tests_unit_worker_net_gather_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_net_gather_test_LDADD = libwnet.a libbase.a $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/worker/net/turn_test
+TESTS += tests/unit/worker/net/turn_test
+tests_unit_worker_net_turn_test_SOURCES = %D%/turn_test.c
+tests_unit_worker_net_turn_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_worker_net_turn_test_LDADD = libwnet.a libtls.a libhttp.a libboard.a libbase.a $(UV_LIBS) $(CMOCKA_LIBS) $(WOLFSSL_LIBS)
 endif
