@@ -305,6 +305,8 @@ static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t
     struct http_field *f = &p->head->fields[p->head->n_fields++];
     f->value = str_of(d + mark, at - mark);
     f->flags |= line;
+    p->head->any_flags |= f->flags;
+    p->head->ids |= UINT64_C(1) << f->id % 64;
     return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
 }
 
@@ -420,6 +422,8 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
     const unsigned always = p->kind == H1_TRAILERS ? WANTED : 0;
     const char *line = d + p->line, *next, *end = d + GH_MIN(n, (size_t)p->max_head);
     const size_t max_line = p->max_line;
+    uint64_t ids = h->ids;
+    unsigned any_flags = h->any_flags;
     enum h1_error e = H1_E_NONE;
     for (; f < last; line = next) {
         next = usual_line(line, end, f);
@@ -429,6 +433,8 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         f->flags = (uint16_t)((flags & (WANTED - 1u)) | FIELD_F_LINE);
         if (unlikely(f->id == FIELD_OTHER) && !judge_other(f))
             break;
+        any_flags |= f->flags;
+        ids |= UINT64_C(1) << f->id % 64;
         f++;
         if ((flags | always) & WANTED) {
             h->n_fields = (uint16_t)(f - h->fields);
@@ -438,6 +444,8 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         }
     }
     h->n_fields = (uint16_t)(f - h->fields);
+    h->any_flags = (uint16_t)any_flags;
+    h->ids = ids;
     begin_line(p, (uint32_t)(line - d), NAME);
     return e == H1_E_NONE ? NEXT : fail(p, e);
 }
@@ -528,7 +536,8 @@ static void init(struct h1_parser *p, struct h1_head *head, struct http_field *f
         .kind = (uint8_t)kind,
     };
     head->fields = fields;
-    head->n_fields = 0;
+    head->n_fields = head->any_flags = 0;
+    head->ids = 0;
     begin_line(p, 0, phase);
 }
 

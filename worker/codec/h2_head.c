@@ -160,7 +160,7 @@ static uint16_t pseudo_of(const struct h2_head *d, const struct hpack_field *f)
     return 0;
 }
 
-static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
+static GH_NOINLINE void take_pseudo(struct h2_head *d, const struct hpack_field *in)
 {
     struct str value = in->value;
     uint16_t seen = pseudo_of(d, in);
@@ -182,7 +182,7 @@ static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
         d->scheme = keep(d, in);
         break;
     case SEEN_AUTHORITY: /* as the line that HTTP/1.1 has for it */
-        if (value.n && token_value_end(value.p, 0, value.n) == value.n) {
+        if (value.n && token_value_valid(value)) {
             struct http_field *f = add_line(d, FIELD_HOST, STR("host"), value, 0, false);
             d->head.authority = f ? f->value : STR_NONE;
         } else if (value.n) {
@@ -224,7 +224,7 @@ static bool value_valid(struct str v)
     if (v.n == 0)
         return true;
     char a = v.p[0], z = v.p[v.n - 1];
-    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_end(v.p, 0, v.n) == v.n;
+    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_valid(v);
 }
 
 static void take_length(struct h2_head *d, struct str value)
@@ -300,7 +300,7 @@ static bool judge_field(struct h2_head *d, enum http_field_id id, struct str val
     }
 }
 
-/* judge_field has nothing to say about it, in whatever kind of head. */
+/* judge_field has nothing to say about it, but in trailers. */
 static bool is_plain(enum http_field_id id)
 {
     switch (id) {
@@ -310,7 +310,7 @@ static bool is_plain(enum http_field_id id)
     case FIELD_COOKIE:
         return false;
     default:
-        return !(http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING | FIELD_P_NO_TRAILER));
+        return !(http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING));
     }
 }
 
@@ -344,7 +344,7 @@ static bool judge_value(struct h2_head *d, struct hpack_field *in)
     return true;
 }
 
-static void take_field(struct h2_head *d, struct hpack_field *in)
+static GH_NOINLINE void take_field(struct h2_head *d, struct hpack_field *in)
 {
     unsigned flags;
     d->regular = true;
@@ -361,14 +361,14 @@ static void take_field(struct h2_head *d, struct hpack_field *in)
     }
 }
 
-/* A line of which all is known, where there is room: what most fields are. */
-static bool take_known(struct h2_head *d, const struct hpack_field *in)
+/* A line of a head of which all is known, where there is room: what most fields are. */
+static inline bool take_known(struct h2_head *d, const struct hpack_field *in)
 {
     const unsigned all = HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_PLAIN | HPACK_F_LINE;
     struct http_head *h = &d->head;
     size_t n = in->name.n + in->value.n + 4;
     char *p = d->at;
-    if ((in->flags & (all | HPACK_F_SECRET)) != all || (size_t)(d->end - p) < n || h->n_fields == h->cap_fields)
+    if ((in->flags & (all | HPACK_F_SECRET)) != all || d->kind == H2_TRAILERS || (size_t)(d->end - p) < n || h->n_fields == h->cap_fields)
         return false;
     memcpy(p, in->name.p, n);
     h->fields[h->n_fields++] = (struct http_field){
@@ -447,7 +447,7 @@ static void judge_target(struct h2_head *d)
 {
     struct http_head *h = &d->head;
     struct http_target t;
-    if (!d->path.n || token_target_end(d->path.p, 0, d->path.n) != d->path.n)
+    if (!d->path.n || !token_target_valid(d->path))
         malformed(d, "a byte in :path that may not be there");
     else if (http_target_split(h->method_id, d->path, &t) != URI_OK ||
              (t.form != TARGET_ORIGIN && t.form != TARGET_ASTERISK))
