@@ -17,8 +17,13 @@
 #endif
 
 #define BLOCK_SIZE_DEFAULT ((size_t)64 * 1024)
-#define HUGE_PAGE          ((size_t)2 << 20)
-#define HUGE_BLOCK         (2 * HUGE_PAGE)
+#define POPULATE_FROM      ((size_t)256 * 1024)
+#define PAGE               ((uintptr_t)4096) /* or more: then what is not aligned is refused */
+
+/* <sys/mman.h> of older libraries does not name it; kernels since 5.14 know it. */
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* Newest first. A piece larger than a quarter of a block gets a block of its own, which is put behind
  * the current one so that the rest of that is not lost. */
@@ -39,15 +44,13 @@ void arena_init(struct arena *a, size_t block_size, void (*oom)(void))
     *a = (struct arena){.block_size = block_size, .oom = oom};
 }
 
-void arena_use_huge_pages(struct arena *a)
+void arena_populate(struct arena *a)
 {
-    a->huge = true;
+    a->populate = true;
 }
 
 static size_t block_bytes(const struct arena *a)
 {
-    if (a->huge && a->blocks)
-        return HUGE_BLOCK;
     size_t n = a->block_size ? a->block_size : BLOCK_SIZE_DEFAULT;
     return GH_MAX(n, sizeof(struct arena_block) + 64);
 }
@@ -61,12 +64,15 @@ static void *out_of_memory(struct arena *a)
 
 static void *memory(const struct arena *a, size_t size)
 {
-    if (!a->huge || size < HUGE_PAGE)
-        return malloc(size);
-    void *p = NULL;
-    if (posix_memalign(&p, HUGE_PAGE, (size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1)) != 0)
-        return NULL;
-    madvise(p, size & ~(HUGE_PAGE - 1), MADV_HUGEPAGE); /* where it fails, pages are small */
+    char *p = malloc(size);
+#if defined(MADV_POPULATE_WRITE) && !defined(GH_ASAN)
+    if (p && a->populate && size >= POPULATE_FROM) { /* where it fails, pages come one by one */
+        uintptr_t from = ((uintptr_t)p + PAGE - 1) & ~(PAGE - 1), to = ((uintptr_t)p + size) & ~(PAGE - 1);
+        madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+    }
+#else
+    (void)a;
+#endif
     return p;
 }
 

