@@ -27,7 +27,7 @@
 #include "worker/net/timer.h"
 
 #define NET_PIECE   (64u * 1024) /* bytes of one read while turns are short */
-#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; more falls out of the second level cache */
+#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; twice as many were no cheaper */
 #define NET_BATCH   256u
 #define NET_SMALL_NS (10u * 1000 * 1000) /* so long after a small request turns are short */
 
