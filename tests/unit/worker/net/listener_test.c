@@ -22,6 +22,7 @@ struct rig {
     unsigned n, closed_idle;
     struct accepted last;
     bool full, unwanted;
+    uint32_t silent_s;
 };
 
 static void accepted(struct listeners *l, const struct accepted *a)
@@ -43,7 +44,12 @@ static bool wanted(struct listeners *l, uint64_t bind_id)
     (void)bind_id;
     return !CONTAINER_OF(l, struct rig, l)->unwanted;
 }
-static const struct listeners_owner OWNER = {accepted, room, wanted};
+static uint32_t silent_s(struct listeners *l, uint64_t bind_id)
+{
+    (void)bind_id;
+    return CONTAINER_OF(l, struct rig, l)->silent_s;
+}
+static const struct listeners_owner OWNER = {accepted, room, wanted, silent_s};
 
 static void row(struct rig *r, uint32_t i, uint32_t connections, uint64_t beat_ns)
 {
