@@ -12,7 +12,8 @@
  * Who says nothing: where clients speak first, a connection is accepted with its first bytes (TCP_DEFER_ACCEPT), or a second or
  * so later without. Then it costs one event where it cost two, its request is read at once, and one that ends with its answer
  * is never registered (conn_accept): a seventh of what such a connection costs. Until then the kernel has it and no process
- * does; who only looks whether the port is open finds it so.
+ * does; who only looks whether the port is open finds it so. The price: who has connected within that second and not spoken
+ * when the last worker closes the socket (a stop, not a reload, nor an update, which pass it on) is reset instead of served.
  *
  * Descriptors: when the worker is full, or the kernel has no more, the owner closes idle connections; when
  * there are none, accepting pauses for LISTENER_PAUSE_MS, and the backlog waits for this or another worker.
