@@ -221,8 +221,7 @@ int build_images(struct build *b, const struct build_input *in)
 {
     struct str text = STR("");
     *b = (struct build){0};
-    arena_init(&b->arena, (size_t)1 << 20, out_of_memory);
-    arena_use_huge_pages(&b->arena);
+    arena_init(&b->arena, (size_t)1 << 20, out_of_memory); /* in small pages: see HACKING.md */
     diags_init(&b->diags, &b->arena);
     read_state(b, in);
     outside_init(&b->outside, &b->arena, in->outside_root, &b->state);

@@ -201,14 +201,49 @@ static void assemble(struct layout *l, uint64_t content, struct buf *image)
         layout_fail(l, GH_E_NOMEM);
         return;
     }
-    memset(image->p, 0, h.size);
-    image->n = h.size;
     memcpy(image->p, &h, sizeof(h));
-    for (int i = 0; i < SNAP_SECTION_COUNT; i++)
-        if (l->section[i].n)
-            memcpy(image->p + h.sections[i].off, l->section[i].p, l->section[i].n);
+    image->n = sizeof(h);
+    for (int i = 0; i < SNAP_SECTION_COUNT; i++) {
+        size_t gap = h.sections[i].off - image->n;
+        memset(image->p + image->n, 0, gap);
+        image->n += gap;
+        buf_add(image, l->section[i].p, l->section[i].n);
+        buf_fini(&l->section[i]); /* its memory is good for the next one's copy */
+    }
     h.checksum = snap_checksum(buf_str(image));
     memcpy(image->p, &h, sizeof(h));
+}
+
+/* As many rows as there will be at least, so that sections of a large configuration are not copied while they grow. */
+static void reserve(struct layout *l, enum snap_section s, size_t n)
+{
+    if (!buf_reserve(&l->section[s], n * ELEM[s]))
+        layout_fail(l, GH_E_NOMEM);
+}
+
+static void begin(struct layout *l)
+{
+    const struct model *m = l->in->model;
+    size_t hosts = 0;
+    arena_init(&l->arena, (size_t)1 << 20, NULL);
+    arena_init(&l->scratch, (size_t)1 << 16, NULL);
+    map_init(&l->long_texts, &l->arena);
+    l->objects = arena_room(&l->arena, ((size_t)m->n_sources + 1) * sizeof(*l->objects));
+    if (!l->objects) {
+        layout_fail(l, GH_E_NOMEM);
+        return;
+    }
+    memset(l->objects, 0xff, (size_t)m->n_sources * sizeof(*l->objects)); /* SNAP_NONE */
+    for (size_t i = 0; i < m->binds.n; i++)
+        hosts += m->binds.v[i]->hosts.n;
+    reserve(l, SNAP_RULES, m->rules.n);
+    reserve(l, SNAP_ENTRIES, m->rules.n);
+    reserve(l, SNAP_RANKED, m->rules.n);
+    reserve(l, SNAP_ORIGINS, m->rules.n);
+    reserve(l, SNAP_CLUSTERS, m->clusters.n);
+    reserve(l, SNAP_HOSTS, hosts);
+    intern_reserve(l, SNAP_STRINGS, m->n_sources + hosts);
+    intern_reserve(l, SNAP_OBJECTS, m->n_sources);
 }
 
 static void layout_fini(struct layout *l)
@@ -216,16 +251,16 @@ static void layout_fini(struct layout *l)
     for (int i = 0; i < SNAP_SECTION_COUNT; i++)
         buf_fini(&l->section[i]);
     intern_free(l);
+    arena_fini(&l->scratch);
     arena_fini(&l->arena);
 }
 
 int compile_bytes(const struct compile_input *in, struct buf *image, struct buf *why)
 {
-    struct layout l = {.in = in, .last_object = SNAP_NONE};
+    struct layout l = {.in = in};
     uint64_t content = 0;
 
-    arena_init(&l.arena, (size_t)1 << 20, NULL);
-    map_init(&l.long_texts, &l.arena);
+    begin(&l);
     give_numbers(in->model);
     layout_extend(&l, SNAP_STRINGS, 1); /* the empty text, at 0 */
     put_settings(&l);

@@ -47,6 +47,18 @@ static int by_breadth(const void *a, const void *b)
     return bx != by ? (bx > by) - (bx < by) : (x->index > y->index) - (x->index < y->index);
 }
 
+static bool in_order(struct model_host *const *v, size_t n)
+{
+    uint32_t last = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t breadth = layout_breadth(v[i]->name);
+        if (breadth < last)
+            return false;
+        last = breadth;
+    }
+    return true;
+}
+
 static const struct model_host **ordered(struct layout *l, const struct model_bind *b)
 {
     struct model_host **v = arena_new_n(&l->arena, struct model_host *, b->hosts.n + 1);
@@ -58,7 +70,8 @@ static const struct model_host **ordered(struct layout *l, const struct model_bi
         v[i] = b->hosts.v[i];
         v[i]->index = (uint32_t)i;
     }
-    qsort(v, b->hosts.n, sizeof(struct model_host *), by_breadth);
+    if (!in_order(v, b->hosts.n)) /* lowering has them in this order */
+        qsort(v, b->hosts.n, sizeof(struct model_host *), by_breadth);
     for (size_t i = 0; i < b->hosts.n; i++)
         v[i]->index = l->n[SNAP_HOSTS] + (uint32_t)i;
     return (const struct model_host **)v;

@@ -33,13 +33,11 @@ static struct intern_slot *find(struct layout *l, enum snap_section s, size_t el
     return &t->slots[i];
 }
 
-static bool grow(struct layout *l, enum snap_section s)
+static bool resize(struct layout *l, enum snap_section s, uint32_t n_slots)
 {
     struct intern *t = &l->interns[s], old = *t;
-    if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
-        return true;
-    t->n_slots = old.n_slots ? old.n_slots * 2 : 256;
-    t->slots = old.n_slots < 1u << 30 ? malloc((size_t)t->n_slots * sizeof(*t->slots)) : NULL;
+    t->n_slots = n_slots;
+    t->slots = n_slots <= 1u << 30 ? malloc((size_t)n_slots * sizeof(*t->slots)) : NULL;
     if (!t->slots) {
         *t = old;
         layout_fail(l, GH_E_NOMEM);
@@ -57,6 +55,22 @@ static bool grow(struct layout *l, enum snap_section s)
     }
     free(old.slots);
     return true;
+}
+
+static bool grow(struct layout *l, enum snap_section s)
+{
+    const struct intern *t = &l->interns[s];
+    if ((t->used + 1) * 4ull <= t->n_slots * 3ull)
+        return true;
+    return resize(l, s, t->n_slots ? t->n_slots * 2 : 256);
+}
+
+void intern_reserve(struct layout *l, enum snap_section s, size_t n)
+{
+    uint32_t n_slots = 256;
+    while (n_slots < 1u << 30 && n * 4ull > n_slots * 3ull)
+        n_slots *= 2;
+    resize(l, s, n_slots);
 }
 
 /* The place of `n` rows with these bytes; behind a new text comes a NUL. */
@@ -87,6 +101,18 @@ struct snap_str intern_str(struct layout *l, struct str text)
     return (struct snap_str){intern(l, SNAP_STRINGS, text.p, (uint32_t)text.n, 1), (uint32_t)text.n};
 }
 
+struct snap_str put_text(struct layout *l, struct str text)
+{
+    if (text.n >= SNAP_SET_LIST) {
+        layout_fail(l, GH_E_LIMIT);
+        return (struct snap_str){0};
+    }
+    uint32_t at = layout_extend(l, SNAP_STRINGS, (uint32_t)text.n + 1);
+    if (!l->failed && text.n)
+        memcpy(l->section[SNAP_STRINGS].p + at, text.p, text.n);
+    return (struct snap_str){at, (uint32_t)text.n};
+}
+
 struct snap_name intern_name(struct layout *l, struct str text)
 {
     return (struct snap_name){intern_str(l, text).off};
@@ -101,23 +127,23 @@ struct snap_str intern_tail(struct layout *l, struct str text, struct str whole,
 
 /* --- rows ---------------------------------------------------------------------------------------- */
 
-static bool same_slice(struct str a, struct str b)
+static uint32_t put_object(struct layout *l, const struct model_source *o)
 {
-    return a.p == b.p && a.n == b.n;
-}
-
-static uint32_t intern_object(struct layout *l, const struct model_origin *o)
-{
-    const struct model_origin *last = &l->last_origin;
-    if (l->last_object != SNAP_NONE && same_slice(o->name, last->name) && same_slice(o->ns, last->ns) &&
-        same_slice(o->kind, last->kind) && same_slice(o->file, last->file) &&
-        same_slice(o->api_version, last->api_version))
-        return l->last_object;
     struct snap_object row = {intern_name(l, o->api_version), intern_name(l, o->kind), intern_name(l, o->ns),
                               intern_name(l, o->name), intern_name(l, o->file)};
-    l->last_origin = *o;
-    l->last_object = intern(l, SNAP_OBJECTS, &row, 1, sizeof(row));
-    return l->last_object;
+    return intern(l, SNAP_OBJECTS, &row, 1, sizeof(row));
+}
+
+/* All that comes of an object refers to one source, mostly: its five texts are looked for once. */
+static uint32_t intern_object(struct layout *l, const struct model_source *o)
+{
+    static const struct model_source NONE;
+    if (!o || !l->objects) /* the latter: memory ran out */
+        return put_object(l, &NONE);
+    uint32_t *row = &l->objects[o->number];
+    if (*row == SNAP_NONE)
+        *row = put_object(l, o);
+    return *row;
 }
 
 uint32_t intern_row(struct layout *l, enum snap_section s, const void *row, size_t elem)
@@ -137,15 +163,28 @@ struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n)
     return intern_rows(l, SNAP_CODES, v, n, sizeof(*v));
 }
 
+static struct snap_origin origin_row(struct layout *l, const struct model_origin *o)
+{
+    return (struct snap_origin){intern_object(l, o->source), o->line, intern_name(l, o->section)};
+}
+
 uint32_t intern_origin(struct layout *l, const struct model_origin *o)
 {
-    struct snap_origin row = {intern_object(l, o), o->line, intern_name(l, o->section)};
+    struct snap_origin row = origin_row(l, o);
     return intern(l, SNAP_ORIGINS, &row, 1, sizeof(row));
+}
+
+uint32_t put_origin(struct layout *l, const struct model_origin *o)
+{
+    struct snap_origin row = origin_row(l, o);
+    uint32_t at = l->n[SNAP_ORIGINS];
+    *PUSH(l, ORIGINS, struct snap_origin) = row;
+    return at;
 }
 
 uint32_t intern_place(struct layout *l, uint32_t rule_origin, const struct model_origin *o)
 {
-    uint32_t object = intern_object(l, o);
+    uint32_t object = intern_object(l, o->source);
     const struct snap_origin *rule = ROW(l, ORIGINS, struct snap_origin, rule_origin);
     uint32_t below = o->line - rule->line;
     if (rule->object == object && o->line >= rule->line && below < SNAP_PLACE_LINE)
@@ -178,6 +217,9 @@ static void add_cond(struct layout *l, struct buf *rows, enum snap_cond_what wha
 struct snap_range intern_conds(struct layout *l, const struct model_match *m)
 {
     struct buf rows = {0};
+    if (m->method.type == STRMATCH_ANY && m->scheme.type == STRMATCH_ANY && m->authority.type == STRMATCH_ANY &&
+        m->headers.n == 0 && m->query.n == 0)
+        return (struct snap_range){0, 0};
     add_cond(l, &rows, COND_METHOD, STR_NONE, &m->method, 0);
     add_cond(l, &rows, COND_SCHEME, STR_NONE, &m->scheme, 0);
     add_cond(l, &rows, COND_AUTHORITY, STR_NONE, &m->authority, 0);

@@ -37,15 +37,15 @@ struct layout_keys { struct layout_key *v; size_t n, cap; };
 
 struct layout {
     const struct compile_input *in;
-    struct arena arena;      /* scratch, gone with the layout */
+    struct arena arena;      /* gone with the layout */
+    struct arena scratch;    /* of one host at a time (routes.c, tree.c): the same memory again and again */
     struct buf section[SNAP_SECTION_COUNT];
     uint32_t n[SNAP_SECTION_COUNT];
     struct intern interns[SNAP_SECTION_COUNT];
     struct layout_keys exact, hosts, chains;
     struct map long_texts;   /* tls.c: bundles and chains, by their slice */
     int failed;              /* 0, GH_E_NOMEM or GH_E_LIMIT */
-    struct model_origin last_origin; /* many neighbours come from one object: its row */
-    uint32_t last_object;
+    uint32_t *objects;       /* per model_source: its row of OBJECTS, SNAP_NONE = not asked for yet */
     _Alignas(16) char nowhere[512]; /* what push returns once failed */
 };
 
@@ -65,6 +65,10 @@ void layout_place(struct snap_slot *slots, uint32_t mask, uint64_t hash, uint32_
 
 /* intern.c */
 struct snap_str intern_str(struct layout *l, struct str text);
+/* As they stand, without looking for an equal one: what is known to be there once, as the keys of rules. Half of what a
+ * route costs here are look-ups of such things. */
+struct snap_str put_text(struct layout *l, struct str text);
+uint32_t put_origin(struct layout *l, const struct model_origin *o);
 struct snap_name intern_name(struct layout *l, struct str text);
 /* `text` as the end of `whole` where it is that, else by itself. */
 struct snap_str intern_tail(struct layout *l, struct str text, struct str whole, struct snap_str at);
@@ -78,6 +82,8 @@ struct snap_range intern_rows(struct layout *l, enum snap_section s, const void 
 struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n);
 uint32_t intern_regex(struct layout *l, struct str pattern, uint32_t flags);
 struct snap_range intern_conds(struct layout *l, const struct model_match *m);
+/* About so many different ones will come. */
+void intern_reserve(struct layout *l, enum snap_section s, size_t n);
 void intern_free(struct layout *l);
 
 /* The rest, by file. */

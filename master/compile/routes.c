@@ -38,7 +38,7 @@ struct selector {
 
 static struct str lowered(struct layout *l, struct str s)
 {
-    struct str t = arena_str(&l->arena, s);
+    struct str t = arena_str(&l->scratch, s);
     if (!t.p) {
         layout_fail(l, GH_E_NOMEM);
         return STR("");
@@ -59,7 +59,7 @@ static void place_regex(struct layout *l, struct candidate *c, struct str patter
     bool whole;
     struct str text = regex_literal_prefix(pattern, scratch, sizeof(scratch), &whole);
     c->place = whole ? PLACE_EXACT : text.n ? PLACE_TREE : PLACE_ANY;
-    c->text = arena_str(&l->arena, text);
+    c->text = arena_str(&l->scratch, text);
     if (!c->text.p)
         layout_fail(l, GH_E_NOMEM);
 }
@@ -208,7 +208,7 @@ static uint32_t put_set(struct layout *l, const struct candidate *v, size_t n, c
 static struct candidate *by_value(struct layout *l, const struct candidate *in, size_t n, const struct selector *sel,
                                   size_t *n_with, uint32_t *n_values)
 {
-    struct candidate *v = arena_new_n(&l->arena, struct candidate, n);
+    struct candidate *v = arena_new_n(&l->scratch, struct candidate, n);
     size_t with = 0, without = n;
     *n_values = 0;
     if (!v) {
@@ -317,9 +317,9 @@ void layout_routes(struct layout *l, uint32_t host, const struct model_host *h)
     size_t n = h->entries.n;
     struct snap_host row = *ROW(l, HOSTS, struct snap_host, host);
     struct host_work w = {.l = l, .host = host, .row = &row};
-    struct candidate *v = arena_new_n(&l->arena, struct candidate, n + 1);
-    w.tree.v = arena_new_n(&l->arena, struct layout_prefix, n + 1);
-    w.fold.v = arena_new_n(&l->arena, struct layout_prefix, n + 1);
+    struct candidate *v = arena_new_n(&l->scratch, struct candidate, n + 1);
+    w.tree.v = arena_new_n(&l->scratch, struct layout_prefix, n + 1);
+    w.fold.v = arena_new_n(&l->scratch, struct layout_prefix, n + 1);
     if (!v || !w.tree.v || !w.fold.v) {
         layout_fail(l, GH_E_NOMEM);
         return;
@@ -337,4 +337,5 @@ void layout_routes(struct layout *l, uint32_t host, const struct model_host *h)
     row.tree_fold = layout_tree(l, w.fold.v, w.fold.n);
     put_ranks(l, row.entries);
     *ROW(l, HOSTS, struct snap_host, host) = row;
+    arena_reset(&l->scratch);
 }

@@ -111,17 +111,17 @@ static void put_rule(struct layout *l, const struct model_rule *r)
         .backend_timeout_ms = timeout(r->has_backend_timeout, r->backend_timeout_ms),
         .idle_timeout_ms = r->idle_timeout_ms, .flags = r->grpc ? SNAP_RULE_GRPC : 0,
     };
-    row.key = intern_str(l, r->key);
+    row.key = put_text(l, r->key);
     row.name = intern_tail(l, r->name, r->key, row.key);
-    row.origin = intern_origin(l, &r->origin);
+    row.origin = put_origin(l, &r->origin);
     row.filters = put_filters(l, &r->filters);
     row.splits = put_splits(l, row.origin, r);
     for (size_t i = 0; i < r->splits.n; i++)
         row.total_weight += r->splits.v[i].weight;
     if (r->action == ACTION_REDIRECT)
-        row.redirect = put_redirect(l, &r->redirect);
+        row.redirect = put_redirect(l, r->redirect);
     if (r->action == ACTION_DIRECT)
-        row.direct = put_direct(l, &r->direct);
+        row.direct = put_direct(l, r->direct);
     if (r->retry.attempts)
         row.retry = put_retry(l, &r->retry);
     *PUSH(l, RULES, struct snap_rule) = row;

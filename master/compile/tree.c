@@ -59,7 +59,7 @@ uint32_t layout_tree(struct layout *l, const struct layout_prefix *v, size_t n)
 {
     if (n == 0 || l->failed)
         return SNAP_NONE;
-    struct span *spans = arena_new_n(&l->arena, struct span, nodes_at_most(v, n));
+    struct span *spans = arena_new_n(&l->scratch, struct span, nodes_at_most(v, n));
     if (!spans) {
         layout_fail(l, GH_E_NOMEM);
         return SNAP_NONE;

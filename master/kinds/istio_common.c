@@ -271,17 +271,20 @@ bool istio_exported_to(const struct str_list *list, struct str own, struct str n
 
 enum istio_protocol istio_protocol_of(struct str s)
 {
+#define NAME(text) text, sizeof(text) - 1
     static const struct {
         const char *name;
+        size_t n;
         enum istio_protocol p;
     } NAMES[] = {
-        {"HTTP", ISTIO_PROTO_HTTP},         {"HTTP2", ISTIO_PROTO_HTTP2}, {"GRPC", ISTIO_PROTO_GRPC},
-        {"GRPC-WEB", ISTIO_PROTO_GRPC_WEB}, {"HTTPS", ISTIO_PROTO_HTTPS}, {"TLS", ISTIO_PROTO_TLS},
-        {"TCP", ISTIO_PROTO_TCP},           {"MONGO", ISTIO_PROTO_MONGO}, {"REDIS", ISTIO_PROTO_REDIS},
-        {"MYSQL", ISTIO_PROTO_MYSQL},       {"UDP", ISTIO_PROTO_UDP},
+        {NAME("HTTP"), ISTIO_PROTO_HTTP},         {NAME("HTTP2"), ISTIO_PROTO_HTTP2}, {NAME("GRPC"), ISTIO_PROTO_GRPC},
+        {NAME("GRPC-WEB"), ISTIO_PROTO_GRPC_WEB}, {NAME("HTTPS"), ISTIO_PROTO_HTTPS}, {NAME("TLS"), ISTIO_PROTO_TLS},
+        {NAME("TCP"), ISTIO_PROTO_TCP},           {NAME("MONGO"), ISTIO_PROTO_MONGO}, {NAME("REDIS"), ISTIO_PROTO_REDIS},
+        {NAME("MYSQL"), ISTIO_PROTO_MYSQL},       {NAME("UDP"), ISTIO_PROTO_UDP},
     };
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        if (str_ieq(s, str_c(NAMES[i].name)))
+#undef NAME
+    for (size_t i = 0; s.n >= 3 && i < ARRAY_LEN(NAMES); i++) /* asked for each backend of each rule */
+        if (s.n == NAMES[i].n && str_ieq(s, str_of(NAMES[i].name, s.n)))
             return NAMES[i].p;
     return ISTIO_PROTO_UNKNOWN;
 }
@@ -300,13 +303,13 @@ enum istio_protocol istio_protocol_of_port(struct str app_protocol, struct str n
 {
     static const struct { const char *word; enum istio_protocol p; } KUBERNETES[] = {
         {"kubernetes.io/h2c", ISTIO_PROTO_HTTP2}, {"kubernetes.io/ws", ISTIO_PROTO_HTTP}, {"kubernetes.io/wss", ISTIO_PROTO_HTTPS}};
-    for (size_t i = 0; i < ARRAY_LEN(KUBERNETES); i++)
+    for (size_t i = 0; app_protocol.n > 0 && i < ARRAY_LEN(KUBERNETES); i++)
         if (str_eqc(app_protocol, KUBERNETES[i].word))
             return KUBERNETES[i].p;
     enum istio_protocol p = istio_protocol_of(app_protocol);
     if (p != ISTIO_PROTO_UNKNOWN)
         return p;
-    if (str_ieq(name, STR("grpc-web")) || (name.n > 9 && str_ieq(str_head(name, 9), STR("grpc-web-"))))
+    if (name.n >= 8 && str_ieq(str_head(name, 8), STR("grpc-web")) && (name.n == 8 || (name.n > 9 && name.p[8] == '-')))
         return ISTIO_PROTO_GRPC_WEB;
     ptrdiff_t dash = str_chr(name, '-');
     return istio_protocol_of(dash < 0 ? name : str_head(name, (size_t)dash));

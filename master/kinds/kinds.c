@@ -67,7 +67,7 @@ const struct kind_info *kind_find(struct str api_version, struct str kind, bool 
     split_api_version(api_version, &group, &version);
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct kind_info *k = &KINDS[i];
-        if (str_eqc(kind, k->kind) && str_eqc(group, k->group) && listed(k->versions, version)) {
+        if (kind.n > 0 && kind.p[0] == k->kind[0] && str_eqc(kind, k->kind) && str_eqc(group, k->group) && listed(k->versions, version)) {
             if (known_group)
                 *known_group = true;
             return k;

@@ -23,13 +23,26 @@ static void point_at_key(struct diag *g, const struct node *n)
 
 /* ---- names ---- */
 
-static size_t find_exact(const struct schema *s, struct str key)
+static bool is_called(const struct field *f, struct str key)
 {
-    for (size_t i = 0; i < s->n_fields; i++)
-        if (s->fields[i].name[0] == key.p[0] && strncmp(s->fields[i].name, key.p, key.n) == 0 &&
-            s->fields[i].name[key.n] == '\0')
+    return f->name_n == key.n && f->name[0] == key.p[0] && memcmp(f->name, key.p, key.n) == 0;
+}
+
+/* Looks from row `from` on, then before it: most people write fields in the order of the tables. */
+static size_t find_from(const struct schema *s, struct str key, size_t from)
+{
+    for (size_t i = from; i < s->n_fields; i++)
+        if (is_called(&s->fields[i], key))
+            return i;
+    for (size_t i = 0; i < from; i++)
+        if (is_called(&s->fields[i], key))
             return i;
     return s->n_fields;
+}
+
+static size_t find_exact(const struct schema *s, struct str key)
+{
+    return find_from(s, key, 0);
 }
 
 /* "http_match_request" for "httpMatchRequest": equal when the words are. */
@@ -174,6 +187,8 @@ static void tell_flags(struct decoder *d, const struct field *f, const struct no
         {FIELD_DEPRECATED, DIAG_Deprecated, "deprecated, still accepted"},
         {FIELD_IGNORED, DIAG_Ignored, "accepted without effect"},
     };
+    if (!(f->flags & (FIELD_NOT_SERVED | FIELD_DEPRECATED | FIELD_IGNORED)))
+        return;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (!(f->flags & rows[i].flag))
             continue;
@@ -228,11 +243,11 @@ static bool is_object_key(const struct node *n)
     return false;
 }
 
-/* The row of `n`, or n_fields with a finding (unless the key is to be passed over). */
+/* The row of `n`, or n_fields with a finding (unless the key is to be passed over). `from` is a guess. */
 static size_t find_field(struct decoder *d, const struct schema *s, const struct node *map,
-                         const struct node *n, bool *ok)
+                         const struct node *n, size_t from, bool *ok)
 {
-    size_t i = node_key(n).n > 0 ? find_exact(s, node_key(n)) : s->n_fields;
+    size_t i = node_key(n).n > 0 ? find_from(s, node_key(n), from) : s->n_fields;
     if (i < s->n_fields || (!map->parent && is_object_key(n)) || s->open)
         return i;
     if (d->snake_case_ok && (i = find_snake(s, node_key(n))) < s->n_fields) {
@@ -245,19 +260,39 @@ static size_t find_field(struct decoder *d, const struct schema *s, const struct
     return s->n_fields;
 }
 
+/* Defaults of the fields that were not written; false when one of them must be. */
+static bool decode_absent(struct decoder *d, const struct schema *s, const struct node *n, uint64_t seen, void *obj)
+{
+    bool ok = true;
+    for (size_t i = 0; i < s->n_fields; i++) {
+        const struct field *f = &s->fields[i];
+        if (seen & (UINT64_C(1) << i) || f->offset == FIELD_NOWHERE)
+            continue;
+        if (f->has_def || f->def_str)
+            value_default(f, (char *)obj + f->offset);
+        if (f->flags & FIELD_REQUIRED) {
+            required(d, f, n);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
 static bool decode_map(struct decoder *d, const struct schema *s, const struct node *n, void *obj)
 {
     const struct schema *outer = d->outer;
     uint64_t seen = 0;
+    size_t from = 0;
     bool ok = true;
     *(const struct node **)obj = n;
     must(s->n_fields <= MAX_FIELDS);
     for (size_t k = 0; k < n->n_kids; k++) {
         const struct node *kid = n->kids[k];
         d->outer = outer;
-        size_t i = find_field(d, s, n, kid, &ok);
+        size_t i = find_field(d, s, n, kid, from, &ok);
         if (i == s->n_fields)
             continue;
+        from = i + 1;
         if (seen & (UINT64_C(1) << i)) {
             if (node_get_str(n, node_key(kid)) == kid) /* the other spelling was first; of equal keys the parser spoke */
                 point_at_key(diag_at(d->diags, DIAG_DuplicateKey, kid, NULL, "\"%s\" stands here twice", s->fields[i].name), kid);
@@ -268,15 +303,7 @@ static bool decode_map(struct decoder *d, const struct schema *s, const struct n
         if (decode_field(d, &s->fields[i], kid, obj, &ok))
             seen |= UINT64_C(1) << i;
     }
-    for (size_t i = 0; i < s->n_fields; i++) {
-        if (seen & (UINT64_C(1) << i) || s->fields[i].offset == FIELD_NOWHERE)
-            continue;
-        value_default(&s->fields[i], (char *)obj + s->fields[i].offset);
-        if (s->fields[i].flags & FIELD_REQUIRED) {
-            required(d, &s->fields[i], n);
-            ok = false;
-        }
-    }
+    ok &= decode_absent(d, s, n, seen, obj);
     d->outer = outer;
     if (s->check) {
         size_t errors = d->diags->n_errors;

@@ -111,6 +111,7 @@ struct enum_row { const char *name; int32_t v; };
 struct schema;
 struct field {
     const char *name;
+    uint32_t name_n;             /* its length; the FIELD_ macros see to it */
     enum field_type type;
     uint32_t flags;
     uint32_t offset;             /* of the member in the struct */
@@ -134,10 +135,11 @@ struct field {
  */
 #define FIELD_AT_(T, m, want)                                                                      \
     (uint32_t)(offsetof(T, m) + 0 * sizeof(char[_Generic(((T *)0)->m, want : 1, default : -1)]))
+#define FIELD_NAME_(nm) .name = "" nm "", .name_n = sizeof("" nm "") - 1
 #define FIELD_(ft, T, m, want, nm, fl, text, ...)                                                  \
-    {.name = (nm), .type = (ft), .flags = (fl), .offset = FIELD_AT_(T, m, want), .doc = (text), ##__VA_ARGS__}
+    {FIELD_NAME_(nm), .type = (ft), .flags = (fl), .offset = FIELD_AT_(T, m, want), .doc = (text), ##__VA_ARGS__}
 #define FIELD_LISTED_(ft, T, m, nm, fl, subschema, text, ...)                                      \
-    {.name = (nm), .type = (ft), .flags = (fl), .sub = (subschema), .doc = (text),                 \
+    {FIELD_NAME_(nm), .type = (ft), .flags = (fl), .sub = (subschema), .doc = (text),                 \
      .offset = (uint32_t)(offsetof(T, m) +                                                         \
                           0 * sizeof(char[sizeof(((T *)0)->m) == sizeof(struct any_list) ? 1 : -1])), \
      .elem = sizeof(*((T *)0)->m.v), ##__VA_ARGS__}
@@ -155,14 +157,14 @@ struct field {
 #define FIELD_NUMBER(T, m, nm, fl, text, ...) FIELD_(FT_NUMBER, T, m, struct opt_num, nm, fl, text, ##__VA_ARGS__)
 /* With a default; FIELD_ENUM_REQ without (0 when absent and not required). */
 #define FIELD_ENUM(T, m, nm, rows, dflt, text, ...) \
-    {.name = (nm), .type = FT_ENUM, .offset = FIELD_AT_(T, m, int32_t), .doc = (text), .enums = (rows), \
+    {FIELD_NAME_(nm), .type = FT_ENUM, .offset = FIELD_AT_(T, m, int32_t), .doc = (text), .enums = (rows), \
      .def = (dflt), .has_def = true, ##__VA_ARGS__} /* flags, where needed: .flags = FIELD_x */
 #define FIELD_ENUM_REQ(T, m, nm, fl, rows, text, ...) \
     FIELD_(FT_ENUM, T, m, int32_t, nm, fl, text, .enums = (rows), ##__VA_ARGS__)
 #define FIELD_DURATION(T, m, nm, fl, fmt, text, ...) \
     FIELD_(FT_DURATION, T, m, struct opt_ms, nm, fl, text, .format = (fmt), ##__VA_ARGS__)
 #define FIELD_OBJ(T, m, nm, fl, subschema, text, ...) \
-    {.name = (nm), .type = FT_OBJECT, .flags = (fl), .sub = (subschema), .doc = (text), .offset = offsetof(T, m), \
+    {FIELD_NAME_(nm), .type = FT_OBJECT, .flags = (fl), .sub = (subschema), .doc = (text), .offset = offsetof(T, m), \
      .elem = sizeof(*((T *)0)->m), ##__VA_ARGS__}
 #define FIELD_LIST(T, m, nm, fl, subschema, text, ...) FIELD_LISTED_(FT_LIST, T, m, nm, fl, subschema, text, ##__VA_ARGS__)
 #define FIELD_OBJ_MAP(T, m, nm, fl, subschema, text, ...) \
@@ -172,7 +174,7 @@ struct field {
 #define FIELD_NODE(T, m, nm, fl, text, ...) FIELD_(FT_NODE, T, m, const struct node *, nm, fl, text, ##__VA_ARGS__)
 /* A field that is only named: kept nowhere. FIELD_SILENT, or FIELD_NOT_SERVED / FIELD_IGNORED without
  * looking at its value. */
-#define FIELD_NAMED(nm, fl, text, ...) {.name = (nm), .type = FT_NODE, .flags = (fl), .offset = FIELD_NOWHERE, .doc = (text), ##__VA_ARGS__}
+#define FIELD_NAMED(nm, fl, text, ...) {FIELD_NAME_(nm), .type = FT_NODE, .flags = (fl), .offset = FIELD_NOWHERE, .doc = (text), ##__VA_ARGS__}
 #define FIELD_NOWHERE UINT32_MAX
 
 struct decoder {

@@ -173,7 +173,7 @@ static struct model_endpoint *add_endpoint(struct gather *g, const struct object
     struct model_endpoint *e = arena_new(a, struct model_endpoint);
     *e = (struct model_endpoint){
         .key = key, .address = address, .port = port, .weight = 1, .dns = dns};
-    e->origin = lower_origin(o, at, STR_NONE);
+    e->origin = lower_origin(g->l, o, at, STR_NONE);
     *ARENA_PUSH(a, &g->cluster->endpoints) = e;
     map_put(&g->seen, key, e);
     return e;
@@ -369,7 +369,7 @@ static struct model_cluster *external_cluster(struct lower *l, const struct serv
         return c;
     struct gather g = {.l = l, .cluster = c};
     map_init(&g.seen, l->arena);
-    c->origin = lower_origin(s->object, s->spec->node, STR_NONE);
+    c->origin = lower_origin(l, s->object, s->spec->node, STR_NONE);
     add_endpoint(&g, s->object, s->spec->node, s->spec->external_name, port, true);
     policy_of(l, s, port, v, &peer, &policy);
     istio_policy_apply(l, &policy, &peer, v->raw, c);
@@ -396,7 +396,7 @@ static struct model_cluster *make_cluster(struct lower *l, const struct service 
     policy_of(l, s, (uint16_t)p->port.v, v, &peer, &policy);
     peer.opaque = word != ISTIO_PROTO_UNKNOWN && !istio_protocol_is_http(word) && !istio_protocol_is_tls(word);
     c->protocol = lower_port_protocol(p);
-    c->origin = lower_origin(s->object, p->node, p->name);
+    c->origin = lower_origin(l, s->object, p->node, p->name);
     gather_endpoints(l, s, p, policy.subset, c);
     istio_policy_apply(l, &policy, &peer, v->raw || p->protocol == CORE_UDP, c);
     return c;

@@ -277,7 +277,7 @@ struct model_cert *credential_pair(struct lower *l, const struct object *secret,
     int64_t until_s = 0;
     struct str staple = has(secret, STAPLE) ? value(secret, STAPLE) : STR_NONE;
     staple = staple_of(l, r, staple, node_of(secret, STAPLE), &until_s);
-    return pair_of(l, r, staple, until_s, lower_origin(secret, node_of(secret, key), STR_NONE));
+    return pair_of(l, r, staple, until_s, lower_origin(l, secret, node_of(secret, key), STR_NONE));
 }
 
 struct model_cert *credential_pair_text(struct lower *l, const struct credential_source *src, struct str chain,

@@ -179,6 +179,7 @@ struct gapi_work {
     struct model_rule *rules_made[64];     /* scratch of gapi_route.c: by place of the route at hand */
     struct gapi_claims *claims;            /* NULL: routes of one kind only, nothing can clash */
     struct gapi_policies *policies;
+    struct gapi_known *known;              /* of backends; gapi_backend.c */
     struct model_tls_client **implied;     /* by gapi_gw.number, 0 = without a certificate; gapi_backend.c */
 };
 
@@ -263,6 +264,7 @@ struct gapi_findings {
 };
 
 /* The rules of a route of any kind; an HTTPRoute or GRPCRoute without rules has one. Returns how many. */
+size_t gapi_rule_count(const struct object *o); /* as they are written */
 size_t gapi_rules(const struct object *o, struct gapi_rule out[GAPI_RULES_MAX]);
 /* Section 4, step 5, and ResolvedRefs, without making anything: for routes that may not be
  * accepted. */

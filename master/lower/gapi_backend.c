@@ -51,24 +51,78 @@ static bool is_datagram(const struct object *route)
     return route->kind->id == KIND_UDP_ROUTE;
 }
 
-enum backend_problem gapi_backend_problem(struct lower *l, const struct object *o,
-                                          const struct gapi_backend_ref *b)
+/* ---- what is known of a backend -------------------------------------------------------------- */
+
+/*
+ * Rules ask four times about each of their backends, and most rules of a configuration have the same few. So answers are
+ * kept, where they depend on nothing but what stands here: nothing of it changes while routes are lowered. A table of
+ * fixed size, in which the later of two wins the place.
+ */
+struct gapi_known {
+    enum kind_id route;          /* KIND_COUNT: the place is free */
+    struct str from, ns, name;   /* namespace of the route; Service */
+    uint16_t port;
+    bool asked_problem, asked_tls, asked_cluster;
+    enum backend_problem problem;
+    bool tls, plain;             /* `plain`, `gw`: who asked for the cluster */
+    const struct gapi_gw *gw;
+    struct model_cluster *cluster;
+};
+#define KNOWN_BITS 9
+
+static bool is_known(const struct gapi_known *k, const struct object *o, struct str ns, const struct gapi_backend_ref *b)
+{
+    return k->route == o->kind->id && k->port == (uint16_t)b->port.v && str_eq(k->name, b->name) && str_eq(k->ns, ns) &&
+           str_eq(k->from, o->ns);
+}
+
+/* Its place, with nothing asked yet when it is new. Of references to Services only. */
+static struct gapi_known *known_of(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
+{
+    struct str ns = namespace_of(o, b);
+    struct gapi_work *w = l->gapi;
+    if (!w->known) {
+        w->known = arena_new_n(l->arena, struct gapi_known, (size_t)1 << KNOWN_BITS);
+        for (size_t i = 0; i < (size_t)1 << KNOWN_BITS; i++)
+            w->known[i].route = KIND_COUNT;
+    }
+    uint64_t hash = hash_str(b->name, (uint64_t)b->port.v ^ (uint64_t)ns.n << 32);
+    struct gapi_known *k = &w->known[hash >> (64 - KNOWN_BITS)];
+    if (!is_known(k, o, ns, b))
+        *k = (struct gapi_known){.route = o->kind->id, .from = o->ns, .ns = ns, .name = b->name, .port = (uint16_t)b->port.v};
+    return k;
+}
+
+/* ---- problems -------------------------------------------------------------------------------- */
+
+static enum backend_problem problem_of(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
 {
     struct str ns = namespace_of(o, b);
     enum backend_problem why = BACKEND_OK;
     struct speech speech;
-    if (is_istio_hostname(b)) {
-        lower_istio_host(l, b->name, (uint16_t)b->port.v, o->ns, &why);
-        return why;
-    }
-    if (!is_service(b))
-        return BACKEND_BAD_KIND;
     if (!grant_allows(l->store, GAPI_GROUP, o->kind->kind, o->ns, "", "Service", ns, b->name))
         return BACKEND_NOT_PERMITTED;
     if (lower_service_is_external(l, ns, b->name))
         return BACKEND_BAD_KIND;
     const struct core_service_port *p = lower_service_port(l, ns, b->name, (uint16_t)b->port.v, is_datagram(o), &why);
     return p && is_http(o) && !speech_of(o, p, &speech) ? BACKEND_BAD_PROTOCOL : why;
+}
+
+enum backend_problem gapi_backend_problem(struct lower *l, const struct object *o,
+                                          const struct gapi_backend_ref *b)
+{
+    enum backend_problem why = BACKEND_OK;
+    if (is_istio_hostname(b)) {
+        lower_istio_host(l, b->name, (uint16_t)b->port.v, o->ns, &why);
+        return why;
+    }
+    if (!is_service(b))
+        return BACKEND_BAD_KIND;
+    struct gapi_known *k = known_of(l, o, b);
+    if (!k->asked_problem)
+        k->problem = problem_of(l, o, b);
+    k->asked_problem = true;
+    return k->problem;
 }
 
 /* ---- clusters -------------------------------------------------------------------------------- */
@@ -82,7 +136,7 @@ static struct model_tls_client *implied_client(struct lower *l, const struct gap
     *known = model_tls_client_add(l->model);
     (*known)->system_ca = true;
     gapi_tls_show(gw, *known);
-    (*known)->origin = gw ? lower_origin(gw->object, NULL, STR_NONE) : (struct model_origin){0};
+    (*known)->origin = gw ? lower_origin(l, gw->object, NULL, STR_NONE) : (struct model_origin){0};
     return *known;
 }
 
@@ -131,19 +185,14 @@ static struct model_cluster *speaking(struct lower *l, const struct gapi_use *us
     return c;
 }
 
-struct model_cluster *gapi_backend_cluster(struct lower *l, const struct gapi_use *use,
-                                           const struct gapi_backend_ref *b)
+static struct model_cluster *cluster_of(struct lower *l, const struct gapi_use *use, const struct gapi_backend_ref *b)
 {
     const struct object *o = use->route;
     struct str ns = namespace_of(o, b);
     uint16_t port = (uint16_t)b->port.v;
-    enum backend_problem why = gapi_backend_problem(l, o, b);
+    enum backend_problem why;
     struct speech speech;
     bool made;
-    if (why != BACKEND_OK)
-        return NULL;
-    if (is_istio_hostname(b))
-        return lower_istio_host(l, b->name, port, o->ns, &why);
     if (is_datagram(o))
         return lower_service_variant(l, ns, b->name, port, true, STR("udp"), &made, &why);
     const struct core_service_port *p = lower_service_port(l, ns, b->name, port, false, &why);
@@ -156,16 +205,45 @@ struct model_cluster *gapi_backend_cluster(struct lower *l, const struct gapi_us
     return speaking(l, use, b, p, &speech);
 }
 
-bool gapi_backend_is_tls(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
+struct model_cluster *gapi_backend_cluster(struct lower *l, const struct gapi_use *use,
+                                           const struct gapi_backend_ref *b)
+{
+    enum backend_problem why = gapi_backend_problem(l, use->route, b);
+    if (why != BACKEND_OK)
+        return NULL;
+    if (is_istio_hostname(b))
+        return lower_istio_host(l, b->name, (uint16_t)b->port.v, use->route->ns, &why);
+    struct gapi_known *k = known_of(l, use->route, b);
+    if (k->asked_cluster && k->gw == use->gw && k->plain == use->plain)
+        return k->cluster;
+    k->cluster = cluster_of(l, use, b);
+    k->gw = use->gw;
+    k->plain = use->plain;
+    k->asked_cluster = true;
+    return k->cluster;
+}
+
+static bool speaks_tls(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
 {
     enum backend_problem why;
     struct speech speech;
     const struct core_service_port *p =
-        is_service(b) ? lower_service_port(l, namespace_of(o, b), b->name, (uint16_t)b->port.v, is_datagram(o), &why) : NULL;
+        lower_service_port(l, namespace_of(o, b), b->name, (uint16_t)b->port.v, is_datagram(o), &why);
     if (!p)
         return false;
     speech_of(o, p, &speech);
     return (is_http(o) && speech.tls) || gapi_policy_of(l, namespace_of(o, b), b->name, p->name);
+}
+
+bool gapi_backend_is_tls(struct lower *l, const struct object *o, const struct gapi_backend_ref *b)
+{
+    if (!is_service(b))
+        return false;
+    struct gapi_known *k = known_of(l, o, b);
+    if (!k->asked_tls)
+        k->tls = speaks_tls(l, o, b);
+    k->asked_tls = true;
+    return k->tls;
 }
 
 struct str gapi_backend_name(struct lower *l, const struct object *o,

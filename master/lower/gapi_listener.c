@@ -218,7 +218,7 @@ static bool port_is_free(struct lower *l, struct gapi_gw_listener *gl)
         gl->conflicted = true;
         gl->refused = (struct gapi_fault){
             reason, arena_strf(l->arena, "conflicts with listener " STR_FMT " of Gateway " STR_FMT "/" STR_FMT " on port %u",
-                               STR_ARG(other->origin.section), STR_ARG(other->origin.ns), STR_ARG(other->origin.name),
+                               STR_ARG(other->origin.section), STR_ARG(other->origin.source->ns), STR_ARG(other->origin.source->name),
                                (unsigned)gl->spec->port.v)};
         diag_at(l->diags, DIAG_Conflict, gl->spec->node, "give the Gateways different addresses, ports or host names",
                 STR_FMT ", which is older; it is not served like this", STR_ARG(gl->refused.message));
@@ -245,7 +245,7 @@ static void make_listener(struct lower *l, struct gapi_gw_listener *gl, const st
         model_listener_add(b, l->arena, listener_key(l, gl, a), gl->spec->hostname);
     ml->name = str_skip(ml->key, strlen("Gateway/"));
     ml->protocol = PROTOCOLS[gl->protocol].model;
-    ml->origin = lower_origin(gl->gw->object, gl->spec->node, gl->spec->name);
+    ml->origin = lower_origin(l, gl->gw->object, gl->spec->node, gl->spec->name);
     proxy_front_apply(l, &gl->gw->proxies, b);
     bool http = ml->protocol == LISTENER_HTTP || ml->protocol == LISTENER_HTTPS;
     struct model_listener *leader = http ? lower_group_join(l, ml) : ml;
@@ -260,8 +260,8 @@ static void make_listener(struct lower *l, struct gapi_gw_listener *gl, const st
             "give the Gateways addresses or different hostnames if that is not wanted",
             "shares port %u and host name " STR_FMT " with listener " STR_FMT " of Gateway " STR_FMT "/" STR_FMT
             "; their routes are ranked together",
-            b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section), STR_ARG(leader->origin.ns),
-            STR_ARG(leader->origin.name));
+            b->port, STR_ARG(ml->hostname), STR_ARG(leader->origin.section), STR_ARG(leader->origin.source->ns),
+            STR_ARG(leader->origin.source->name));
 }
 
 void gapi_listeners_make(struct lower *l, struct gapi_gw *gw)

@@ -163,7 +163,7 @@ struct model_match *gapi_make_match(struct lower *l, const struct object *o,
     size_t n;
     const struct node *at = written(r, j, &headers, &n);
     m->index = (uint16_t)j;
-    m->origin = lower_origin(o, at ? at : r->node, at ? gapi_match_word(l, i, j) : gapi_rule_word(l, i));
+    m->origin = lower_origin(l, o, at ? at : r->node, at ? gapi_match_word(l, i, j) : gapi_rule_word(l, i));
     m->path = PATH_PREFIX_ELEMENT;
     m->path_value = STR("");
     if (!at)

@@ -185,7 +185,7 @@ static struct model_tls_client *make_client(struct lower *l, const struct gapi_p
     c->system_ca = p->system_ca;
     c->broken = p->accepted.reason != NULL;
     gapi_tls_show(gw, c);
-    c->origin = lower_origin(p->object, NULL, STR_NONE);
+    c->origin = lower_origin(l, p->object, NULL, STR_NONE);
     return c;
 }
 

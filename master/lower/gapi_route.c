@@ -83,8 +83,13 @@ static void attach(struct lower *l, struct route *r)
 /* Section 5: hostnames that miss every listener are left out, which is seldom what was meant. */
 static void tell_unfitting(struct lower *l, const struct route *r)
 {
+    size_t fitting = 0, n = GH_MIN(r->spec->hostnames.n, (size_t)GAPI_HOSTNAMES_MAX);
+    while (fitting < n && l->gapi->fits[fitting])
+        fitting++;
+    if (fitting == n || !r->n_accepted)
+        return; /* as nearly always */
     const struct node *list = node_get(r->spec->node, "hostnames");
-    for (size_t i = 0; list && i < list->n_kids && i < GAPI_HOSTNAMES_MAX && r->n_accepted; i++)
+    for (size_t i = 0; list && i < list->n_kids && i < GAPI_HOSTNAMES_MAX; i++)
         if (!l->gapi->fits[i])
             diag_at(l->diags, DIAG_NotAttached, list->kids[i], NULL,
                     "fits no listener that the route is attached to");
@@ -106,7 +111,7 @@ static void tell_isolated(struct lower *l, const struct route *r, const struct g
             "host " STR_FMT " on port %u belongs to the more specific listener " STR_FMT
             " of Gateway " STR_FMT "/" STR_FMT ", to which the route is not attached",
             STR_ARG(p->host), p->leader->bind->port, STR_ARG(owner->origin.section),
-            STR_ARG(owner->origin.ns), STR_ARG(owner->origin.name));
+            STR_ARG(owner->origin.source->ns), STR_ARG(owner->origin.source->name));
 }
 
 static struct model_listener *owner_of(const struct lower *l, const struct route *r, const struct gapi_place *p)
@@ -323,8 +328,8 @@ static size_t count_rules(struct object *const *v, size_t n)
 {
     size_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct node *rules = node_get(gapi_route_of(v[i]->spec)->node, "rules");
-        sum += rules ? GH_MAX(rules->n_kids, 1u) : 1;
+        size_t rules = gapi_rule_count(v[i]);
+        sum += GH_MAX(rules, (size_t)1);
     }
     return sum;
 }

@@ -32,6 +32,14 @@ static size_t stream_rules(const struct gapi_stream_route_spec *s, struct gapi_r
     return s->rules.n;
 }
 
+size_t gapi_rule_count(const struct object *o)
+{
+    const void *spec = gapi_route_of(o->spec);
+    return o->kind->id == KIND_HTTP_ROUTE   ? ((const struct gapi_http_route_spec *)spec)->rules.n
+           : o->kind->id == KIND_GRPC_ROUTE ? ((const struct gapi_grpc_route_spec *)spec)->rules.n
+                                            : ((const struct gapi_stream_route_spec *)spec)->rules.n;
+}
+
 size_t gapi_rules(const struct object *o, struct gapi_rule out[GAPI_RULES_MAX])
 {
     const void *spec = gapi_route_of(o->spec);
@@ -143,15 +151,16 @@ static void make_filters(struct lower *l, const struct object *o,
         } else {
             continue;
         }
-        f->origin = lower_origin(o, g->node, STR_NONE);
+        f->origin = lower_origin(l, o, g->node, STR_NONE);
         out->n++;
     }
 }
 
-static void make_redirect(const struct gapi_redirect_filter *g, struct model_rule *rule)
+static void make_redirect(struct lower *l, const struct gapi_redirect_filter *g, struct model_rule *rule)
 {
     rule->action = ACTION_REDIRECT;
-    rule->redirect = (struct model_redirect){
+    rule->redirect = arena_new(l->arena, struct model_redirect);
+    *rule->redirect = (struct model_redirect){
         .scheme = g->scheme,
         .host = g->hostname,
         .port_mode = g->port.set ? PORT_FIXED : PORT_LISTENER, /* 7.2 */
@@ -237,7 +246,7 @@ static void make_retry(struct lower *l, const struct gapi_retry *g, struct model
 static void make_split(struct lower *l, const struct gapi_use *use, const struct gapi_backend_ref *b, struct model_split *s)
 {
     s->weight = (uint32_t)b->weight.v;
-    s->origin = lower_origin(use->route, b->node, STR_NONE);
+    s->origin = lower_origin(l, use->route, b->node, STR_NONE);
     if (!first_unserved(&b->filters, true))
         s->cluster = gapi_backend_cluster(l, use, b);
     if (!s->cluster) {
@@ -278,7 +287,7 @@ static struct model_rule *add_rule(struct lower *l, const struct gapi_use *use, 
                                             STR_ARG(r->name))
                  : variant > 0 ? str_head(plain, (size_t)variant)
                                : plain;
-    rule->origin = lower_origin(o, r->node, gapi_rule_word(l, i));
+    rule->origin = lower_origin(l, o, r->node, gapi_rule_word(l, i));
     rule->action = ACTION_SPLIT;
     rule->header_merge = HEADER_MERGE_RULE_FIRST;
     return rule;
@@ -303,7 +312,7 @@ struct model_rule *gapi_make_rule(struct lower *l, const struct gapi_use *use, c
     make_filters(l, use->route, &r->filters, &rule->filters);
     for (size_t j = 0; j < r->filters.n; j++)
         if (r->filters.v[j].redirect)
-            make_redirect(r->filters.v[j].redirect, rule);
+            make_redirect(l, r->filters.v[j].redirect, rule);
     if (r->http)
         make_timeouts(r->http->timeouts, rule);
     if (rule->action == ACTION_REDIRECT)

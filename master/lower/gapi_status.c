@@ -101,7 +101,7 @@ static void judge_ports(struct lower *l, struct gapi_gw *gw)
 
 static void overlap_condition(struct lower *l, const struct gapi_gw_listener *gl, struct conds *cs)
 {
-    const struct model_origin *o = &gl->overlaps.with->origin;
+    const struct model_source *o = gl->overlaps.with->origin.source;
     bool own = str_eq(o->ns, gl->gw->object->ns) && str_eq(o->name, gl->gw->object->name) && str_eqc(o->kind, "Gateway") &&
                str_starts(o->api_version, STR(GAPI_GROUP "/"));
     const char *what = str_eqc(str_c(gl->overlaps.reason), "OverlappingHostnames") ? "host names meet" : "certificates share names with";
@@ -109,7 +109,7 @@ static void overlap_condition(struct lower *l, const struct gapi_gw_listener *gl
     cond_set(cs, "OverlappingTLSConfig", COND_TRUE, gl->overlaps.reason,
              arena_strf(l->arena, "its %s those of listener " STR_FMT STR_FMT
                         "; a request on a connection that is for the other one gets 421",
-                        what, STR_ARG(o->section), STR_ARG(of)));
+                        what, STR_ARG(gl->overlaps.with->origin.section), STR_ARG(of)));
 }
 
 static void listener_conditions(struct lower *l, const struct gapi_gw *gw, const struct gapi_gw_listener *gl,

@@ -69,15 +69,15 @@ static const struct node *hostname_node(const struct object *o, struct str hostn
 
 static void tell_taken(struct lower *l, const struct object *o, const struct gapi_place *p, const struct model_rule *winner)
 {
-    if (str_eq(winner->origin.name, o->name) && str_eq(winner->origin.ns, o->ns) &&
-        str_eqc(winner->origin.kind, o->kind->kind))
+    if (str_eq(winner->origin.source->name, o->name) && str_eq(winner->origin.source->ns, o->ns) &&
+        str_eqc(winner->origin.source->kind, o->kind->kind))
         return; /* by another of its hostnames */
     struct str what = p->host.n ? arena_strf(l->arena, "server name " STR_FMT " on port %u", STR_ARG(p->host), p->leader->bind->port)
                                 : arena_strf(l->arena, "port %u", p->leader->bind->port);
     diag_at(l->diags, DIAG_Conflict, p->host.n ? hostname_node(o, p->route_hostname) : gapi_route_of(o->spec)->node,
             "remove one of them", STR_FMT " already goes where " STR_FMT " " STR_FMT "/" STR_FMT
             " says, which is older; this route gets none of it",
-            STR_ARG(what), STR_ARG(winner->origin.kind), STR_ARG(winner->origin.ns), STR_ARG(winner->origin.name));
+            STR_ARG(what), STR_ARG(winner->origin.source->kind), STR_ARG(winner->origin.source->ns), STR_ARG(winner->origin.source->name));
 }
 
 static void place_tls(struct forms *f, const struct gapi_place *p)

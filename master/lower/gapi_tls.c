@@ -367,7 +367,7 @@ static void judge_options(struct lower *l, struct gapi_gw_listener *gl)
 void gapi_tls_judge(struct lower *l, struct gapi_gw_listener *gl)
 {
     const struct gapi_listener_tls *tls = gl->spec->tls;
-    gl->tls.like.origin = lower_origin(gl->gw->object, tls ? tls->node : gl->spec->node, gl->spec->name);
+    gl->tls.like.origin = lower_origin(l, gl->gw->object, tls ? tls->node : gl->spec->node, gl->spec->name);
     gl->tls.like.alpn = gl->protocol == GAPI_PROTO_HTTPS ? TLS_ALPN_H2 | TLS_ALPN_HTTP1 : 0;
     if (gl->passthrough) {
         if (tls->certificate_refs.n)

@@ -245,7 +245,7 @@ static void push_endpoint(struct gather *g, const struct object *o, const struct
              : str_chr(address, ':') >= 0
                  ? arena_strf(a, "[" STR_FMT "]:%u", STR_ARG(e->address), port)
                  : arena_strf(a, STR_FMT ":%u", STR_ARG(e->address), port);
-    e->origin = lower_origin(o, at, STR_NONE);
+    e->origin = lower_origin(g->l, o, at, STR_NONE);
     struct model_endpoint *same = map_get(&g->by_key, e->key);
     if (same) { /* listed twice: twice the share */
         same->weight = (uint32_t)GH_MIN((uint64_t)same->weight + weight, ISTIO_WEIGHT_MAX);
@@ -328,7 +328,7 @@ static void fill_entry_cluster(struct lower *l, struct model_cluster *c, const s
     g.want = policy.subset ? &policy.subset->labels : NULL;
     map_init(&g.by_key, l->arena);
     c->protocol = upstream_of(proto);
-    c->origin = lower_origin(r->object, p->node, p->name);
+    c->origin = lower_origin(l, r->object, p->node, p->name);
     add_endpoints(&g, host);
     if (c->endpoints.n == 0)
         tell_no_endpoints(l, r, policy.subset);

@@ -343,7 +343,7 @@ struct model_listener *istio_listen(struct lower *l, struct istio_server_state *
     s->listener = model_listener_add(b, l->arena, key, s->hosts.n == 1 ? s->hosts.v[0].host : STR("*"));
     s->listener->name = name;
     s->listener->protocol = PROTOCOLS[s->serves];
-    s->listener->origin = lower_origin(s->gw->object, server->node, server->port->name);
+    s->listener->origin = lower_origin(l, s->gw->object, server->node, server->port->name);
     s->state = ISTIO_Programmed;
     proxy_front_apply(l, &s->gw->proxies, b);
     return s->listener;

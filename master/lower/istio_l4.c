@@ -36,7 +36,7 @@ static void add_split(struct lower *l, struct model_rule *out, const struct obje
     for (size_t k = 0; k < r->route.n; k++)
         most = GH_MAX(most, r->route.v[k].weight.v);
     s->weight = r->route.n == 1 ? 1 : istio_scaled_weight(d->weight.v, most);
-    s->origin = lower_origin(o, d->node, STR_NONE);
+    s->origin = lower_origin(l, o, d->node, STR_NONE);
     istio_split(l, s, o, d->destination, port);
 }
 
@@ -83,7 +83,7 @@ static struct model_rule *rule_of(struct l4 *x, const char *what, const struct i
         return out;
     out = model_rule_add(l->model, key);
     out->name = arena_strf(l->arena, STR_FMT "/" STR_FMT "/%s/%u", STR_ARG(o->ns), STR_ARG(o->name), what, r->node->index);
-    out->origin = lower_origin(o, r->node, arena_strf(l->arena, "%s[%u]", what, r->node->index));
+    out->origin = lower_origin(l, o, r->node, arena_strf(l->arena, "%s[%u]", what, r->node->index));
     out->action = ACTION_SPLIT;
     out->no_backend_status = 503;
     for (size_t i = 0; i < r->route.n; i++)
@@ -171,7 +171,7 @@ static void add_name(struct l4 *x, struct istio_server_state *s, const struct is
     if (!c)
         return;
     c->rule = rule_of(x, "tls", r, s->port);
-    c->origin = lower_origin(x->vs->object, at, STR_NONE);
+    c->origin = lower_origin(x->l, x->vs->object, at, STR_NONE);
     lint_twice(x->l, c->rule, r);
     note_stream(x, s);
 }

@@ -97,7 +97,7 @@ struct model_match *istio_match(struct lower *l, const struct istio_rule_ref *r,
         return out;
     path(out, m);
     bool own = node_document(m->node) == node_document(r->owner->root); /* not of the object that delegates */
-    out->origin = lower_origin(r->owner, m->node,
+    out->origin = lower_origin(l, r->owner, m->node,
                                own ? arena_strf(l->arena, STR_FMT ".match[%u]", STR_ARG(r->section), m->node->index) : STR_NONE);
     out->name = m->name;
     out->index = (uint16_t)m->node->index;

@@ -68,8 +68,8 @@ static void header_filter(struct lower *l, struct model_filters *out, const stru
         for (size_t k = 0; ops[i] && k < ops[i]->remove.n; k++)
             *ARENA_PUSH(l->arena, &f.u.headers) =
                 (struct model_header_op){.op = HEADER_REMOVE, .name = ops[i]->remove.v[k]};
-        if (ops[i] && !f.origin.file.n)
-            f.origin = lower_origin(o, ops[i]->node, STR_NONE);
+        if (ops[i] && !f.origin.source)
+            f.origin = lower_origin(l, o, ops[i]->node, STR_NONE);
     }
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
         if (!ops[i])
@@ -122,7 +122,7 @@ static void rewrite_filter(struct lower *l, struct model_filters *out, const str
     f->type = FILTER_REWRITE;
     f->u.rewrite.host = host;
     f->u.rewrite.path = path;
-    f->origin = lower_origin(o, at, STR_NONE);
+    f->origin = lower_origin(l, o, at, STR_NONE);
 }
 
 /* ---- redirect and direct response ---------------------------------------------------------------------------- */
@@ -143,8 +143,9 @@ static void redirect_authority(struct model_redirect *out, struct str authority)
 
 static void redirect(struct lower *l, struct model_rule *out, const struct istio_redirect *r)
 {
-    struct model_redirect *d = &out->redirect;
+    struct model_redirect *d = arena_new(l->arena, struct model_redirect);
     out->action = ACTION_REDIRECT;
+    out->redirect = d;
     d->status = (uint16_t)r->code.v;
     d->scheme = r->scheme;
     d->port_mode = PORT_KEEP_HOST;
@@ -164,14 +165,15 @@ static void redirect(struct lower *l, struct model_rule *out, const struct istio
     }
 }
 
-static void direct(struct model_rule *out, const struct istio_direct *r)
+static void direct(struct lower *l, struct model_rule *out, const struct istio_direct *r)
 {
     out->action = ACTION_DIRECT;
-    out->direct.status = (uint16_t)r->status.v;
+    out->direct = arena_new(l->arena, struct model_direct);
+    out->direct->status = (uint16_t)r->status.v;
     if (!r->body || r->body->content.n == 0)
         return;
-    out->direct.body = r->body->content;
-    out->direct.content_type = STR("text/plain");
+    out->direct->body = r->body->content;
+    out->direct->content_type = STR("text/plain");
 }
 
 /* ---- route ------------------------------------------------------------------------------------------------------ */
@@ -208,7 +210,7 @@ static void split(struct lower *l, struct model_rule *out, const struct object *
     const struct istio_http_destination *d = &r->route.v[i];
     struct model_split *s = ARENA_PUSH(l->arena, &out->splits);
     s->weight = scaled(r, i);
-    s->origin = lower_origin(o, d->node, STR_NONE);
+    s->origin = lower_origin(l, o, d->node, STR_NONE);
     istio_split(l, s, o, d->destination, port);
     if (r->route.n == 1)
         return;
@@ -265,7 +267,7 @@ struct model_rule *istio_rule(struct lower *l, const struct istio_rule_ref *ref,
     struct str key = arena_strf(l->arena, "VirtualService/" STR_FMT STR_FMT, STR_ARG(ref->id), STR_ARG(suffix));
     struct model_rule *out = model_rule_add(l->model, key);
     out->name = r->name.n ? r->name : ref->id;
-    out->origin = lower_origin(o, r->node, ref->section);
+    out->origin = lower_origin(l, o, r->node, ref->section);
     const struct istio_headers *only = r->route.n == 1 ? r->route.v[0].headers : NULL;
     struct str host = r->rewrite ? r->rewrite->authority : STR_NONE;
     if (host.n == 0)
@@ -277,7 +279,7 @@ struct model_rule *istio_rule(struct lower *l, const struct istio_rule_ref *ref,
     if (r->redirect)
         redirect(l, out, r->redirect);
     else if (r->direct)
-        direct(out, r->direct);
+        direct(l, out, r->direct);
     else {
         rewrite_filter(l, &out->filters, o, r->rewrite ? r->rewrite->node : r->node, host, path_rewrite(l, r->rewrite));
         route(l, out, o, r, port, host);

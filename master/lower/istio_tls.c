@@ -149,7 +149,7 @@ static void hold_files(struct ask *a, const struct str *path, size_t n, const st
  * ends nothing that serves. */
 static bool use_files(struct ask *a, const struct node *at, const struct str *path, size_t n, use_fn *use, void *out)
 {
-    struct credential_source src = {.at = at, .origin = lower_origin(a->o, at, STR_NONE), .name = path[0]};
+    struct credential_source src = {.at = at, .origin = lower_origin(a->l, a->o, at, STR_NONE), .name = path[0]};
     struct credential_fault why = {.kind = CERT_OK}, unheard;
     struct str text[FILES_MAX], fault = STR_NONE;
     bool read = read_files(a, path, n, text, &fault);
@@ -398,7 +398,7 @@ struct model_tls_server *istio_server_tls(struct lower *l, const struct istio_se
 {
     const struct istio_server_tls *s = state->server->tls;
     struct ask a = {.l = l, .o = state->gw->object};
-    struct model_tls_server found = {.alpn = alpn, .origin = lower_origin(a.o, s->node, STR_NONE)};
+    struct model_tls_server found = {.alpn = alpn, .origin = lower_origin(l, a.o, s->node, STR_NONE)};
     server_certs(&a, &found, s);
     server_clients(&a, &found, s);
     *why = a.why;
@@ -429,7 +429,7 @@ struct model_chain *istio_chain(struct lower *l, struct istio_server_state *s, s
         return NULL;
     }
     struct model_chain *c = model_chain_add(l->model, b, name, s->listener, mode);
-    c->origin = lower_origin(s->gw->object, at, STR_NONE);
+    c->origin = lower_origin(l, s->gw->object, at, STR_NONE);
     return c;
 }
 
@@ -501,7 +501,7 @@ struct model_tls_client *istio_client_tls(struct lower *l, const struct object *
     if (s->mode == ISTIO_CLIENT_DISABLE)
         return NULL;
     struct model_tls_client *t = model_tls_client_add(l->model);
-    t->origin = lower_origin(o, s->node, STR_NONE);
+    t->origin = lower_origin(l, o, s->node, STR_NONE);
     t->sni = istio_host_canonical(l->arena, s->sni);
     t->insecure = s->insecure.v;
     copy_names(l->arena, &t->sans, s->subject_alt_names.n ? &s->subject_alt_names : &peer->sans);

@@ -51,6 +51,8 @@ struct lower {
     struct credentials *credentials; /* credential.h; given when objects were vetted with it, else made at need */
     struct { struct lower_candidate *v; size_t n, cap; } candidates; /* precedence.c */
     struct { struct lower_names *v; size_t n, cap; } names; /* merge.c; by place of the bind in model->binds */
+    const struct object *source_of; /* lower.c: the object at hand, and what origins say of it */
+    const struct model_source *source;
 };
 
 void lower_all(struct lower *l);
@@ -153,6 +155,9 @@ struct str lower_wider(struct str name, char *buf);
 void lower_merge(struct lower *l);
 
 /* model_origin of an object and one of its nodes (NULL = the object's first line). */
-struct model_origin lower_origin(const struct object *o, const struct node *at, struct str section);
+struct model_origin lower_origin(struct lower *l, const struct object *o, const struct node *at, struct str section);
+/* The two that are told in findings: the file of an object, and the line of one of its nodes (NULL = its first). */
+struct str lower_file(const struct object *o);
+uint32_t lower_line(const struct object *o, const struct node *at);
 
 #endif

@@ -109,56 +109,48 @@ static void link_fallback(const struct model_bind *b, struct model_host *h)
     }
 }
 
-/* Exact names in order of arrival, then wildcards with many labels first, then "*": the places of names in that order.
- * Stable, linear. */
-static const size_t *by_breadth(struct lower *l, const struct str *names, size_t n)
+enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
+
+static unsigned breadth_of(struct str name)
 {
-    enum { DEEPEST = 128 }; /* a host name has at most 127 labels */
+    unsigned dots = 0;
+    if (name.n == 0 || name.p[0] != '*')
+        return 0;
+    for (size_t j = 0; j < name.n; j++)
+        dots += name.p[j] == '.';
+    return DEEPEST - GH_MIN(dots, (unsigned)DEEPEST - 1);
+}
+
+/* Exact names in order of arrival, then wildcards with many labels first, then "*". Pointers to what begins with its name
+ * (model_host, model_chain); NULL: they stand so. Stable, linear. */
+static void *in_breadth(struct lower *l, void *const *v, size_t n)
+{
     size_t at[DEEPEST + 2] = {0};
-    size_t *sorted = arena_new_n(l->arena, size_t, n);
-    unsigned char *place = arena_alloc(l->arena, n);
+    unsigned last = 0;
+    bool sorted = true;
     for (size_t i = 0; i < n; i++) {
-        size_t dots = 0;
-        for (size_t j = 0; j < names[i].n && names[i].p[0] == '*'; j++)
-            dots += names[i].p[j] == '.';
-        place[i] =
-            (unsigned char)(names[i].p[0] != '*' ? 0 : DEEPEST - GH_MIN(dots, (size_t)DEEPEST - 1));
-        at[place[i] + 1]++;
+        unsigned breadth = breadth_of(*(const struct str *)v[i]);
+        sorted &= breadth >= last;
+        last = breadth;
+        at[breadth + 1]++;
     }
+    if (sorted)
+        return NULL;
+    void **out = arena_new_n(l->arena, void *, n);
     for (size_t i = 1; i <= DEEPEST; i++)
         at[i] += at[i - 1];
     for (size_t i = 0; i < n; i++)
-        sorted[at[place[i]]++] = i;
-    return sorted;
+        out[at[breadth_of(*(const struct str *)v[i])]++] = v[i];
+    return out;
 }
 
-static void order_hosts(struct lower *l, struct model_bind *b)
-{
-    size_t n = b->hosts.n;
-    struct str *names = arena_new_n(l->arena, struct str, n);
-    struct model_host **sorted = arena_new_n(l->arena, struct model_host *, n);
-    for (size_t i = 0; i < n; i++)
-        names[i] = b->hosts.v[i]->name;
-    const size_t *order = by_breadth(l, names, n);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = b->hosts.v[order[i]];
-    b->hosts.v = sorted;
-    b->hosts.cap = n;
-}
-
-static void order_chains(struct lower *l, struct model_bind *b)
-{
-    size_t n = b->chains.n;
-    struct str *names = arena_new_n(l->arena, struct str, n);
-    struct model_chain **sorted = arena_new_n(l->arena, struct model_chain *, n);
-    for (size_t i = 0; i < n; i++)
-        names[i] = b->chains.v[i]->name;
-    const size_t *order = by_breadth(l, names, n);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = b->chains.v[order[i]];
-    b->chains.v = sorted;
-    b->chains.cap = n;
-}
+_Static_assert(offsetof(struct model_host, name) == 0 && offsetof(struct model_chain, name) == 0, "in_breadth");
+#define ORDER(l, list)                                                                             \
+    do {                                                                                           \
+        void *sorted_ = in_breadth((l), (void *const *)(list)->v, (list)->n);                      \
+        if (sorted_)                                                                               \
+            (list)->v = sorted_, (list)->cap = (list)->n;                                          \
+    } while (0)
 
 void lower_merge(struct lower *l)
 {
@@ -169,7 +161,7 @@ void lower_merge(struct lower *l)
             if (lower_group_of(l, b, h->name) == h->listener)
                 link_fallback(b, h); /* a Gateway listener's host; Istio's never fall back */
         }
-        order_hosts(l, b);
-        order_chains(l, b);
+        ORDER(l, &b->hosts);
+        ORDER(l, &b->chains);
     }
 }

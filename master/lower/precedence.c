@@ -188,7 +188,7 @@ static bool gapi_leads(struct lower *l, const struct model_host *h, const struct
             "host " STR_FMT " on port %u is also routed by %s " STR_FMT "/" STR_FMT " (" STR_FMT
             ":%u), which is older: all its rules come first",
             STR_ARG(h->name), h->listener->bind->port, win->kind->kind, STR_ARG(win->ns),
-            STR_ARG(win->name), STR_ARG(lower_origin(win, NULL, STR_NONE).file), win->line);
+            STR_ARG(win->name), STR_ARG(lower_file(win)), win->line);
     return leads;
 }
 
@@ -297,8 +297,8 @@ static void tell_hidden(struct lower *l, const struct lower_candidate *c,
             "can never match: %s of %s " STR_FMT "/" STR_FMT " (" STR_FMT ":%u) %s and comes first",
             winner == by->object->root ? "a rule" : other, by->object->kind->kind,
             STR_ARG(by->object->ns), STR_ARG(by->object->name),
-            STR_ARG(lower_origin(by->object, NULL, STR_NONE).file),
-            lower_origin(by->object, winner, STR_NONE).line,
+            STR_ARG(lower_file(by->object)),
+            lower_line(by->object, winner),
             match_same(c->match, by->match) ? "has the same conditions" : "matches everything");
 }
 

@@ -158,11 +158,11 @@ static void check_rule(struct check *k, const struct model_rule *r)
         fault(k, "invariant 5: rule " STR_FMT ": weights exceed 32 bits", STR_ARG(r->key));
     if (r->action == ACTION_SPLIT && sum == 0 && !status_ok(r->no_backend_status))
         fault(k, "invariant 4: rule " STR_FMT " has neither backend nor status", STR_ARG(r->key));
-    if (r->action == ACTION_REDIRECT && (r->redirect.status < 300 || r->redirect.status > 399))
-        fault(k, "rule " STR_FMT ": redirect with status %u", STR_ARG(r->key), r->redirect.status);
-    if (r->action == ACTION_DIRECT && !status_ok(r->direct.status))
+    if (r->action == ACTION_REDIRECT && (!r->redirect || r->redirect->status < 300 || r->redirect->status > 399))
+        fault(k, "rule " STR_FMT ": redirect with status %u", STR_ARG(r->key), r->redirect ? r->redirect->status : 0);
+    if (r->action == ACTION_DIRECT && (!r->direct || !status_ok(r->direct->status)))
         fault(k, "rule " STR_FMT ": direct answer with status %u", STR_ARG(r->key),
-              r->direct.status);
+              r->direct ? r->direct->status : 0);
 }
 
 static void check_cert(struct check *k, const struct model_cert *c, size_t i)

@@ -23,9 +23,9 @@ static void add(struct buf *out, const char *fmt, ...)
 /* " (conf.d/a.yaml:12 rules[0])" */
 static void add_origin(struct buf *out, const struct model_origin *o)
 {
-    if (o->file.n == 0)
+    if (!o->source || o->source->file.n == 0)
         return;
-    add(out, " (" STR_FMT ":%u", STR_ARG(o->file), o->line);
+    add(out, " (" STR_FMT ":%u", STR_ARG(o->source->file), o->line);
     if (o->section.n)
         add(out, " " STR_FMT, STR_ARG(o->section));
     buf_addch(out, ')');
@@ -196,11 +196,11 @@ static void dump_rule(struct buf *out, const struct model_rule *r)
     dump_retry(out, &r->retry);
     dump_filters(out, "  ", &r->filters);
     if (r->action == ACTION_REDIRECT)
-        dump_redirect(out, &r->redirect);
+        dump_redirect(out, r->redirect);
     if (r->action == ACTION_DIRECT) {
-        add(out, "  direct %u ", r->direct.status);
-        buf_json(out, r->direct.body);
-        add(out, " " STR_FMT "\n", STR_ARG(r->direct.content_type));
+        add(out, "  direct %u ", r->direct->status);
+        buf_json(out, r->direct->body);
+        add(out, " " STR_FMT "\n", STR_ARG(r->direct->content_type));
     }
     if (r->header_merge == HEADER_MERGE_SPLIT_FIRST)
         buf_addc(out, "  headers of the split first\n");

@@ -147,6 +147,13 @@ struct model_rule *model_rule_add(struct model *m, struct str key)
     return r;
 }
 
+struct model_source *model_source_add(struct model *m)
+{
+    struct model_source *s = arena_new(m->arena, struct model_source);
+    s->number = m->n_sources++;
+    return s;
+}
+
 struct model_cluster *model_cluster(struct model *m, struct str key, bool *made)
 {
     struct model_cluster *c = map_get(&m->clusters_by_key, key);

@@ -37,12 +37,18 @@
 
 struct str_list_model { struct str *v; size_t n, cap; };
 
-/* Where a thing comes from, for explain, logs and status. */
-struct model_origin {
+/* An object that something comes from. All that is made of an object shares one of these; two may say the same. */
+struct model_source {
     struct str api_version, kind, ns, name;
     struct str file;
-    uint32_t line;
+    uint32_t number; /* of model_source_add, from 0 */
+};
+
+/* Where a thing comes from, for explain, logs and status. A route has three of them. */
+struct model_origin {
+    const struct model_source *source; /* NULL: of no object */
     struct str section; /* "rules[0]", listener name, server port name; may be empty */
+    uint32_t line;
 };
 
 struct model_strmatch {
@@ -204,8 +210,8 @@ struct model_rule {
     enum rule_action action;
     struct { struct model_split *v; size_t n, cap; } splits;
     uint16_t no_backend_status; /* ACTION_SPLIT without any usable weight: 500 or 503 */
-    struct model_redirect redirect;
-    struct model_direct direct;
+    struct model_redirect *redirect; /* ACTION_REDIRECT */
+    struct model_direct *direct;     /* ACTION_DIRECT */
     bool has_request_timeout, has_backend_timeout; /* false = instance default; 0 ms = none */
     uint32_t request_timeout_ms, backend_timeout_ms;
     struct model_retry retry;
@@ -294,6 +300,7 @@ struct model {
     struct map clusters_by_key;
     struct map certs_by_text;     /* 16 hex digits of a hash of the texts, '+' per collision -> struct model_cert */
     struct map binds_by_key;
+    uint32_t n_sources;
     struct model_settings settings;
 };
 
@@ -320,6 +327,8 @@ struct model_listener *model_listener_add(struct model_bind *b, struct arena *a,
 struct model_host *model_host(struct model *m, struct model_bind *b, struct str name,
                               struct model_listener *l);
 struct model_rule *model_rule_add(struct model *m, struct str key);
+/* Empty but for its number; the caller fills it in before it is shared. */
+struct model_source *model_source_add(struct model *m);
 struct model_cluster *model_cluster(struct model *m, struct str key, bool *made);
 
 /* Text form for golden tests and `gatehouse dump`; stable order. */

@@ -130,12 +130,13 @@ static bool read_regular(struct walk *w, struct conf_file *f, int fd, struct sta
         struct stat after;
         if (!fits(w, f->source.path, (size_t)st->st_size))
             return false;
-        char *p = arena_alloc(w->arena, (size_t)st->st_size + 1);
+        char *p = arena_room(w->arena, (size_t)st->st_size + 1);
         ssize_t n = lseek(fd, 0, SEEK_SET) == 0 ? read_all(fd, p, (size_t)st->st_size) : -1;
         if (n < 0 || fstat(fd, &after) != 0) {
             unreadable(w, f->source.path, errno);
             return false;
         }
+        p[n] = '\0';
         f->source.text = str_of(p, (size_t)n);
         if ((size_t)n == (size_t)after.st_size && after.st_mtim.tv_sec == st->st_mtim.tv_sec &&
             after.st_mtim.tv_nsec == st->st_mtim.tv_nsec)

@@ -79,9 +79,14 @@ static struct state_object *earlier(const struct loader *l, const struct object 
     return state_find(l->in->prev, str_c(o->kind->group), o->kind_name, o->ns, o->name);
 }
 
-static void identify(struct loader *l, struct object *o, const struct object_meta *meta)
+/* Of a text that stood here when it was good, the hash is known. */
+static uint64_t spec_hash(const struct object *o, const struct state_object *was)
 {
-    const struct state_object *was = earlier(l, o);
+    return was && was->text.n > 0 && str_eq(was->text, o->text) ? was->spec_hash : hash_of_spec(o->root);
+}
+
+static void identify(struct loader *l, struct object *o, const struct state_object *was, const struct object_meta *meta)
+{
     o->uid = meta->uid.n > 0 ? meta->uid : was ? was->uid : new_uid(l);
     if (meta->generation.set)
         o->generation = (uint64_t)meta->generation.v;
@@ -92,9 +97,8 @@ static void identify(struct loader *l, struct object *o, const struct object_met
 }
 
 /* What stands here as it stood when it was good is not asked about again. */
-static bool passes_vetting(struct loader *l, const struct object *o)
+static bool passes_vetting(struct loader *l, const struct object *o, const struct state_object *was)
 {
-    const struct state_object *was = l->in->vet ? earlier(l, o) : NULL;
     if (!l->in->vet || (was && was->spec_hash == o->spec_hash))
         return true;
     return l->in->vet(l->in->vet_ctx, o, l->diags);
@@ -272,8 +276,9 @@ static void judge_object(struct loader *l, struct conf_file *f, const struct nod
     store_list(l->store, o);
     struct known *k = o->name.n > 0 ? known_of(l, o) : NULL;
     o->spec = ok ? spec : NULL;
-    o->spec_hash = ok ? hash_of_spec(o->root) : 0;
-    if (!ok || !k || !passes_vetting(l, o)) {
+    const struct state_object *was = ok ? earlier(l, o) : NULL;
+    o->spec_hash = ok ? spec_hash(o, was) : 0;
+    if (!ok || !k || !passes_vetting(l, o, was)) {
         o->verdict = VERDICT_REJECTED;
         o->spec = NULL;
         if (k && !k->broken)
@@ -283,7 +288,7 @@ static void judge_object(struct loader *l, struct conf_file *f, const struct nod
     o->labels = meta.labels;
     o->annotations = meta.annotations;
     o->verdict = spec ? VERDICT_ACCEPTED : VERDICT_UNSERVED;
-    identify(l, o, &meta);
+    identify(l, o, was, &meta);
     warn_world_readable(l, f, o);
     if (!spec)
         diag_at_key(l->diags, DIAG_NotServed, root, "kind", NULL, "%s is not served yet by this release", o->kind->kind)->path = STR_NONE;

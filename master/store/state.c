@@ -207,6 +207,19 @@ static struct state_table *table_of(struct state *st, struct str name)
     return t;
 }
 
+/* "table/key", in `small` or, when that is too small, in the arena. */
+static struct str slot_key(struct arena *a, char *small, size_t size, struct str table, struct str key)
+{
+    size_t n = table.n + 1 + key.n;
+    char *p = n <= size ? small : arena_alloc(a, n);
+    if (table.n > 0)
+        memcpy(p, table.p, table.n);
+    p[table.n] = '/';
+    if (key.n > 0)
+        memcpy(p + table.n + 1, key.p, key.n);
+    return str_of(p, n);
+}
+
 static void take_slot(struct reader *r, struct state *st)
 {
     struct state_slot *s = arena_new(st->arena, struct state_slot);
@@ -219,7 +232,7 @@ static void take_slot(struct reader *r, struct state *st)
         return;
     struct state_table *t = table_of(st, s->table);
     t->next = GH_MAX(t->next, s->slot + 1);
-    struct str key = arena_strf(st->arena, STR_FMT "/" STR_FMT, STR_ARG(s->table), STR_ARG(s->key));
+    struct str key = slot_key(st->arena, NULL, 0, s->table, s->key);
     r->bad |= map_put(&st->slots, key, s) != NULL;
 }
 
@@ -276,19 +289,26 @@ static uint32_t take_spare(struct state *st, struct state_table *t, uint32_t max
     return 0;
 }
 
+/* Who gets no place is not remembered either: of a hundred thousand rules most have none. */
 uint32_t state_slot(struct state *st, const char *table, struct str key, uint32_t max)
 {
-    struct str full = arena_strf(st->arena, "%s/" STR_FMT, table, STR_ARG(key));
+    char small[512];
     struct state_table *t = table_of(st, str_c(table));
+    struct str full = slot_key(st->arena, small, sizeof(small), t->name, key);
     struct state_slot *s = map_get(&st->slots, full);
-    if (!s) {
+    uint32_t slot = s && s->slot <= max ? s->slot : 0;
+    if (!slot)
+        slot = t->next <= max ? t->next++ : take_spare(st, t, max);
+    if (!s && slot) {
+        full = full.p == small ? arena_str(st->arena, full) : full;
         s = arena_new(st->arena, struct state_slot);
         s->table = t->name;
         s->key = str_skip(full, t->name.n + 1);
         map_put(&st->slots, full, s);
     }
-    s->last_used = st->generation;
-    if (s->slot == 0 || s->slot > max)
-        s->slot = t->next <= max ? t->next++ : take_spare(st, t, max);
-    return s->slot;
+    if (s) {
+        s->last_used = st->generation;
+        s->slot = slot;
+    }
+    return s ? slot : 0;
 }

@@ -133,6 +133,16 @@ static void index_grants(struct store *s)
     }
 }
 
+/* As qsort, which costs twenty comparisons for each where one shows that all stand in order already. */
+static void sort(struct object **v, size_t n, int (*cmp)(const void *, const void *))
+{
+    for (size_t i = 1; i < n; i++)
+        if (cmp(&v[i - 1], &v[i]) > 0) {
+            qsort(v, n, sizeof(*v), cmp);
+            return;
+        }
+}
+
 void store_finish(struct store *s)
 {
     size_t n[KIND_COUNT] = {0};
@@ -145,10 +155,8 @@ void store_finish(struct store *s)
         s->by_kind[o->kind->id][s->n_by_kind[o->kind->id]++] = o;
     }
     for (size_t k = 0; k < KIND_COUNT; k++)
-        if (n[k] > 1)
-            qsort(s->by_kind[k], n[k], sizeof(*s->by_kind[k]), cmp_order);
-    if (s->n_all > 1)
-        qsort(s->all, s->n_all, sizeof(*s->all), cmp_place);
+        sort(s->by_kind[k], n[k], cmp_order);
+    sort(s->all, s->n_all, cmp_place);
     index_grants(s);
 }
 

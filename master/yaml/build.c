@@ -2,6 +2,8 @@
 #include "master/yaml/number.h"
 #include "shared/base/arena.h"
 
+#include <stdlib.h>
+
 #define FEW_KEYS 24 /* up to here, comparing all with all beats a table */
 
 void build_init(struct build *b, struct arena *a, const struct source *src,
@@ -11,13 +13,15 @@ void build_init(struct build *b, struct arena *a, const struct source *src,
     b->source = src;
     b->limits = limits;
     b->diags = ds;
-    b->kids = (struct buf){0};
+    b->kids = NULL;
+    b->cap_kids = 0;
     build_begin(b, false);
 }
 
 void build_fini(struct build *b)
 {
-    buf_fini(&b->kids);
+    free(b->kids);
+    b->kids = NULL;
 }
 
 void build_begin(struct build *b, bool quiet)
@@ -28,25 +32,25 @@ void build_begin(struct build *b, bool quiet)
     b->n_nodes = b->n_aliased = 0;
     b->depth = 0;
     b->anchors.arena = NULL;
-    buf_clear(&b->kids);
+    b->n_kids = 0;
 }
 
-static size_t n_kids(const struct build *b)
+static void grow_kids(struct build *b)
 {
-    return b->kids.n / sizeof(struct node *);
-}
-
-static struct node **kid_at(const struct build *b, size_t i)
-{
-    return (struct node **)(void *)b->kids.p + i;
+    size_t cap = b->cap_kids ? b->cap_kids * 2 : 1024;
+    struct node **v = realloc(b->kids, cap * sizeof(*v));
+    if (!v && b->arena->oom)
+        b->arena->oom();
+    must(v != NULL); /* the arena of a load has an oom handler, which does not return */
+    b->kids = v;
+    b->cap_kids = cap;
 }
 
 static void push_kid(struct build *b, struct node *n)
 {
-    buf_add(&b->kids, &n, sizeof(n));
-    if (b->kids.oom && b->arena->oom)
-        b->arena->oom();
-    must(!b->kids.oom); /* the arena of a load has an oom handler, which does not return */
+    if (b->n_kids == b->cap_kids)
+        grow_kids(b);
+    b->kids[b->n_kids++] = n;
 }
 
 /* A finding that ends the document. */
@@ -102,6 +106,21 @@ static void resolve(struct node *n)
 
 /* ---- nodes ---- */
 
+/* Hangs `n` under the open collection, with the key that was read before it. */
+static void attach(struct build *b, struct node *n)
+{
+    struct build_frame *f = &b->frames[b->depth - 1];
+    n->parent = f->node;
+    n->key_p = f->key.p;
+    n->key_n = (uint32_t)f->key.n & BUILD_KEY_MAX;
+    n->key_line = f->key_at.line;
+    n->key_column = f->key_at.column;
+    n->index = (uint32_t)(b->n_kids - f->base);
+    f->key = STR_NONE;
+    push_kid(b, n);
+}
+
+/* A node at `at`, attached. */
 static struct node *new_node(struct build *b, enum node_type type, struct place at)
 {
     struct node *n;
@@ -115,29 +134,13 @@ static struct node *new_node(struct build *b, enum node_type type, struct place 
         n = &b->doc->root;
     } else {
         n = arena_new(b->arena, struct node);
+        attach(b, n);
     }
     n->type = type;
     n->line = at.line;
     n->column = at.column;
     n->source = b->source;
     return n;
-}
-
-/* Hangs `n` under the open collection, with the key that was read before it. */
-static void attach(struct build *b, struct node *n)
-{
-    if (b->depth == 0)
-        return;
-    struct build_frame *f = &b->frames[b->depth - 1];
-    n->parent = f->node;
-    if (f->node->type == NODE_MAP) {
-        n->key_p = f->key.p;
-        n->key_n = (uint32_t)f->key.n & BUILD_KEY_MAX;
-        n->key_line = f->key_at.line;
-        n->key_column = f->key_at.column;
-        f->key = STR_NONE;
-    }
-    push_kid(b, n);
 }
 
 static void remember(struct build *b, struct str anchor, struct node *n)
@@ -170,7 +173,6 @@ bool build_scalar(struct build *b, struct str text, struct place at, enum build_
     n->quoted = style == BUILD_QUOTED;
     if (style == BUILD_PLAIN)
         resolve(n);
-    attach(b, n);
     remember(b, anchor, n);
     return true;
 }
@@ -183,9 +185,8 @@ bool build_open(struct build *b, enum node_type type, struct place at, struct st
     struct node *n = new_node(b, type, at);
     if (!n)
         return false;
-    attach(b, n);
     remember(b, anchor, n);
-    b->frames[b->depth++] = (struct build_frame){.node = n, .base = n_kids(b)};
+    b->frames[b->depth++] = (struct build_frame){.node = n, .base = b->n_kids};
     return true;
 }
 
@@ -237,8 +238,8 @@ bool build_alias(struct build *b, struct str name, struct place at)
 
 static bool holds_key(const struct build *b, size_t base, struct str key)
 {
-    for (size_t i = base; i < n_kids(b); i++)
-        if (str_eq(node_key((*kid_at(b, i))), key))
+    for (size_t i = base; i < b->n_kids; i++)
+        if (str_eq(node_key(b->kids[i]), key))
             return true;
     return false;
 }
@@ -265,13 +266,13 @@ static bool merge_one(struct build *b, const struct build_frame *f, const struct
 
 static bool merge(struct build *b, struct build_frame *f)
 {
-    size_t end = n_kids(b), kept = f->base;
+    size_t end = b->n_kids, kept = f->base;
     const struct node *merged[8];
     size_t n_merged = 0;
     for (size_t i = f->base; i < end; i++) {
-        struct node *n = *kid_at(b, i);
+        struct node *n = b->kids[i];
         if (!str_eqc(node_key(n), "<<")) {
-            *kid_at(b, kept++) = n;
+            b->kids[kept++] = n;
             continue;
         }
         struct place p = {n->key_line, n->key_column};
@@ -279,7 +280,7 @@ static bool merge(struct build *b, struct build_frame *f)
             return GIVE_UP(b, DIAG_LimitExceeded, p, "more than %zu \"<<\" in one map", ARRAY_LEN(merged));
         merged[n_merged++] = n;
     }
-    b->kids.n = kept * sizeof(struct node *);
+    b->n_kids = kept;
     for (size_t m = 0; m < n_merged; m++) {
         const struct node *n = merged[m];
         bool list = n->type == NODE_LIST;
@@ -306,10 +307,10 @@ static bool duplicate(struct build *b, const struct node *first, const struct no
 
 static bool check_few_keys(struct build *b, size_t base, size_t n)
 {
-    struct node **v = n > 0 ? kid_at(b, base) : NULL;
+    struct node **v = b->kids + base;
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; k < i; k++)
-            if (node_key(v[i]).n == node_key(v[k]).n && str_eq(node_key(v[i]), node_key(v[k]))) {
+            if (v[i]->key_n == v[k]->key_n && str_eq(node_key(v[i]), node_key(v[k]))) {
                 if (!duplicate(b, v[k], v[i]))
                     return false;
                 break;
@@ -319,13 +320,15 @@ static bool check_few_keys(struct build *b, size_t base, size_t n)
 
 static bool check_keys(struct build *b, size_t base)
 {
-    size_t n = n_kids(b) - base;
+    size_t n = b->n_kids - base;
     struct map seen;
+    if (n < 2)
+        return true;
     if (n <= FEW_KEYS)
         return check_few_keys(b, base, n);
     map_init(&seen, b->arena);
     for (size_t i = 0; i < n; i++) {
-        struct node *kid = *kid_at(b, base + i), *first = map_get(&seen, node_key(kid));
+        struct node *kid = b->kids[base + i], *first = map_get(&seen, node_key(kid));
         if (!first)
             map_put(&seen, node_key(kid), kid);
         else if (!duplicate(b, first, kid))
@@ -342,16 +345,15 @@ bool build_close(struct build *b)
         return false;
     if (n->type == NODE_MAP && !check_keys(b, f->base))
         return false;
-    n->n_kids = (uint32_t)(n_kids(b) - f->base);
+    n->n_kids = (uint32_t)(b->n_kids - f->base);
     if (n->n_kids > 0) {
-        n->kids = arena_new_n(b->arena, const struct node *, n->n_kids);
-        for (size_t i = 0; i < n->n_kids; i++) {
-            struct node *kid = *kid_at(b, f->base + i);
-            kid->index = (uint32_t)i;
-            n->kids[i] = kid;
-        }
+        n->kids = arena_room(b->arena, n->n_kids * sizeof(*n->kids));
+        for (size_t i = 0; i < n->n_kids; i++)
+            n->kids[i] = b->kids[f->base + i];
     }
-    b->kids.n = f->base * sizeof(struct node *);
+    for (size_t i = 0; f->merge && i < n->n_kids; i++)
+        b->kids[f->base + i]->index = (uint32_t)i;
+    b->n_kids = f->base;
     b->depth--;
     return true;
 }

@@ -25,7 +25,7 @@ struct place {
 struct build_frame {
     struct node *node;
     size_t base;        /* its first kid on the stack of kids */
-    struct str key;     /* of the value to come; key.p is NULL when a key is expected */
+    struct str key;     /* of the value to come; key.p is NULL when a key is expected, and in lists */
     struct place key_at;
     bool merge;         /* a plain "<<" is among the keys */
 };
@@ -41,7 +41,8 @@ struct build {
     size_t n_nodes, n_aliased;
     struct build_frame frames[BUILD_DEPTH_MAX];
     unsigned depth;
-    struct buf kids;             /* const struct node *: of all open collections; owned */
+    struct node **kids;          /* of all open collections; owned */
+    size_t n_kids, cap_kids;
     struct map anchors;          /* name -> node; anchors.arena is NULL until the first */
 };
 

@@ -11,8 +11,25 @@ static bool is_any(struct str s, const char *const *words)
     return false;
 }
 
+/* Up to eighteen digits and nothing else, which nearly all are. */
+static bool small_int(struct str s, int64_t *v)
+{
+    int64_t u = 0;
+    if (s.n == 0 || s.n > 18 || (s.p[0] == '0' && s.n > 1))
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_is_digit(s.p[i]))
+            return false;
+        u = u * 10 + (s.p[i] - '0');
+    }
+    *v = u;
+    return true;
+}
+
 bool number_int(struct str s, int64_t *v)
 {
+    if (small_int(s, v))
+        return true;
     struct str d = s;
     bool minus = d.p[0] == '-';
     if (d.p[0] == '-' || d.p[0] == '+')

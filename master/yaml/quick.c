@@ -2,8 +2,8 @@
  * quick.c - the plain style of YAML, read line by line.
  *
  * Nearly all configuration is written in a small part of YAML: block maps and lists, plain or simply quoted
- * values of one line, comments, flow lists of simple values. This file reads that part twenty times as fast
- * as libyaml. It decides nothing of its own:
+ * values of one line, comments, flow maps and lists ({a: b}, [a, "b"], JSON) of such values. This file reads that
+ * part twenty times as fast as libyaml. It decides nothing of its own:
  *
  *  1. It gives a tree only where libyaml gives the very same one, places included. The fuzz target yaml_quick and
  *     the unit tests compare them.
@@ -12,7 +12,8 @@
  *
  * The method: a stack of open collections, each with its column. A line's first character closes what stands
  * deeper, and must then stand exactly in the column of the innermost one, unless a value is awaited ("key:" or
- * "-" at the end of the line before): then it may open a collection further in.
+ * "-" at the end of the line before): then it may open a collection further in. A flow collection is read to its
+ * end at once; it may go over lines, where columns mean nothing, but none of its values may.
  */
 #include "master/yaml/front.h"
 #include "shared/base/arena.h"
@@ -28,6 +29,7 @@ enum {
 
 struct quick {
     struct build *b;
+    const char *rest, *stop; /* behind the line, and of the text */
     uint32_t line_n;
     const char *line;    /* start and end (without CR and LF) of the line */
     const char *end;
@@ -39,16 +41,26 @@ struct quick {
 
 /* ---- bytes ---- */
 
-/* First characters of a plain value that mean nothing special in YAML. Non-ASCII is one of them. */
+enum {
+    PLAIN_FIRST = 1, /* begins a plain value and means nothing special in YAML. Non-ASCII is one of them. */
+    PLAIN_FLOW = 2,  /* may follow in a plain value or key of a flow collection */
+};
+
+static const unsigned char CLASSES[256] = {
+    ['!'] = PLAIN_FLOW, ['"'] = PLAIN_FLOW, ['$'] = 3, ['%' ... '\''] = PLAIN_FLOW, ['('] = 3, [')'] = 3, ['*'] = PLAIN_FLOW,
+    ['+'] = 3, ['-'] = PLAIN_FLOW, ['.'] = 3, ['/'] = 3, ['0' ... '9'] = 3, [';'] = 3, ['<'] = PLAIN_FLOW, ['='] = 3,
+    ['>'] = PLAIN_FLOW, ['@'] = PLAIN_FLOW, ['A' ... 'Z'] = 3, ['\\'] = 3, ['^'] = 3, ['_'] = 3, ['`'] = PLAIN_FLOW,
+    ['a' ... 'z'] = 3, ['|'] = PLAIN_FLOW, ['~'] = 3, [0x80 ... 0xff] = 3,
+};
+
 static bool plain_first(char c)
 {
-    return ascii_is_alpha(c) || ascii_is_digit(c) || (unsigned char)c >= 0x80 || (c != '\0' && strchr("_./$(+\\^~=;)", c));
+    return CLASSES[(unsigned char)c] & PLAIN_FIRST;
 }
 
-/* Characters inside a plain value of a flow list. */
-static bool flow_plain(char c)
+static bool plain_flow(char c)
 {
-    return ascii_is_alpha(c) || ascii_is_digit(c) || c == '_' || c == '-' || c == '.' || c == '/';
+    return CLASSES[(unsigned char)c] & PLAIN_FLOW;
 }
 
 /* Characters that libyaml reads as text. Not the line ends U+0085, U+2028, U+2029, nor what it refuses. */
@@ -129,6 +141,27 @@ static bool ends(const struct quick *q, const char *p)
     return s == q->end || (*s == '#' && s > p);
 }
 
+/* The next line; false at the end of the text. */
+static bool next_line(struct quick *q)
+{
+    if (q->rest == q->stop)
+        return false;
+    const char *nl = memchr(q->rest, '\n', (size_t)(q->stop - q->rest));
+    q->line = q->rest;
+    q->end = nl ? nl : q->stop;
+    q->rest = nl ? nl + 1 : q->stop;
+    q->line_n++;
+    if (nl && nl > q->line && nl[-1] == '\r') /* a CR that nothing follows is no end of a line: LINE_BAD */
+        q->end--;
+    q->odd = oddities(q->line, q->end);
+    return true;
+}
+
+static bool is_marker(const struct quick *q)
+{
+    return q->end - q->line >= 3 && (memcmp(q->line, "---", 3) == 0 || memcmp(q->line, "...", 3) == 0);
+}
+
 /* ---- the stack ---- */
 
 static int *column_of(struct quick *q)
@@ -205,38 +238,96 @@ static bool plain(struct quick *q, const char *p)
     return scalar(q, p, to, p, BUILD_PLAIN);
 }
 
-/* [a, "b"] or []. */
-static bool flow_list(struct quick *q, const char *p)
+/* ---- flow collections: {a: b, c: [d, "e"]} ---- */
+
+/* The next character that says something, over comments and the ends of lines; NULL: there is none, or the line has
+ * something that is not ours. */
+static const char *flow_next(struct quick *q, const char *p)
 {
-    const char *end = q->end, *to;
-    if (!open(q, NODE_LIST, p))
-        return false;
-    p = skip_spaces(p + 1, end);
-    while (p < end && *p != ']') {
-        if (*p == '"' || *p == '\'') {
-            if ((to = quoted_end(p, end)) == NULL || !scalar(q, p + 1, to, p, BUILD_QUOTED))
-                return false;
-            to++;
-        } else {
-            if (*p == '-' || !flow_plain(*p))
-                return false;
-            for (to = p; to < end && flow_plain(*to);)
-                to++;
-            if (!scalar(q, p, to, p, BUILD_PLAIN))
-                return false;
-        }
-        p = skip_spaces(to, end);
-        if (p == end || (*p != ',' && *p != ']'))
-            return false;
-        if (*p == ',' && (p = skip_spaces(p + 1, end), p == end || *p == ']'))
-            return false;
+    for (;;) {
+        p = skip_spaces(p, q->end);
+        if (p < q->end && (*p != '#' || (p > q->line && p[-1] != ' ')))
+            return p;
+        if (!next_line(q) || (q->odd & (LINE_BAD | LINE_TAB)) || is_marker(q))
+            return NULL;
+        p = q->line;
     }
-    return p < end && ends(q, p + 1) && build_close(q->b);
 }
 
-static bool empty_map(struct quick *q, const char *p)
+/* "key:" at `p`; where its value begins, or NULL. */
+static const char *flow_key(struct quick *q, const char *p)
 {
-    return p + 1 < q->end && p[1] == '}' && ends(q, p + 2) && open(q, NODE_MAP, p) && build_close(q->b);
+    const char *end = q->end, *to = p;
+    bool plain = *p != '"' && *p != '\'', ok;
+    if (plain) {
+        for (ok = plain_first(*p); to < end && plain_flow(*to);)
+            to++;
+    } else if ((ok = (to = quoted_end(p, end)) != NULL)) {
+        to++;
+    }
+    if (!ok || to == end || *to != ':' || to - p > LONGEST_KEY || (plain && to + 1 < end && to[1] != ' '))
+        return NULL;
+    struct str key = plain ? str_of(p, (size_t)(to - p)) : str_of(p + 1, (size_t)(to - p) - 2);
+    return build_key(q->b, key, place_at(q, p), plain) ? flow_next(q, to + 1) : NULL;
+}
+
+/* The end of the plain value at `p`: words of one line, without ": ". */
+static const char *flow_plain_end(const char *p, const char *end)
+{
+    const char *to = p + 1;
+    for (const char *c = to; c < end; c++) {
+        if (*c == ' ')
+            continue;
+        if (!plain_flow(*c) && !(*c == ':' && c + 1 < end && plain_flow(c[1])))
+            break;
+        to = c + 1;
+    }
+    return to;
+}
+
+/* What stands behind the quoted or plain value at `p`, or NULL. */
+static const char *flow_scalar(struct quick *q, const char *p)
+{
+    const char *end = q->end, *to;
+    bool ok;
+    if (*p == '"' || *p == '\'') {
+        to = quoted_end(p, end);
+        ok = to && scalar(q, p + 1, to++, p, BUILD_QUOTED);
+    } else {
+        bool negative = *p == '-' && p + 1 < end && ascii_is_digit(p[1]);
+        to = flow_plain_end(p, end);
+        ok = (negative || plain_first(*p)) && scalar(q, p, to, p, BUILD_PLAIN);
+    }
+    return ok ? flow_next(q, to) : NULL;
+}
+
+/* From its '[' or '{' on. One turn for every value in it. */
+static bool flow(struct quick *q, const char *p)
+{
+    unsigned outside = q->b->depth;
+    for (;;) {
+        if (*p == '[' || *p == '{') {
+            if (!open(q, *p == '[' ? NODE_LIST : NODE_MAP, p) || (p = flow_next(q, p + 1)) == NULL)
+                return false;
+            bool map = innermost(q) == NODE_MAP, empty = *p == (map ? '}' : ']');
+            if (!empty && map && (p = flow_key(q, p)) == NULL)
+                return false;
+            if (!empty)
+                continue;
+        } else if ((p = flow_scalar(q, p)) == NULL) {
+            return false;
+        }
+        while (*p == (innermost(q) == NODE_MAP ? '}' : ']')) {
+            if (!build_close(q->b))
+                return false;
+            if (q->b->depth == outside)
+                return ends(q, p + 1);
+            if ((p = flow_next(q, p + 1)) == NULL)
+                return false;
+        }
+        if (*p != ',' || (p = flow_next(q, p + 1)) == NULL || (innermost(q) == NODE_MAP && (p = flow_key(q, p)) == NULL))
+            return false;
+    }
 }
 
 static bool value(struct quick *q, const char *p)
@@ -244,8 +335,8 @@ static bool value(struct quick *q, const char *p)
     switch (*p) {
     case '"':
     case '\'': return quoted(q, p);
-    case '[': return flow_list(q, p);
-    case '{': return empty_map(q, p);
+    case '[':
+    case '{': return flow(q, p);
     case '-': return p + 1 < q->end && ascii_is_digit(p[1]) && plain(q, p);
     default: return plain_first(*p) && plain(q, p);
     }
@@ -310,8 +401,11 @@ static bool content(struct quick *q, const char *p)
             return false;
         if (colon)
             return key_line(q, p, colon);
-        if (!dash) /* a value of its own: only behind "- ", a line of its own may go on in the next */
-            return inside && skip_spaces(q->line, q->end) != p && value(q, p);
+        if (!dash) {
+            /* A value of its own: only behind "- ", a line of its own may go on in the next; or the whole document. */
+            bool alone = skip_spaces(q->line, q->end) == p, root = q->b->depth == 0 && (*p == '{' || *p == '[');
+            return (alone ? root : inside) && value(q, p);
+        }
         if (q->awaiting && !open(q, NODE_LIST, p))
             return false;
         if (innermost(q) != NODE_LIST)
@@ -321,11 +415,6 @@ static bool content(struct quick *q, const char *p)
             return true;
         p = skip_spaces(p + 1, q->end);
     }
-}
-
-static bool is_marker(const struct quick *q)
-{
-    return q->end - q->line >= 3 && (memcmp(q->line, "---", 3) == 0 || memcmp(q->line, "...", 3) == 0);
 }
 
 static bool line(struct quick *q)
@@ -342,24 +431,13 @@ static bool line(struct quick *q)
 
 bool quick_read(struct build *b, struct front_text t)
 {
-    struct quick q = {.b = b, .line_n = t.first_line, .columns = {-1}, .awaiting = true};
-    const char *p = t.text.p, *end = p + t.text.n;
-    while (p < end) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p));
-        if (!nl && end[-1] == '\r')
-            return false;
-        q.line = p;
-        q.end = nl ? nl : end;
-        if (nl && nl > p && nl[-1] == '\r')
-            q.end--;
-        q.odd = oddities(q.line, q.end);
+    struct quick q = {.b = b, .rest = t.text.p, .stop = t.text.p + t.text.n, .line_n = t.first_line - 1, .columns = {-1},
+                      .awaiting = true};
+    while (next_line(&q))
         if (!line(&q))
             return false;
-        q.line_n++;
-        p = nl ? nl + 1 : end;
-    }
     if (b->depth == 0)
-        return !b->doc; /* nothing but comments */
+        return true; /* nothing but comments, or one flow collection */
     if (q.awaiting && !empty_value(&q))
         return false;
     while (b->depth > 0)

@@ -3,14 +3,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GH_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define GH_ASAN 1
-#endif
-
 /* Under AddressSanitizer the unused part of a block is poisoned and each piece is followed by a
  * poisoned gap, so that running over the end of a piece is found as it would be with malloc. */
 #ifdef GH_ASAN
@@ -122,19 +114,27 @@ static void use_block(struct arena *a, struct arena_block *b)
     a->end = (char *)b + b->size;
 }
 
+/* From the current block, NULL when there is no room. n <= SIZE_MAX / 2. */
+static inline void *piece_here(struct arena *a, size_t n, size_t align)
+{
+    size_t skip = (size_t)(-(uintptr_t)a->at & (align - 1));
+    if (!a->at || (size_t)(a->end - a->at) < skip + n + GAP)
+        return NULL;
+    char *p = a->at + skip;
+    a->at = p + n + GAP;
+    SHOW(p, n);
+    return p;
+}
+
 /* Uninitialised. `align` is a power of two. */
 static void *piece(struct arena *a, size_t n, size_t align)
 {
     if (n > SIZE_MAX / 2)
         return out_of_memory(a);
     for (;;) {
-        size_t skip = (size_t)(-(uintptr_t)a->at & (align - 1));
-        if (a->at && (size_t)(a->end - a->at) >= skip + n + GAP) {
-            char *p = a->at + skip;
-            a->at = p + n + GAP;
-            SHOW(p, n);
+        void *p = piece_here(a, n, align);
+        if (p)
             return p;
-        }
         size_t size = block_bytes(a);
         if (n > size / 4)
             return piece_of_own_block(a, n);
@@ -147,13 +147,13 @@ static void *piece(struct arena *a, size_t n, size_t align)
     }
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+void *arena_alloc_slow(struct arena *a, size_t n)
 {
     void *p = piece(a, n, ALIGNMENT);
     return p ? memset(p, 0, n) : NULL;
 }
 
-void *arena_room(struct arena *a, size_t n)
+void *arena_room_slow(struct arena *a, size_t n)
 {
     return piece(a, n, ALIGNMENT);
 }
@@ -168,7 +168,9 @@ void *arena_array(struct arena *a, size_t n, size_t elem)
 
 struct str arena_str(struct arena *a, struct str s)
 {
-    char *p = s.n < SIZE_MAX ? piece(a, s.n + 1, 1) : out_of_memory(a);
+    char *p = s.n < SIZE_MAX / 2 ? piece_here(a, s.n + 1, 1) : out_of_memory(a);
+    if (unlikely(!p) && s.n < SIZE_MAX / 2)
+        p = piece(a, s.n + 1, 1);
     if (!p)
         return STR_NONE;
     if (s.n)

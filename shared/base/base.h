@@ -29,6 +29,7 @@
 #define GH_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define GH_UNUSED            __attribute__((unused))
 #define GH_NORETURN          __attribute__((noreturn))
+#define GH_NOINLINE          __attribute__((noinline))
 
 /* Aborts with a line on stderr. Only for internal assumptions; see the head of this file. */
 #define must(cond) ((void)(likely(cond) || (must_failed(#cond, __FILE__, __LINE__), 0)))

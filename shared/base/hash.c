@@ -146,44 +146,69 @@ void map_init(struct map *m, struct arena *a)
 }
 
 /* The slot that holds `key`, or the empty one where it belongs. Never loops: a quarter is empty. */
-static size_t map_slot(const struct map *m, struct str key)
+static struct map_slot *map_find(const struct map *m, struct str key, uint32_t tag)
 {
-    size_t mask = m->n_slots - 1;
-    size_t i = (size_t)hash_str(key, MAP_SEED) & mask;
-    while (m->slots[i] && !str_eq(m->v[m->slots[i] - 1].key, key))
-        i = (i + 1) & mask;
-    return i;
+    size_t mask = m->n_slots - 1, i = tag & mask;
+    for (; m->slots[i].at; i = (i + 1) & mask)
+        if (m->slots[i].tag == tag && str_eq(m->v[m->slots[i].at - 1].key, key))
+            break;
+    return &m->slots[i];
 }
 
-static bool map_grow(struct map *m)
+static bool map_resize(struct map *m, size_t n_slots)
 {
-    size_t n_slots = m->n_slots ? m->n_slots * 2 : MAP_MIN_SLOTS;
-    uint32_t *slots = arena_array(m->arena, n_slots, sizeof(*slots));
+    struct map_slot *slots = arena_array(m->arena, n_slots, sizeof(*slots));
     if (!slots)
         return false;
+    for (size_t k = 0; k < m->n_slots; k++) {
+        size_t i = m->slots[k].tag & (n_slots - 1);
+        if (!m->slots[k].at)
+            continue;
+        while (slots[i].at)
+            i = (i + 1) & (n_slots - 1);
+        slots[i] = m->slots[k];
+    }
     m->slots = slots;
     m->n_slots = n_slots;
-    for (size_t i = 0; i < m->n; i++)
-        slots[map_slot(m, m->v[i].key)] = (uint32_t)(i + 1);
     return true;
+}
+
+bool map_reserve(struct map *m, size_t n)
+{
+    size_t n_slots = MAP_MIN_SLOTS;
+    if (n >= UINT32_MAX / 2)
+        return false;
+    while (n * 4 > n_slots * 3)
+        n_slots *= 2;
+    if (n > m->cap) {
+        struct map_entry *v = arena_array(m->arena, n, sizeof(*v));
+        if (!v)
+            return false;
+        if (m->n)
+            memcpy(v, m->v, m->n * sizeof(*v));
+        m->v = v;
+        m->cap = n;
+    }
+    return n_slots <= m->n_slots || map_resize(m, n_slots);
 }
 
 void *map_get(const struct map *m, struct str key)
 {
     if (m->n == 0)
         return NULL;
-    uint32_t i = m->slots[map_slot(m, key)];
-    return i ? m->v[i - 1].val : NULL;
+    uint32_t at = map_find(m, key, (uint32_t)hash_str(key, MAP_SEED))->at;
+    return at ? m->v[at - 1].val : NULL;
 }
 
 void *map_put(struct map *m, struct str key, void *val)
 {
     must(val != NULL);
-    if ((m->n + 1) * 4 > m->n_slots * 3 && !map_grow(m))
+    if ((m->n + 1) * 4 > m->n_slots * 3 && !map_resize(m, m->n_slots ? m->n_slots * 2 : MAP_MIN_SLOTS))
         return NULL;
-    size_t slot = map_slot(m, key);
-    if (m->slots[slot]) {
-        struct map_entry *e = &m->v[m->slots[slot] - 1];
+    uint32_t tag = (uint32_t)hash_str(key, MAP_SEED);
+    struct map_slot *slot = map_find(m, key, tag);
+    if (slot->at) {
+        struct map_entry *e = &m->v[slot->at - 1];
         void *old = e->val;
         e->val = val;
         return old;
@@ -193,6 +218,6 @@ void *map_put(struct map *m, struct str key, void *val)
         return NULL;
     m->v = v;
     m->v[m->n++] = (struct map_entry){key, val};
-    m->slots[slot] = (uint32_t)m->n;
+    *slot = (struct map_slot){tag, (uint32_t)m->n};
     return NULL;
 }

@@ -30,14 +30,20 @@ struct map_entry {
     struct str key;
     void *val;
 };
+struct map_slot {
+    uint32_t tag; /* of the key's hash: keys are looked at only where it fits, and never when the table grows */
+    uint32_t at;  /* 1 + index into v; 0 = empty */
+};
 struct map {
     struct arena *arena;
     struct map_entry *v; /* insertion order; an erased entry has val == NULL */
     size_t n, cap;
-    uint32_t *slots;
+    struct map_slot *slots;
     size_t n_slots;
 };
 void map_init(struct map *m, struct arena *a);
+/* Room for `n` entries in all, so that the first so many are put without a thought; what is known beforehand is cheaper. */
+bool map_reserve(struct map *m, size_t n);
 void *map_get(const struct map *m, struct str key);
 /* Sets or replaces; returns the previous value or NULL. `val` must not be NULL. */
 void *map_put(struct map *m, struct str key, void *val);

@@ -84,6 +84,16 @@ static size_t digits_of(uint64_t v)
 
 size_t str_put_long(char *to, uint64_t v)
 {
+    if (likely(v < 10000)) {
+        const unsigned high = (unsigned)v / 100, low = (unsigned)v % 100, two = high >= 10;
+        if (two)
+            memcpy(to, PAIRS + high * 2, 2);
+        else
+            to[0] = (char)('0' + high);
+        to += high ? 1 + two : 0;
+        memcpy(to, PAIRS + low * 2, 2);
+        return high ? 3 + two : 2;
+    }
     size_t n = digits_of(v), at = n;
     for (; v >= 100; v /= 100)
         memcpy(to + (at -= 2), PAIRS + v % 100 * 2, 2);

@@ -38,6 +38,12 @@ static inline __m128i wide_short(const char *p, size_t n)
     return _mm_set_epi64x((long long)high, (long long)low);
 }
 
+/* At most sixteen bytes of s[at, s.n), and zeros behind them. */
+static inline __m128i wide_part(const char *p, size_t at, size_t n)
+{
+    return n - at >= 16 ? wide_load(p + at) : wide_short(p + at, n - at);
+}
+
 /* A bit for each byte that is not zero. */
 static inline unsigned wide_mask(__m128i v)
 {

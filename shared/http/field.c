@@ -1,17 +1,18 @@
-#include "shared/http/field.h"
+#include "shared/http/field_lookup.h"
 #include "shared/http/token.h"
 
-#define NAME_ROOM 35 /* with the length behind it a row has 36 bytes */
-
-static const struct {
-    char name[NAME_ROOM];
-    uint8_t len;
-} known[FIELD_COUNT] = {
-    [FIELD_OTHER] = {"", 0},
-#define X(id, name, properties, slot) [FIELD_##id] = {name, sizeof(name) - 1},
+const struct field_name field_names[FIELD_COUNT] = {
+    [FIELD_OTHER] = {"", 0, 0},
+#define X(id, name, properties, slot)                                                              \
+    [FIELD_##id] = {name, sizeof(name) - 1, sizeof(name) > 16 ? 0xffff : (1u << (sizeof(name) - 1) % 16) - 1},
 #include "shared/tbl/http_field.def"
 #undef X
 };
+
+#define X(id, name, properties, slot)                                                              \
+    _Static_assert(sizeof(name) - 1 <= 32, "field_lookup_wide compares twice 16 bytes");
+#include "shared/tbl/http_field.def"
+#undef X
 
 const uint8_t http_field_table[FIELD_COUNT] = {
     [FIELD_OTHER] = 0,
@@ -20,38 +21,11 @@ const uint8_t http_field_table[FIELD_COUNT] = {
 #undef X
 };
 
-/* Open addressing, built by hand: column 4 says where each name was put by the walk of `look_up`. */
-#define SLOTS 512
-static const uint8_t slots[SLOTS] = {
+const uint8_t field_slots[FIELD_SLOTS] = {
 #define X(id, name, properties, slot) [slot] = FIELD_##id,
 #include "shared/tbl/http_field.def"
 #undef X
 };
-_Static_assert(FIELD_COUNT <= 256, "slots hold one byte");
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define LE32(v) __builtin_bswap32(v)
-#else
-#define LE32(v) (v)
-#endif
-
-/* The first and the last four bytes of a name and its length tell all known names apart. Bit 5 is set
- * so that capitals do not count. The numbers are such that few names share a slot. */
-static inline unsigned slot_of(struct str name)
-{
-    const unsigned char *p = (const unsigned char *)name.p;
-    uint32_t first, last = 0;
-    if (likely(name.n >= 4)) {
-        memcpy(&first, p, sizeof(first));
-        memcpy(&last, p + name.n - sizeof(last), sizeof(last));
-        first = LE32(first) | 0x20202020u;
-        last = LE32(last) | 0x20202020u;
-    } else {
-        first = (uint32_t)p[0] | (uint32_t)p[name.n / 2] << 8 | (uint32_t)p[name.n - 1] << 16;
-        first |= 0x202020u;
-    }
-    return (((first * 0x87c0909du) ^ last) + (uint32_t)name.n) * 0xe92a4f0fu >> 23;
-}
 
 /*
  * Is the text at `p` the lower-case name at `low`, both of n bytes, in any case? Every byte of `p` gets
@@ -121,9 +95,9 @@ enum http_field_id http_field_of(struct str name)
 {
     if (name.n == 0 || name.n > UINT8_MAX)
         return FIELD_OTHER;
-    for (unsigned i = slot_of(name); slots[i]; i = (i + 1) % SLOTS) {
-        uint8_t id = slots[i];
-        if (known[id].len == name.n && equal_lower(name.p, known[id].name, name.n))
+    for (unsigned i = field_slot(name.p, name.n); field_slots[i]; i = (i + 1) % FIELD_SLOTS) {
+        uint8_t id = field_slots[i];
+        if (field_names[id].len == name.n && equal_lower(name.p, field_names[id].text, name.n))
             return (enum http_field_id)id;
     }
     return FIELD_OTHER;
@@ -141,7 +115,7 @@ enum http_field_id http_field_alias_of(struct str name)
 
 struct str http_field_name(enum http_field_id id)
 {
-    return str_of(known[id].name, known[id].len);
+    return str_of(field_names[id].text, field_names[id].len);
 }
 
 bool http_field_name_valid(struct str name)

@@ -53,7 +53,7 @@ static bool is_number(struct str label)
  * Labels of 1 to 63 bytes, separated by dots, up to a ':' or the end, in one pass. Gives the number of
  * bytes with a last dot, or 0; the last label; and whether there are capitals.
  */
-static size_t scan_name(struct str text, struct str *last, bool *lower)
+static size_t scan_long_name(struct str text, struct str *last, bool *lower)
 {
     size_t label = 0, before = 0, i; /* where the label begins, and the one before it */
     unsigned capital = 0;
@@ -73,6 +73,41 @@ static size_t scan_name(struct str text, struct str *last, bool *lower)
     *lower = !capital;
     return i;
 }
+
+#if defined(GH_WIDE)
+/* The same for less than 64 bytes, in which no label is too long: a bit for each byte. */
+static size_t scan_name(struct str text, struct str *last, bool *lower)
+{
+    uint64_t name = 0, dots = 0, capitals = 0;
+    if (unlikely(text.n > LABEL_MAX))
+        return scan_long_name(text, last, lower);
+    for (size_t at = 0; at < text.n; at += 16) {
+        __m128i v = wide_part(text.p, at, text.n), letter = _mm_sub_epi8(v, _mm_set1_epi8('A'));
+        name |= (uint64_t)token_of_host(v) << at;
+        dots |= (uint64_t)wide_mask(_mm_cmpeq_epi8(v, _mm_set1_epi8('.'))) << at;
+        capitals |= (uint64_t)wide_mask(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter)) << at;
+    }
+    size_t i = (size_t)__builtin_ctzll(~name); /* bit 63 is not set */
+    const uint64_t below = (UINT64_C(1) << i) - 1;
+    dots &= below;
+    if (i == 0 || (i < text.n && text.p[i] != ':') || (dots & (dots << 1 | 1))) /* the last: an empty label */
+        return 0;
+    size_t end = i;
+    if (dots >> (i - 1)) { /* a dot at the end */
+        end--;
+        dots ^= UINT64_C(1) << end;
+    }
+    size_t from = dots ? 64 - (size_t)__builtin_clzll(dots) : 0;
+    *last = str_of(text.p + from, end - from);
+    *lower = !(capitals & below);
+    return i;
+}
+#else
+static size_t scan_name(struct str text, struct str *last, bool *lower)
+{
+    return scan_long_name(text, last, lower);
+}
+#endif
 
 static bool parse_ipv6(struct str text, struct http_host *h)
 {

@@ -191,12 +191,38 @@ static enum uri_fault close_segment(struct writer *w, size_t from, bool last)
     return URI_OK;
 }
 
+/* Surely canonical: nothing but letters, digits and "-._~/", no segment that is empty or begins with a dot. */
+static inline bool is_plain(struct str raw)
+{
+#if defined(GH_WIDE)
+    unsigned above = 0; /* the last byte before these sixteen was a slash */
+    for (size_t at = 0; at < raw.n; at += 16) {
+        __m128i v = wide_part(raw.p, at, raw.n);
+        unsigned slash = wide_mask(_mm_cmpeq_epi8(v, _mm_set1_epi8('/')));
+        unsigned dot = wide_mask(_mm_cmpeq_epi8(v, _mm_set1_epi8('.')));
+        unsigned fine = token_of_host(v) | slash | wide_mask(_mm_cmpeq_epi8(v, _mm_set1_epi8('~')));
+        unsigned here = raw.n - at >= 16 ? 0xffffu : (1u << (raw.n - at)) - 1;
+        if ((~fine & here) || ((slash | dot) & (slash << 1 | above)))
+            return false;
+        above = slash >> 15 & 1;
+    }
+    return true;
+#else
+    (void)raw;
+    return false;
+#endif
+}
+
 enum uri_fault http_path_canonical(struct str raw, unsigned flags, char *out, struct str *path)
 {
     if (raw.n == 0 || raw.p[0] != '/')
         return URI_TARGET_FORM;
+    if (likely(is_plain(raw))) {
+        *path = raw;
+        return URI_OK;
+    }
     size_t at = plain_prefix(raw, flags);
-    if (likely(at == raw.n)) {
+    if (at == raw.n) {
         *path = raw;
         return URI_OK;
     }

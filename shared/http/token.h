@@ -44,6 +44,18 @@ static inline unsigned token_no_value(__m128i v)
     return wide_mask(_mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del)));
 }
 
+/* A bit for each byte that is of TOKEN_HOST; all of these are of TOKEN_TCHAR, too. */
+static inline unsigned token_of_host(__m128i v)
+{
+    const __m128i bit5 = _mm_set1_epi8(0x20), slash = _mm_set1_epi8('/'), line = _mm_set1_epi8('_');
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(v, bit5), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('-')); /* from '-' to '9' there are '.', the slash and the digits */
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8('9' - '-')), digit);
+    digit = _mm_andnot_si128(_mm_cmpeq_epi8(v, slash), digit);
+    return wide_mask(_mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(v, line)));
+}
+
 static inline unsigned token_no_target(__m128i v)
 {
     const __m128i space = _mm_set1_epi8(' '), del = _mm_set1_epi8(0x7f), hash = _mm_set1_epi8('#');

@@ -33,12 +33,10 @@ static struct model_match *route(struct bench *b, uint32_t i, struct model_host 
     struct arena *a = &s->arena;
     struct model_match *m = arena_new(a, struct model_match);
     struct model_rule *r = model_rule_add(&s->m, arena_strf(a, "HTTPRoute/default/route-%u/%u", i / 4, i % 4));
-    struct model_origin o = {STR("gateway.networking.k8s.io/v1"), STR("HTTPRoute"), STR("default"), {0}, {0}, 0, {0}};
+    struct model_origin o = {.line = 10 + i % 4 * 8, .section = arena_strf(a, "rules[%u]", i % 4)};
     r->name = arena_strf(a, "default/route-%u/%u", i / 4, i % 4);
-    o.name = i % 4 == 0 ? arena_strf(a, "route-%u", i / 4) : s->m.rules.v[i - 1]->origin.name;
-    o.file = i % 4 == 0 ? arena_strf(a, "conf.d/routes-%u.yaml", i / 400) : s->m.rules.v[i - 1]->origin.file;
-    o.line = 10 + i % 4 * 8;
-    o.section = arena_strf(a, "rules[%u]", i % 4);
+    o.source = i % 4 ? s->m.rules.v[i - 1]->origin.source
+                     : sample_source(s, arena_strf(a, "route-%u", i / 4), arena_strf(a, "conf.d/routes-%u.yaml", i / 400));
     r->origin = o;
     r->retry = (struct model_retry){.attempts = 2, .on = RETRY_ON_CONNECT_FAILURE, .backoff_ms = 25}; /* as by default */
     o.line += 2;

@@ -18,7 +18,7 @@ static size_t forward(const struct h1_head *h, struct str path, char *out, size_
     h1_write_field(&w, STR("Host"), h->authority);
     h1_write_parsed(&w, h->fields, h->n_fields, FIELD_F_NEVER | FIELD_F_UNDERSCORE);
     if (h->body == H1_BODY_LENGTH)
-        h1_write_field_u64(&w, STR("Content-Length"), h->length);
+        h1_write_length(&w, h->length);
     else if (h->body == H1_BODY_CHUNKED)
         h1_write_field(&w, STR("Transfer-Encoding"), STR("chunked"));
     h1_write_end(&w);

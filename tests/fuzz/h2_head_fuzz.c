@@ -5,7 +5,7 @@
  *   2. what is taken can be written as HTTP/1.1 in lines that say the same, without a byte that breaks them;
  *   3. written as HTTP/2 and read again it is taken again, with the same fields;
  *   4. what is remembered of other heads makes no difference to what is written;
- *   4. what is kept is bounded by the limits.
+ *   5. what is kept is bounded by the limits.
  *
  * Input: a byte of what it is and how it is cut, then a header block.
  */

@@ -124,13 +124,15 @@ static inline GH_UNUSED struct model_rule *gen_rule(struct dice *d, struct sampl
     gen_filters(d, &s->arena, &r->splits.v[0].filters);
     if (more == 1) {
         r->action = ACTION_REDIRECT;
-        r->redirect = (struct model_redirect){.scheme = STR("https"), .port_mode = (enum redirect_port)roll(d, 5),
-                                              .port = (uint16_t)(1 + roll(d, 100)), .status = 301};
-        r->redirect.path = gen_rewrite(d, &s->arena);
-        r->redirect.value_has_query = roll(d, 2);
+        r->redirect = arena_new(&s->arena, struct model_redirect);
+        *r->redirect = (struct model_redirect){.scheme = STR("https"), .port_mode = (enum redirect_port)roll(d, 5),
+                                               .port = (uint16_t)(1 + roll(d, 100)), .status = 301};
+        r->redirect->path = gen_rewrite(d, &s->arena);
+        r->redirect->value_has_query = roll(d, 2);
     } else if (more == 2) {
         r->action = ACTION_DIRECT;
-        r->direct = (struct model_direct){418, str_c(PICK(d, GEN_VALUES)), STR("text/plain")};
+        r->direct = arena_new(&s->arena, struct model_direct);
+        *r->direct = (struct model_direct){418, str_c(PICK(d, GEN_VALUES)), STR("text/plain")};
     } else if (more == 3) {
         struct model_split *p = ARENA_PUSH(&s->arena, &r->splits);
         *p = (struct model_split){.weight = 3, .status = 500, .reason = REASON_INVALID_BACKEND, .name = STR("gone")};

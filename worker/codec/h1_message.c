@@ -52,7 +52,7 @@ static void write_answer(struct h1_writer *w, const void *what)
     } else if (h->status >= 200) {
         bool content = h->status != 204 && h->status != 304 && !a->to_head;
         if (h->status != 204 && (h->body == BODY_LENGTH || h->has_length))
-            h1_write_field_u64(w, STR("Content-Length"), h->length);
+            h1_write_length(w, h->length);
         else if (content && a->end)
             h1_write_raw(w, STR("Content-Length: 0\r\n"));
         else if (content && a->minor > 0)
@@ -101,7 +101,7 @@ static void write_request(struct h1_writer *w, const void *what)
         h1_write_raw(w, STR("Connection: TE\r\nTE: trailers\r\n"));
     }
     if (h->body == BODY_LENGTH)
-        h1_write_field_u64(w, STR("Content-Length"), h->length);
+        h1_write_length(w, h->length);
     else if (h->body == BODY_STREAM)
         h1_write_raw(w, STR("Transfer-Encoding: chunked\r\n"));
     h1_write_end(w);

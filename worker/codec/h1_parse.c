@@ -11,6 +11,7 @@
  *    Only VERSION and STATUS, a dozen bytes, begin anew.
  * 3. No byte at or behind `stop` (the end that limits set to this line) is looked at.
  */
+#include "shared/http/field_lookup.h"
 #include "shared/http/token.h"
 #include "worker/codec/h1_internal.h"
 
@@ -167,7 +168,9 @@ static enum step parse_status(struct h1_parser *p, const char *d, size_t end)
     static const char pattern[] = "HTTP/d.d ddd";
     const char *v = d + p->mark;
     const size_t len = sizeof(pattern) - 1, got = end - p->mark;
-    size_t fit = fits(v, got, pattern, len);
+    bool usual = got > len && memcmp(v, "HTTP/1.1 ", 9) == 0 && ascii_is_digit(v[9]) && ascii_is_digit(v[10]) &&
+                 ascii_is_digit(v[11]);
+    size_t fit = usual ? len : fits(v, got, pattern, len);
     if (fit >= VERSION_LEN && !version_served(v, fit))
         return fail(p, H1_E_VERSION);
     if (fit < len)
@@ -233,12 +236,10 @@ static enum step bad_name(struct h1_parser *p, const char *d, size_t at)
 /* Judges a name that is not in the table: false if it is no token. */
 static bool judge_other(struct http_field *f)
 {
-    f->flags = 0;
     if (!token_valid(f->name))
         return false;
-    if (token_has(f->name, '_'))
-        f->flags = FIELD_F_UNDERSCORE |
-                   (http_field_alias_of(f->name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
+    if (unlikely(token_has(f->name, '_')))
+        f->flags |= FIELD_F_UNDERSCORE | (http_field_alias_of(f->name) != FIELD_OTHER ? FIELD_F_ALIAS : 0);
     return true;
 }
 
@@ -304,6 +305,8 @@ static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t
     struct http_field *f = &p->head->fields[p->head->n_fields++];
     f->value = str_of(d + mark, at - mark);
     f->flags |= line;
+    p->head->any_flags |= f->flags;
+    p->head->ids |= UINT64_C(1) << f->id % 64;
     return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
 }
 
@@ -330,41 +333,129 @@ static enum step parse_value(struct h1_parser *p, const char *d, size_t end)
     return NEXT;
 }
 
-#define USUAL_NAME 32
+#if defined(GH_WIDE)
+#define WANTED 0x80 /* beside the flags: h1_frame_field has something to say about it */
+#define WANTS(id)                                                                                                        \
+    ((id) == FIELD_HOST || (id) == FIELD_CONTENT_LENGTH || (id) == FIELD_TRANSFER_ENCODING || (id) == FIELD_CONNECTION || \
+     (id) == FIELD_EXPECT || (id) == FIELD_UPGRADE || (id) == FIELD_TE)
+
+/* flags_of_known and h1_frame_wants, as one look. */
+static const uint8_t usual[FIELD_COUNT] = {
+#define X(id, name, properties, slot)                                                                                    \
+    [FIELD_##id] = ((properties) & (FIELD_F_HOP | FIELD_F_FRAMING)) | (WANTS(FIELD_##id) ? WANTED : 0),
+#include "shared/tbl/http_field.def"
+#undef X
+};
+_Static_assert(WANTED > FIELD_F_LINE, "flags of names and WANTED share a byte");
+
+/* What stands at `p`, at most sixteen bytes before `end`, and zeros behind them. */
+static inline __m128i load_part(const char *p, const char *end)
+{
+    return likely(end - p >= 16) ? wide_load(p) : wide_short(p, (size_t)(end - p));
+}
+
+/* A bit for each byte that is not of 0x20 to 0x7e: a control, the zeros behind the end, or what is rare. */
+static inline unsigned not_plain(__m128i v)
+{
+    const __m128i one = _mm_set1_epi8(1), space = _mm_set1_epi8(' ');
+    return wide_mask(_mm_cmpgt_epi8(_mm_add_epi8(v, one), space)) ^ 0xffffu; /* signed */
+}
+
+static inline bool is_pair(const char *p, const char pair[3])
+{
+    uint16_t a, b;
+    memcpy(&a, p, sizeof(a));
+    memcpy(&b, pair, sizeof(b));
+    return a == b;
+}
 
 /*
- * Whole lines as they usually are, `name: value CRLF`, without a step through the phases: takes what
- * these would take in the same way, and leaves the first line that is not so (or not all there, or the
- * last) to them.
+ * One line, `name: value CRLF`, that begins at `line` and is all there before `end`; the flags are left to the caller.
+ * Returns where the next one begins, or NULL if it is not so: a longer name than forty or so bytes is left to the phases, too.
+ *
+ * No byte is looked at twice: the sixteen in which the name ends are those in which the value begins. The scan stops at
+ * controls, so no byte of the name is one and the table needs no other look at it.
+ */
+static inline const char *usual_line(const char *line, const char *end, struct http_field *f)
+{
+    const __m128i first = load_part(line, end), colons = _mm_set1_epi8(':');
+    unsigned stop = not_plain(first), colon = wide_mask(_mm_cmpeq_epi8(first, colons));
+    const char *at = line;
+    while (unlikely(!colon)) {
+        if (stop || at - line > 32)
+            return NULL;
+        __m128i v = load_part(at += 16, end);
+        stop = not_plain(v);
+        colon = wide_mask(_mm_cmpeq_epi8(v, colons));
+    }
+    const char *name_end = at + (unsigned)__builtin_ctz(colon);
+    if (unlikely(stop & (colon ^ (colon - 1)))) /* a control before the colon */
+        return NULL;
+    while (!stop)
+        stop = not_plain(load_part(at += 16, end));
+    const char *to = at + (unsigned)__builtin_ctz(stop), *from = name_end + 2;
+    if (unlikely(end - to < 2))
+        return NULL;
+    if (unlikely(*to != '\r')) { /* HTAB or a byte from 0x80 on belongs to the value */
+        to += token_value_end(to, 0, (size_t)(end - to));
+        if (end - to < 2)
+            return NULL;
+    }
+    /* Of a value's bytes only those of white space are not above ' '; nor is the CR of an empty value. */
+    if (unlikely(!is_pair(to, "\r\n") || name_end[1] != ' ' || (unsigned char)*from <= ' ' ||
+                 (unsigned char)to[-1] <= ' ' || name_end == line))
+        return NULL;
+    f->name = str_of(line, (size_t)(name_end - line));
+    f->value = str_of(from, (size_t)(to - from));
+    f->id = (uint16_t)field_lookup_wide(line, f->name.n, first);
+    return to + 2;
+}
+
+/*
+ * Whole lines as they usually are, without a step through the phases: takes what these would take in the same way, and
+ * leaves the first line that is not so (or not all there, too long, or the last) to them.
  */
 static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
 {
+    struct h1_head *h = p->head;
+    struct http_field *f = h->fields + h->n_fields, *last = h->fields + p->max_fields;
+    const unsigned always = p->kind == H1_TRAILERS ? WANTED : 0;
+    const char *line = d + p->line, *next, *end = d + GH_MIN(n, (size_t)p->max_head);
     const size_t max_line = p->max_line;
-    size_t line = p->line, head_end = GH_MIN(n, (size_t)p->max_head);
+    uint64_t ids = h->ids;
+    unsigned any_flags = h->any_flags;
     enum h1_error e = H1_E_NONE;
-    while (e == H1_E_NONE && p->head->n_fields < p->max_fields) {
-        size_t end = GH_MIN(head_end, line + max_line);
-        size_t stop = GH_MIN(end, line + USUAL_NAME);
-        size_t colon = token_find(d, line, stop, ':');
-        if (end - colon < 2 || memcmp(d + colon, ": ", 2) != 0 || colon == line)
+    for (; f < last; line = next) {
+        next = usual_line(line, end, f);
+        if (!next || (size_t)(next - line) > max_line)
             break;
-        struct http_field *f = &p->head->fields[p->head->n_fields];
-        f->name = str_of(d + line, colon - line);
-        f->id = http_field_of(f->name);
-        f->flags = flags_of_known(f->id);
-        if (f->id == FIELD_OTHER && !judge_other(f))
+        unsigned flags = usual[f->id];
+        f->flags = (uint16_t)((flags & (WANTED - 1u)) | FIELD_F_LINE);
+        if (unlikely(f->id == FIELD_OTHER) && !judge_other(f))
             break;
-        size_t from = colon + 2, at = token_value_end(d, from, end);
-        /* Of a value's bytes only those of white space are not above ' '; nor is the CR of an empty value. */
-        if (end - at < 2 || memcmp(d + at, "\r\n", 2) != 0 || (unsigned char)d[from] <= ' ' ||
-            (unsigned char)d[at - 1] <= ' ')
-            break;
-        e = add_field(p, d, from, at, FIELD_F_LINE);
-        line = at + 2;
+        any_flags |= f->flags;
+        ids |= UINT64_C(1) << f->id % 64;
+        f++;
+        if ((flags | always) & WANTED) {
+            h->n_fields = (uint16_t)(f - h->fields);
+            e = h1_frame_field(p);
+            if (e != H1_E_NONE)
+                break;
+        }
     }
-    begin_line(p, (uint32_t)line, NAME);
+    h->n_fields = (uint16_t)(f - h->fields);
+    h->any_flags = (uint16_t)any_flags;
+    h->ids = ids;
+    begin_line(p, (uint32_t)(line - d), NAME);
     return e == H1_E_NONE ? NEXT : fail(p, e);
 }
+#else
+static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
+{
+    (void)p, (void)d, (void)n;
+    return NEXT; /* the phases are the portable way, which the tests hold the other one to */
+}
+#endif
 
 static void move_slice(struct str *s, const char *from, const char *to)
 {
@@ -445,7 +536,8 @@ static void init(struct h1_parser *p, struct h1_head *head, struct http_field *f
         .kind = (uint8_t)kind,
     };
     head->fields = fields;
-    head->n_fields = 0;
+    head->n_fields = head->any_flags = 0;
+    head->ids = 0;
     begin_line(p, 0, phase);
 }
 

@@ -55,6 +55,8 @@ static void fill_head(struct h1_work *w)
     h->close = false;
     h->fields = from->fields;
     h->n_fields = from->n_fields;
+    h->absent = ~from->ids;
+    h->no_underscores = !(from->any_flags & FIELD_F_UNDERSCORE);
 }
 
 /* The lines move from the array that all connections share to one of this request, with room for more. */

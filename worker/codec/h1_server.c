@@ -41,6 +41,7 @@ static void leave_idle(struct h1_server *s)
 {
     if (s->rx != RX_IDLE)
         return;
+    s->c.flags &= ~(uint32_t)CONN_F_RESTS;
     s->all->n_idle--;
     to_list(s, &s->all->busy);
 }
@@ -86,6 +87,8 @@ static void go_idle(struct h1_server *s)
 {
     s->rx = RX_IDLE;
     s->tx = TX_NONE;
+    if (!s->ahead.n)
+        s->c.flags |= CONN_F_RESTS;
     s->all->n_idle++;
     to_list(s, &s->all->idle);
     s->since_ms = s->c.net->now_ms;

@@ -1,4 +1,5 @@
 #include "worker/codec/h1_write.h"
+#include "shared/http/field_lookup.h"
 #include "shared/http/status.h"
 #include "shared/http/token.h"
 
@@ -94,52 +95,106 @@ void h1_write_field(struct h1_writer *w, struct str name, struct str value)
     write_line(w, name, value);
 }
 
-void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value)
+void h1_write_length(struct h1_writer *w, uint64_t value)
 {
-    char digits[STR_U64_MAX];
-    h1_write_field(w, name, str_of(digits, str_put_u64(digits, value)));
+    char line[16 + STR_U64_MAX + 2];
+    memcpy(line, "Content-Length: ", 16);
+    size_t n = 16 + str_put_u64(line + 16, value);
+    memcpy(line + n, "\r\n", 2);
+    h1_write_raw(w, str_of(line, n + 2));
 }
 
-/* The line as it was parsed, if it is still the same: `name: value CRLF`. The flag alone would not do,
- * for name and value may have been exchanged since. */
-static struct str parsed_line(const struct http_field *f)
+static inline bool is_pair(const char *p, const char pair[3])
 {
-    if (!(f->flags & FIELD_F_LINE) || f->value.p != f->name.p + f->name.n + 2)
-        return STR_NONE;
-    const char *end = f->value.p + f->value.n;
-    if (memcmp(f->value.p - 2, ": ", 2) != 0 || memcmp(end, "\r\n", 2) != 0)
-        return STR_NONE;
-    return str_of(f->name.p, (size_t)(end + 2 - f->name.p));
+    uint16_t a, b;
+    memcpy(&a, p, sizeof(a));
+    memcpy(&b, pair, sizeof(b));
+    return a == b;
+}
+
+/* The line is still as it was parsed: `name: value CRLF`. The flag alone would not do, for name and value may have been
+ * exchanged since. */
+static inline bool is_parsed_line(const struct http_field *f)
+{
+    return (f->flags & FIELD_F_LINE) && f->value.p == f->name.p + f->name.n + 2 && is_pair(f->value.p - 2, ": ") &&
+           is_pair(f->value.p + f->value.n, "\r\n");
 }
 
 /* A name from the table needs no look at its bytes; most that filters add are. */
-static bool is_tables(const struct http_field *f)
+static inline bool is_tables(const struct http_field *f)
 {
-    struct str known = http_field_name((enum http_field_id)f->id);
-    return f->id != FIELD_OTHER && f->name.p == known.p && f->name.n == known.n;
+    return f->id != FIELD_OTHER && f->name.p == field_names[f->id].text && f->name.n == field_names[f->id].len;
 }
+
+#if defined(GH_WIDE)
+/*
+ * Such a line: the name in two pieces whatever its length, the value while it is looked at. False: not enough room for
+ * that, or the value is none; nothing was written.
+ */
+static inline bool write_tables_line(struct h1_writer *w, const struct http_field *f)
+{
+    struct str value = f->value;
+    char *p = w->at;
+    unsigned bad = 0;
+    if (w->full || (size_t)(w->end - p) < FIELD_NAME_ROOM + 1 + value.n + 16)
+        return false;
+    memcpy(p, f->name.p, 32);
+    p += f->name.n;
+    memcpy(p, ": ", 2);
+    p += 2;
+    if (value.n < 16) {
+        __m128i v = wide_short(value.p, value.n);
+        bad = token_no_value(v) & ((1u << value.n) - 1);
+        memcpy(p, &v, 16);
+    } else {
+        for (size_t i = 0;; i = GH_MIN(i + 16, value.n - 16)) {
+            __m128i v = wide_load(value.p + i);
+            bad |= token_no_value(v);
+            memcpy(p + i, &v, 16);
+            if (i == value.n - 16)
+                break;
+        }
+    }
+    p += value.n;
+    memcpy(p, "\r\n", 2);
+    if (unlikely(bad))
+        return false;
+    w->at = p + 2;
+    return true;
+}
+#else
+static inline bool write_tables_line(struct h1_writer *w, const struct http_field *f)
+{
+    (void)w, (void)f;
+    return false;
+}
+#endif
 
 void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip)
 {
-    struct str run = STR_NONE; /* lines that are one piece of memory, not yet written */
-    for (uint16_t i = 0; i < n; i++) {
-        if (fields[i].flags & skip)
+    const char *run = NULL, *run_end = NULL; /* lines that are one piece of memory, not yet written */
+    for (const struct http_field *f = fields, *end = fields + n; f < end; f++) {
+        if (unlikely(f->flags & skip))
             continue;
-        struct str line = parsed_line(&fields[i]);
-        if (line.n && run.n && line.p == run.p + run.n) {
-            run.n += line.n;
+        if (likely(is_parsed_line(f))) {
+            if (f->name.p != run_end) {
+                if (run)
+                    h1_write_raw(w, str_of(run, (size_t)(run_end - run)));
+                run = f->name.p;
+            }
+            run_end = f->value.p + f->value.n + 2;
             continue;
         }
-        h1_write_raw(w, run);
-        run = line;
-        if (line.n)
-            continue;
-        if (is_tables(&fields[i]))
-            write_line(w, fields[i].name, fields[i].value);
-        else
-            h1_write_field(w, fields[i].name, fields[i].value);
+        if (run)
+            h1_write_raw(w, str_of(run, (size_t)(run_end - run)));
+        run = run_end = NULL;
+        if (!is_tables(f))
+            h1_write_field(w, f->name, f->value);
+        else if (!write_tables_line(w, f))
+            write_line(w, f->name, f->value);
     }
-    h1_write_raw(w, run);
+    if (run)
+        h1_write_raw(w, str_of(run, (size_t)(run_end - run)));
 }
 
 void h1_write_end(struct h1_writer *w)

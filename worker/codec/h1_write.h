@@ -35,7 +35,7 @@ void h1_write_request_line(struct h1_writer *w, struct str method, struct str pa
 /* `HTTP/1.1 404 Not Found`; with an empty reason, that of the table. */
 void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reason);
 void h1_write_field(struct h1_writer *w, struct str name, struct str value);
-void h1_write_field_u64(struct h1_writer *w, struct str name, uint64_t value);
+void h1_write_length(struct h1_writer *w, uint64_t value); /* Content-Length */
 /*
  * Those of `fields` that have none of the flags `skip` (FIELD_F_NEVER and what the configuration says),
  * as h1_write_field would write them. Lines that still stand one behind the other in the buffer they

@@ -2,7 +2,8 @@
 
 enum phase {
     HEAD,     /* of the next frame, into `fixed` */
-    BEGIN,    /* the head is there: fixed fields, or what follows */
+    SIMPLE,   /* the head is there: nothing but content follows, or nobody wants it */
+    BEGIN,    /* ... fixed fields, or what follows */
     FIXED,    /* fixed fields, into `fixed` */
     CONTENT,  /* pieces */
     SETTING,  /* six bytes at a time, into `fixed` */
@@ -103,21 +104,17 @@ static const char *judge_size(const struct h2_frame *f)
     return NULL;
 }
 
-static enum h2_step begin(struct h2_reader *r)
+/* DATA, or a header block in one frame, and only that: what nearly all frames are. judge() would find nothing. */
+static inline bool is_simple(const struct h2_reader *r)
 {
-    struct h2_frame *f = &r->f;
-    const uint8_t *p = r->fixed;
-    *f = (struct h2_frame){
-        .len = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2],
-        .type = p[3],
-        .flags = p[4],
-        .stream = get32(p + 5) & H2_MAX_STREAM,
-    };
-    r->left = f->len;
-    r->pad = 0;
-    r->skip = false;
-    r->phase = BEGIN;
+    const struct h2_frame *f = &r->f;
+    return f->type <= H2_HEADERS && f->stream && f->len <= GH_MIN(H2_MAX_FRAME, r->max_block) && !r->block_stream &&
+           !(f->flags & (H2_F_PADDED | H2_F_PRIORITY));
+}
 
+static GH_NOINLINE enum h2_step judge(struct h2_reader *r)
+{
+    const struct h2_frame *f = &r->f;
     enum h2_code code;
     const char *wrong = judge_size(f);
     if (wrong)
@@ -133,6 +130,32 @@ static enum h2_step begin(struct h2_reader *r)
     if (f->type == H2_HEADERS || f->type == H2_CONTINUATION)
         r->block_stream = f->stream;
     return H2_STEP_FRAME;
+}
+
+static inline enum h2_step begin(struct h2_reader *r, const uint8_t *p)
+{
+    uint32_t len_type = get32(p);
+    r->f = (struct h2_frame){
+        .len = len_type >> 8,
+        .type = (uint8_t)len_type,
+        .flags = p[4],
+        .stream = get32(p + 5) & H2_MAX_STREAM,
+    };
+    r->left = r->f.len;
+    r->pad = 0;
+    r->skip = false;
+    r->n_fixed = 0;
+    r->phase = SIMPLE;
+    if (likely(is_simple(r))) {
+        if (r->f.type == H2_HEADERS) {
+            r->block_stream = r->f.stream;
+            r->block_bytes = r->f.len;
+            r->block_frames = 0;
+        }
+        return H2_STEP_FRAME;
+    }
+    r->phase = BEGIN;
+    return judge(r);
 }
 
 /* --- its payload ------------------------------------------------------------------------------------ */
@@ -200,12 +223,14 @@ static enum h2_step content(struct h2_reader *r, const char *data, size_t n, siz
 {
     size_t k = GH_MIN((size_t)r->left, n);
     if (!r->left) {
-        r->phase = SKIP;
+        r->phase = r->pad ? SKIP : OVER;
         return H2_STEP_MORE;
     }
     if (!k)
         return H2_STEP_MORE;
     r->left -= (uint32_t)k;
+    if (!r->left && !r->pad)
+        r->phase = OVER;
     *used += k;
     r->piece = str_of(data, k);
     return H2_STEP_PIECE;
@@ -269,7 +294,8 @@ static bool skip(struct h2_reader *r, size_t n, size_t *used)
     return k == left;
 }
 
-enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *used)
+/* Wherever the bytes were cut. */
+static GH_NOINLINE enum h2_step read_on(struct h2_reader *r, const char *data, size_t n, size_t *used)
 {
     *used = 0;
     for (;;) {
@@ -280,7 +306,10 @@ enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *us
         case HEAD:
             if (!collect(r, H2_HEAD, at, rest, used))
                 return H2_STEP_MORE;
-            return begin(r);
+            return begin(r, r->fixed);
+        case SIMPLE:
+            r->phase = r->skip ? SKIP : CONTENT;
+            break;
         case BEGIN:
             choose(r);
             break;
@@ -317,6 +346,40 @@ enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *us
     }
 }
 
+/* A frame that is simple and here takes three short steps. */
+enum h2_step h2_read(struct h2_reader *r, const char *data, size_t n, size_t *used)
+{
+    size_t k;
+    switch ((enum phase)r->phase) {
+    case HEAD:
+        if (r->n_fixed || n < H2_HEAD)
+            break;
+        *used = H2_HEAD;
+        return begin(r, (const uint8_t *)data);
+    case SIMPLE:
+        if (r->skip)
+            break;
+        r->phase = CONTENT;
+        /* fall through */
+    case CONTENT:
+        k = GH_MIN((size_t)r->left, n);
+        if (!k)
+            break;
+        *used = k;
+        r->piece = str_of(data, k);
+        r->left -= (uint32_t)k;
+        if (!r->left && !r->pad)
+            r->phase = OVER;
+        return H2_STEP_PIECE;
+    case OVER:
+        *used = 0;
+        return over(r);
+    default:
+        break;
+    }
+    return read_on(r, data, n, used);
+}
+
 /* --- out --------------------------------------------------------------------------------------------- */
 
 static char *put32(char *out, uint32_t v)
@@ -330,10 +393,7 @@ static char *put32(char *out, uint32_t v)
 
 size_t h2_put_head(char *out, uint32_t len, enum h2_type type, uint8_t flags, uint32_t stream)
 {
-    out[0] = (char)(len >> 16);
-    out[1] = (char)(len >> 8);
-    out[2] = (char)len;
-    out[3] = (char)type;
+    put32(out, len << 8 | (uint32_t)type);
     out[4] = (char)flags;
     put32(out + 5, stream);
     return H2_HEAD;

@@ -66,8 +66,11 @@ static char *room(struct h2_head *d, size_t n)
     return p;
 }
 
-static struct str keep(struct h2_head *d, struct str s)
+static struct str keep(struct h2_head *d, const struct hpack_field *in)
 {
+    struct str s = in->value;
+    if (in->flags & HPACK_F_CONST)
+        return s;
     char *p = s.n ? room(d, s.n) : NULL;
     if (!p)
         return STR_NONE;
@@ -157,7 +160,7 @@ static uint16_t pseudo_of(const struct h2_head *d, const struct hpack_field *f)
     return 0;
 }
 
-static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
+static GH_NOINLINE void take_pseudo(struct h2_head *d, const struct hpack_field *in)
 {
     struct str value = in->value;
     uint16_t seen = pseudo_of(d, in);
@@ -173,13 +176,13 @@ static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
         take_status(d, value);
         break;
     case SEEN_METHOD:
-        d->head.method = keep(d, value);
+        d->head.method = keep(d, in);
         break;
     case SEEN_SCHEME:
-        d->scheme = keep(d, value);
+        d->scheme = keep(d, in);
         break;
     case SEEN_AUTHORITY: /* as the line that HTTP/1.1 has for it */
-        if (value.n && token_value_end(value.p, 0, value.n) == value.n) {
+        if (value.n && token_value_valid(value)) {
             struct http_field *f = add_line(d, FIELD_HOST, STR("host"), value, 0, false);
             d->head.authority = f ? f->value : STR_NONE;
         } else if (value.n) {
@@ -187,13 +190,13 @@ static void take_pseudo(struct h2_head *d, const struct hpack_field *in)
         }
         break;
     case SEEN_PROTOCOL:
-        d->protocol = keep(d, value);
+        d->protocol = keep(d, in);
         break;
     default:
         if (value.n > d->limits->max_uri)
             refuse(d, REASON_URI_TOO_LONG, ":path is too long");
         else
-            d->path = keep(d, value);
+            d->path = keep(d, in);
     }
 }
 
@@ -221,7 +224,7 @@ static bool value_valid(struct str v)
     if (v.n == 0)
         return true;
     char a = v.p[0], z = v.p[v.n - 1];
-    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_end(v.p, 0, v.n) == v.n;
+    return a != ' ' && a != '\t' && z != ' ' && z != '\t' && token_value_valid(v);
 }
 
 static void take_length(struct h2_head *d, struct str value)
@@ -297,6 +300,20 @@ static bool judge_field(struct h2_head *d, enum http_field_id id, struct str val
     }
 }
 
+/* judge_field has nothing to say about it, but in trailers. */
+static bool is_plain(enum http_field_id id)
+{
+    switch (id) {
+    case FIELD_TE:
+    case FIELD_HOST:
+    case FIELD_EXPECT:
+    case FIELD_COOKIE:
+        return false;
+    default:
+        return !(http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING));
+    }
+}
+
 /* False: it can't be one. */
 static bool judge_name(struct h2_head *d, struct hpack_field *in, unsigned *flags)
 {
@@ -327,19 +344,42 @@ static bool judge_value(struct h2_head *d, struct hpack_field *in)
     return true;
 }
 
-static void take_field(struct h2_head *d, struct hpack_field *in)
+static GH_NOINLINE void take_field(struct h2_head *d, struct hpack_field *in)
 {
     unsigned flags;
     d->regular = true;
     if (!judge_name(d, in, &flags) || !judge_value(d, in))
         return;
     enum http_field_id id = (enum http_field_id)in->id;
-    if (judge_field(d, id, in->value, &flags) && d->why == REASON_OK) {
+    bool keep = judge_field(d, id, in->value, &flags);
+    in->flags |= is_plain(id) && !flags ? HPACK_F_PLAIN : 0;
+    if (keep && d->why == REASON_OK) {
         flags |= in->flags & HPACK_F_SECRET ? HEAD_F_SECRET : 0;
         struct http_field *f = add_line(d, id, in->name, in->value, flags, in->flags & HPACK_F_LINE);
         if (f && id == FIELD_HOST && d->kind == H2_REQUEST)
             d->head.authority = f->value;
     }
+}
+
+/* A line of a head of which all is known, where there is room: what most fields are. */
+static inline bool take_known(struct h2_head *d, const struct hpack_field *in)
+{
+    const unsigned all = HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_PLAIN | HPACK_F_LINE;
+    struct http_head *h = &d->head;
+    size_t n = in->name.n + in->value.n + 4;
+    char *p = d->at;
+    if ((in->flags & (all | HPACK_F_SECRET)) != all || d->kind == H2_TRAILERS || (size_t)(d->end - p) < n || h->n_fields == h->cap_fields)
+        return false;
+    memcpy(p, in->name.p, n);
+    h->fields[h->n_fields++] = (struct http_field){
+        .name = str_of(p, in->name.n),
+        .value = str_of(p + in->name.n + 2, in->value.n),
+        .id = in->id,
+        .flags = FIELD_F_LINE,
+    };
+    d->at = p + n;
+    d->regular = true;
+    return true;
 }
 
 bool h2_head_field(struct h2_head *d, struct hpack_field *f)
@@ -356,7 +396,7 @@ bool h2_head_field(struct h2_head *d, struct hpack_field *f)
         return true;
     if (pseudo)
         take_pseudo(d, f);
-    else
+    else if (!take_known(d, f))
         take_field(d, f);
     return true;
 }
@@ -407,7 +447,7 @@ static void judge_target(struct h2_head *d)
 {
     struct http_head *h = &d->head;
     struct http_target t;
-    if (!d->path.n || token_target_end(d->path.p, 0, d->path.n) != d->path.n)
+    if (!d->path.n || !token_target_valid(d->path))
         malformed(d, "a byte in :path that may not be there");
     else if (http_target_split(h->method_id, d->path, &t) != URI_OK ||
              (t.form != TARGET_ORIGIN && t.form != TARGET_ASTERISK))

@@ -95,7 +95,7 @@ static void put(struct h2_block *b, unsigned at, struct str name, struct str val
 
 static void put_text(struct h2_block *b, unsigned at, struct str name, struct str value)
 {
-    if (value.n && token_value_end(value.p, 0, value.n) != value.n)
+    if (!token_value_valid(value))
         b->bad = true;
     put(b, at, name, value, false);
 }
@@ -114,17 +114,17 @@ static struct str lower_name(const struct http_field *f, char room[HTTP_FIELD_NA
     return str_of(room, f->name.n);
 }
 
-static bool is_secret(const struct http_field *f)
+static inline bool is_secret(const struct http_field *f)
 {
-    return (f->flags & HEAD_F_SECRET) || f->id == FIELD_AUTHORIZATION || f->id == FIELD_COOKIE ||
-           f->id == FIELD_SET_COOKIE;
+    static const bool ALWAYS[FIELD_COUNT] = {[FIELD_AUTHORIZATION] = true, [FIELD_COOKIE] = true, [FIELD_SET_COOKIE] = true};
+    return (f->flags & HEAD_F_SECRET) || ALWAYS[f->id];
 }
 
-static void put_field(struct h2_block *b, const struct http_field *f)
+static GH_NOINLINE void put_field(struct h2_block *b, const struct http_field *f)
 {
     char room[HTTP_FIELD_NAME_MAX];
     struct str name = lower_name(f, room), value = http_trim_ows(f->value);
-    if (!name.n || (value.n && token_value_end(value.p, 0, value.n) != value.n))
+    if (!name.n || !token_value_valid(value))
         b->bad = true;
     else if (f->id == FIELD_ACCEPT_ENCODING && str_eq(value, hpack_static[AT_GZIP].value))
         put_indexed(b, AT_GZIP);
@@ -132,15 +132,30 @@ static void put_field(struct h2_block *b, const struct http_field *f)
         put(b, name_at[f->id], name, value, is_secret(f));
 }
 
-/* The line that the field stands in; empty: it does not, or is not to be remembered. */
-static inline struct str memo_line(const struct http_field *f)
+/* What somebody here has added (Date) as the line that it would be: worth it where there is a code to be saved. */
+static GH_NOINLINE struct str make_line(const struct h2_block *b, const struct http_field *f, char room[H2_MEMO_LINE])
 {
-    size_t n = f->name.n + 2 + f->value.n;
-    bool is_line = (f->flags & FIELD_F_LINE) && f->value.p == f->name.p + f->name.n + 2;
-    return is_line && n >= H2_MEMO_LEAST && n <= H2_MEMO_LINE && !is_secret(f) ? str_of(f->name.p, n) : STR_NONE;
+    struct str name = http_field_name((enum http_field_id)f->id);
+    if (!b->huffman || f->id == FIELD_OTHER || name.n != f->name.n)
+        return STR_NONE;
+    memcpy(room, name.p, name.n);
+    memcpy(room + name.n, ": ", 2);
+    if (f->value.n)
+        memcpy(room + name.n + 2, f->value.p, f->value.n);
+    return str_of(room, name.n + 2 + f->value.n);
 }
 
-static void put_new_line(struct h2_block *b, const struct http_field *f, struct h2_memo_row *r, struct str line)
+/* The line that the field stands in, or could; empty: it is not to be remembered. */
+static inline struct str memo_line(const struct h2_block *b, const struct http_field *f, char room[H2_MEMO_LINE])
+{
+    size_t n = f->name.n + 2 + f->value.n;
+    if (n < H2_MEMO_LEAST || n > H2_MEMO_LINE || is_secret(f))
+        return STR_NONE;
+    bool is_line = (f->flags & FIELD_F_LINE) && f->value.p == f->name.p + f->name.n + 2;
+    return is_line ? str_of(f->name.p, n) : make_line(b, f, room);
+}
+
+static GH_NOINLINE void put_new_line(struct h2_block *b, const struct http_field *f, struct h2_memo_row *r, struct str line)
 {
     const char *at = b->at;
     put_field(b, f);
@@ -148,9 +163,10 @@ static void put_new_line(struct h2_block *b, const struct http_field *f, struct 
         h2_memo_learn(r, line, str_of(at, (size_t)(b->at - at)));
 }
 
-static void put_line(struct h2_block *b, const struct http_field *f)
+static inline void put_line(struct h2_block *b, const struct http_field *f)
 {
-    struct str line = memo_line(f);
+    char room[H2_MEMO_LINE];
+    struct str line = memo_line(b, f, room);
     if (!line.n) {
         put_field(b, f);
         return;
@@ -243,14 +259,16 @@ static void put_method(struct h2_block *b, struct str method)
         put_indexed(b, AT_GET);
     else if (str_eq(method, STR("POST")))
         put_indexed(b, AT_POST);
-    else
+    else if (token_valid(method))
         put(b, AT_GET, STR_NONE, method, false);
+    else
+        b->bad = true;
 }
 
 void h2_write_request(struct h2_block *b, const struct http_head *h, bool https)
 {
     struct str target = join_target(b, h);
-    if (!token_valid(h->method) || !target.n || token_target_end(target.p, 0, target.n) != target.n)
+    if (!target.n || !token_target_valid(target))
         b->bad = true;
     if (!h2_block_ok(b))
         return;

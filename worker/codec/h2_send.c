@@ -10,6 +10,7 @@
 #define TINY     256u          /* bytes: a smaller frame, with more behind it, is not worth sending */
 #define COPY_MAX (4u * 1024)   /* a copy costs less than a system call */
 #define LATE_MAX (16u * 1024)
+#define HEAD_LEAST 512u        /* for less it is not worth trying */
 
 /* --- bytes ------------------------------------------------------------------------------------------------- */
 
@@ -52,8 +53,29 @@ static void give_early(struct h2_session *h)
     conn_kick(&h->c);
 }
 
+/* n bytes in one run behind those that wait for the end of the turn, where there is room; NULL: where there is none. */
+static inline char *late_room(const struct h2_session *h, size_t n)
+{
+    struct chunk *c = h->late.last;
+    bool fits = c && c->cap - c->to >= n && h->late.n + n <= LATE_MAX && !h->dead;
+    return likely(fits) ? c->data + c->to : NULL;
+}
+
+/* The first n of them are written. Whoever began `late` has asked for the kick. */
+static inline void late_used(struct h2_session *h, size_t n)
+{
+    h->late.last->to += (uint32_t)n;
+    h->late.n += n;
+}
+
 bool h2_put(struct h2_session *h, const char *data, size_t n)
 {
+    char *p = late_room(h, n);
+    if (p) {
+        memcpy(p, data, n);
+        late_used(h, n);
+        return true;
+    }
     if (h->dead)
         return false;
     if (h->late.n + n > LATE_MAX)
@@ -104,6 +126,37 @@ static bool write_block(struct h2_session *h, uint32_t id, char *p, size_t n, bo
     return ok;
 }
 
+static void fill(struct h2_session *h, struct h2_block *b, const struct http_head *head, bool trailers)
+{
+    b->memo = h->all->memo;
+    if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
+        *b->at++ = 0x20;
+    if (trailers)
+        h2_write_trailers(b, head->fields, head->n_fields, h->role->server);
+    else if (h->role->server)
+        h2_write_answer(b, head);
+    else
+        h2_write_request(b, head, h->https);
+}
+
+/* The frame of a block where it is to go out from. False: not there; it may go elsewhere. */
+static bool fill_late(struct h2_stream *st, const struct http_head *head, bool trailers, bool end)
+{
+    struct h2_session *h = st->h;
+    char *p = late_room(h, HEAD_LEAST);
+    if (!p)
+        return false;
+    size_t size = GH_MIN(h->late.last->cap - h->late.last->to, LATE_MAX - h->late.n);
+    struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
+    fill(h, &b, head, trailers);
+    size_t n = (size_t)(b.at - b.start);
+    if (!h2_block_ok(&b) || !n || n > H2_MAX_FRAME)
+        return false;
+    h2_put_head(p, (uint32_t)n, H2_HEADERS, (uint8_t)(H2_F_END_HEADERS | (end ? H2_F_END_STREAM : 0)), st->id);
+    late_used(h, H2_HEAD + n);
+    return true;
+}
+
 /* The block of a head, behind room for the head of its frame. NULL: it can't be made. */
 static char *make_block(struct h2_session *h, const struct http_head *head, size_t *n)
 {
@@ -112,13 +165,7 @@ static char *make_block(struct h2_session *h, const struct http_head *head, size
     if (!p)
         return NULL;
     struct h2_block b = h2_block_on(p + H2_HEAD, size - H2_HEAD);
-    b.memo = h->all->memo;
-    if (h->table_said) /* the peer wants a smaller table than the first one: ours is empty (RFC 7541 4.2) */
-        *b.at++ = 0x20;
-    if (h->role->server)
-        h2_write_answer(&b, head);
-    else
-        h2_write_request(&b, head, h->https);
+    fill(h, &b, head, false);
     bool ok = h2_block_ok(&b);
     *n = (size_t)(b.at - b.start);
     conn_room_back(&h->c, ok ? size - H2_HEAD - *n : size);
@@ -129,13 +176,15 @@ bool h2_stream_head(struct h2_stream *st, const struct http_head *head, bool end
 {
     struct h2_session *h = st->h;
     size_t n;
-    char *block = make_block(h, head, &n);
-    if (!block)
-        return false;
+    if (!fill_late(st, head, false, end)) {
+        char *block = make_block(h, head, &n);
+        if (!block || !write_block(h, st->id, block, n, end))
+            return false;
+    }
     h->table_said = false;
     h->all->net->gather.moved += h->role->server;
     h->budget.ping_free = true;
-    return write_block(h, st->id, block, n, end);
+    return true;
 }
 
 bool h2_stream_keep_head(struct h2_stream *st, const struct http_head *head)
@@ -186,17 +235,33 @@ static size_t frame_size(struct h2_stream *st, size_t n)
     return k;
 }
 
-static bool write_data_head(struct h2_stream *st, size_t n, bool end)
+static void count_data(struct h2_stream *st, size_t n)
 {
     struct h2_session *h = st->h;
-    char head[H2_HEAD];
-    if (!h2_put(h, head, h2_put_head(head, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id)))
-        return false;
     st->send_window -= (int32_t)n;
     h->send_window -= (int32_t)n;
     st->took += (uint32_t)n;
     h->all->net->gather.moved += h->role->server;
     h2_budget_sent(&h->budget, 1);
+}
+
+static bool write_data_head(struct h2_stream *st, size_t n, bool end)
+{
+    char head[H2_HEAD];
+    if (!h2_put(st->h, head, h2_put_head(head, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id)))
+        return false;
+    count_data(st, n);
+    return true;
+}
+
+static bool write_data(struct h2_stream *st, const char *data, size_t n, bool end)
+{
+    char *p = n <= COPY_MAX ? late_room(st->h, H2_HEAD + n) : NULL;
+    if (!p)
+        return write_data_head(st, n, end) && h2_pass(st->h, data, n);
+    memcpy(p + h2_put_head(p, (uint32_t)n, H2_DATA, end ? H2_F_END_STREAM : 0, st->id), data, n);
+    late_used(st->h, H2_HEAD + n);
+    count_data(st, n);
     return true;
 }
 
@@ -206,9 +271,8 @@ static size_t send_now(struct h2_stream *st, const char *data, size_t n, bool en
     size_t done = 0;
     while (done < n && !conn_full(&st->h->c)) {
         size_t k = frame_size(st, n - done);
-        if (!k || !write_data_head(st, k, end && done + k == n))
+        if (!k || !write_data(st, data + done, k, end && done + k == n))
             break;
-        h2_pass(st->h, data + done, k);
         done += k;
     }
     return done;
@@ -289,16 +353,19 @@ void h2_op_trailers(struct stream *s, const struct http_field *f, size_t n)
 {
     struct h2_stream *st = CONTAINER_OF(s, struct h2_stream, s);
     struct h2_session *h = st->h;
-    struct http_head bound = {.fields = (struct http_field *)(uintptr_t)f, .n_fields = (uint16_t)n};
+    struct http_head head = {.fields = (struct http_field *)(uintptr_t)f, .n_fields = (uint16_t)n};
     if (st->closed || st->tx != H2_TX_BODY || h->dead)
         return;
-    size_t size = h2_head_bound(&bound);
+    if (!st->queue.n && fill_late(st, &head, true, true)) {
+        h2_stream_sent(st);
+        return;
+    }
+    size_t size = 1 + h2_head_bound(&head);
     char *p = h2_room(h, size);
     if (!p)
         return;
     struct h2_block b = h2_block_on(p, size);
-    b.memo = h->all->memo;
-    h2_write_trailers(&b, f, n, h->role->server);
+    fill(h, &b, &head, true);
     /* What can't be written is left out; the content was complete without it. */
     if (h2_block_ok(&b) && b.at > p && !chunkq_add(&st->tail, &h->all->net->chunks, p, (size_t)(b.at - p)))
         st->fault = H2_INTERNAL_ERROR;

@@ -306,7 +306,7 @@ static uint32_t next_read(const struct h2_server *s, uint32_t heads, size_t n)
 {
     if (conn_is_bulk(&s->h.c) && net_turn_short(s->all->shared.net))
         return GH_MIN(GH_MAX((uint32_t)n * FEW_HEADS / GH_MAX(heads, 1u), READ_LEAST), READ_SMALL);
-    return heads > MANY_HEADS ? READ_SMALL : NET_SCRATCH;
+    return heads > MANY_HEADS ? READ_SMALL : NET_PIECE;
 }
 
 /* `heads` came with one read, of `n` bytes. Who sends more than others reads the rest in the next turn of the loop. */

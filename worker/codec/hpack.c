@@ -131,7 +131,7 @@ static bool add(struct hpack_decoder *d, const struct hpack_field *f, bool own_n
         .value = (uint16_t)f->value.n,
         .id = f->id,
         .static_at = f->at,
-        .flags = f->flags & (HPACK_F_NAME | HPACK_F_VALUE),
+        .flags = f->flags & HPACK_F_KEPT,
     };
     d->hi += n;
     d->size += (uint32_t)size;
@@ -142,18 +142,18 @@ static void remember(struct hpack_decoder *d, uint32_t index, const struct hpack
 {
     struct hpack_entry *e = entry(d, d->n - (index - HPACK_STATIC));
     e->id = f->id;
-    e->flags = f->flags & (HPACK_F_NAME | HPACK_F_VALUE);
+    e->flags = f->flags & HPACK_F_KEPT;
 }
 
 /* Entry `index` as a field. False: there is none. */
-static bool look_up(struct hpack_decoder *d, uint32_t index, struct hpack_field *f)
+static inline bool look_up(struct hpack_decoder *d, uint32_t index, struct hpack_field *f)
 {
-    if (index == 0 || index > HPACK_STATIC + d->n)
+    if (index - 1 >= HPACK_STATIC + d->n)
         return false;
     if (index <= HPACK_STATIC) {
         const struct hpack_static *s = &hpack_static[index];
         unsigned name = s->id != FIELD_OTHER ? HPACK_F_NAME : 0;
-        *f = (struct hpack_field){s->name, s->value, s->id, (uint8_t)index, (uint8_t)(name | HPACK_F_VALUE)};
+        *f = (struct hpack_field){s->name, s->value, s->id, (uint8_t)index, (uint8_t)(name | HPACK_F_VALUE | HPACK_F_CONST)};
         return true;
     }
     const struct hpack_entry *e = entry(d, d->n - (index - HPACK_STATIC));
@@ -298,9 +298,23 @@ static enum h2_code literal_field(struct hpack_decoder *d, const struct item *it
     return H2_NO_ERROR;
 }
 
-static enum h2_code serve(struct hpack_decoder *d, const struct item *it, hpack_field_fn *fn, void *ctx)
+/* The field that is entry `index` of the table (6.1). */
+static inline enum h2_code indexed_field(struct hpack_decoder *d, uint32_t index, hpack_field_fn *fn, void *ctx)
 {
     struct hpack_field f;
+    d->begun = true;
+    if (!look_up(d, index, &f))
+        return H2_COMPRESSION_ERROR;
+    unsigned knew = f.flags;
+    if (!fn(ctx, &f))
+        return H2_ENHANCE_YOUR_CALM;
+    if (unlikely(f.flags != knew) && index > HPACK_STATIC)
+        remember(d, index, &f);
+    return H2_NO_ERROR;
+}
+
+static enum h2_code serve(struct hpack_decoder *d, const struct item *it, hpack_field_fn *fn, void *ctx)
+{
     if (it->kind == RESIZE) {
         if (d->begun || it->index > HPACK_TABLE)
             return H2_COMPRESSION_ERROR;
@@ -308,17 +322,9 @@ static enum h2_code serve(struct hpack_decoder *d, const struct item *it, hpack_
         evict(d, d->max);
         return H2_NO_ERROR;
     }
+    if (it->kind == INDEXED)
+        return indexed_field(d, it->index, fn, ctx);
     d->begun = true;
-    if (it->kind == INDEXED) {
-        if (!look_up(d, it->index, &f))
-            return H2_COMPRESSION_ERROR;
-        unsigned knew = f.flags;
-        if (!fn(ctx, &f))
-            return H2_ENHANCE_YOUR_CALM;
-        if (unlikely(f.flags != knew) && it->index > HPACK_STATIC)
-            remember(d, it->index, &f);
-        return H2_NO_ERROR;
-    }
     struct scratch t;
     if (!scratch_room(&t, it))
         return H2_INTERNAL_ERROR;
@@ -349,8 +355,16 @@ static bool carry(struct hpack_decoder *d, struct str s)
 static enum h2_code decode_all(struct hpack_decoder *d, struct str *s, hpack_field_fn *fn, void *ctx)
 {
     while (s->n) {
-        struct item it = {.index = 0};
+        struct item it;
         const char *at = s->p, *end = s->p + s->n;
+        unsigned first = (unsigned char)*at;
+        if (likely(first >= 0x80 && first < 0xff)) { /* most fields are one byte */
+            enum h2_code code = indexed_field(d, first & 0x7f, fn, ctx);
+            if (unlikely(code))
+                return code;
+            *s = str_of(at + 1, s->n - 1);
+            continue;
+        }
         enum take t = take_item(&at, end, &it);
         if (t == TAKE_MORE)
             break;

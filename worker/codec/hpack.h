@@ -37,6 +37,9 @@ enum {
     HPACK_F_LINE = 1 << 1,   /* at name.p it reads `name: value CRLF` */
     HPACK_F_NAME = 1 << 2,   /* set by the reader: `id` is right and there is nothing to say about the name */
     HPACK_F_VALUE = 1 << 3,  /* ... and no byte in the value that may not be there */
+    HPACK_F_PLAIN = 1 << 4,  /* ... and in a head it means nothing to the codec */
+    HPACK_F_CONST = 1 << 5,  /* name and value are constants */
+    HPACK_F_KEPT = HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_PLAIN, /* what a table remembers */
 };
 
 /* Slices are valid for the call. */

@@ -99,12 +99,27 @@ static size_t long_row(uint32_t bits)
     return i;
 }
 
+/* Short codes, as long as `word` certainly holds another one. */
+static inline char *get_shorts(char *out, uint64_t *word, unsigned *bits)
+{
+    uint64_t w = *word;
+    unsigned left = *bits;
+    for (unsigned len; left >= 8 && (len = shorts[w >> 56].len); left -= len) {
+        *out++ = (char)shorts[w >> 56].byte;
+        w <<= len;
+    }
+    *word = w;
+    *bits = left;
+    return out;
+}
+
 size_t hpack_huffman_get(const char *in, size_t n, char *out)
 {
     const char *end = in + n, *start = out;
     uint64_t word = 0;
     unsigned bits = 0;
     for (;;) {
+        out = get_shorts(out, &word, &bits);
         if (bits < 32) {
             if (end - in >= 8) {
                 word |= load64(in) >> bits;

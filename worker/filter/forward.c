@@ -50,13 +50,13 @@ static bool append_list(struct filter_ctx *ctx, enum http_field_id id, struct st
 {
     struct http_field *last = NULL;
     struct http_head *h = ctx->response ? ctx->response : ctx->request;
-    for (uint16_t i = 0; i < h->n_fields; i++)
+    for (uint16_t i = 0; i < h->n_fields && !head_lacks(h, id); i++)
         if (h->fields[i].id == id && !(h->fields[i].flags & HEAD_F_SKIP))
             last = &h->fields[i];
     if (!last)
         return head_add_id(h, ctx->arena, id, value);
     size_t n = last->value.n + 2 + value.n;
-    char *p = arena_alloc(ctx->arena, n);
+    char *p = arena_room(ctx->arena, n);
     if (!p)
         return false;
     memcpy(p, last->value.p, last->value.n);
@@ -75,7 +75,7 @@ static struct str new_id(struct arena *a, struct rng *rng)
 #undef ROW
     static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
     uint8_t bytes[16];
-    char *p = arena_alloc(a, 36);
+    char *p = arena_room(a, 36);
     if (!p)
         return STR_NONE;
     memcpy(bytes, &(uint64_t[2]){rng_next(rng), rng_next(rng)}, sizeof(bytes));

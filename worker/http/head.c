@@ -1,6 +1,6 @@
 #include "worker/http/head.h"
 
-struct http_field *head_find(const struct http_head *h, enum http_field_id id)
+struct http_field *head_find_line(const struct http_head *h, enum http_field_id id)
 {
     for (uint16_t i = 0; i < h->n_fields; i++)
         if (h->fields[i].id == id && !(h->fields[i].flags & HEAD_F_SKIP))
@@ -16,6 +16,8 @@ static bool is_named(const struct http_field *f, enum http_field_id id, struct s
 struct http_field *head_find_name(const struct http_head *h, struct str name)
 {
     enum http_field_id id = http_field_of(name);
+    if (head_lacks(h, id))
+        return NULL;
     for (uint16_t i = 0; i < h->n_fields; i++)
         if (!(h->fields[i].flags & HEAD_F_SKIP) && is_named(&h->fields[i], id, name))
             return &h->fields[i];
@@ -49,6 +51,8 @@ bool head_value(const struct http_head *h, struct arena *a, struct str name, str
     enum http_field_id id = http_field_of(name);
     const struct http_field *first = NULL;
     size_t size = 0, lines = 0;
+    if (head_lacks(h, id))
+        return false;
     for (uint16_t i = 0; i < h->n_fields; i++) {
         const struct http_field *f = &h->fields[i];
         if ((f->flags & (HEAD_F_REMOVED | FIELD_F_ALIAS)) || !is_named(f, id, name))
@@ -85,11 +89,13 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
     struct http_field *f = new_field(h, a);
     if (!f)
         return false;
-    *f = (struct http_field){.name = name, .value = value, .id = (uint16_t)id, .flags = HEAD_F_ADDED};
     /* Framing is never a field, whoever asks for it. */
-    unsigned p = http_field_properties(id);
-    if (p & (FIELD_P_HOP | FIELD_P_FRAMING))
-        f->flags |= FIELD_F_HOP;
+    bool never = http_field_properties(id) & (FIELD_P_HOP | FIELD_P_FRAMING);
+    f->name = name;
+    f->value = value;
+    f->id = (uint16_t)id;
+    f->flags = HEAD_F_ADDED | (never ? FIELD_F_HOP : 0);
+    h->absent &= ~(UINT64_C(1) << id % 64);
     return true;
 }
 
@@ -97,6 +103,8 @@ static void remove_all(struct http_head *h, enum http_field_id id, struct str na
 {
     struct http_field *f = h->fields;
     uint16_t n = h->n_fields;
+    if (head_lacks(h, id))
+        return;
     if (id != FIELD_OTHER) {
         for (; n; n--, f++)
             if (f->id == id)

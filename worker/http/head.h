@@ -52,10 +52,22 @@ struct http_head {
     struct str upgrade_to;     /* "websocket" */
     struct http_field *fields;
     uint16_t n_fields, cap_fields;
+    /* What a codec may know of the lines, so that nobody has to look through them for what is not there; zero: nothing. */
+    uint64_t absent;           /* bit id % 64: no line has that id, nor another one with this bit */
+    bool no_underscores;       /* no line was received that has FIELD_F_UNDERSCORE */
 };
 
+static inline bool head_lacks(const struct http_head *h, enum http_field_id id)
+{
+    return h->absent >> id % 64 & 1;
+}
+
+struct http_field *head_find_line(const struct http_head *h, enum http_field_id id);
 /* The first field that will be sent with that id, name (any case); NULL if none. */
-struct http_field *head_find(const struct http_head *h, enum http_field_id id);
+static inline struct http_field *head_find(const struct http_head *h, enum http_field_id id)
+{
+    return head_lacks(h, id) ? NULL : head_find_line(h, id);
+}
 struct http_field *head_find_name(const struct http_head *h, struct str name);
 /* Value of a name for matching: several lines joined with ',' in the arena. False when absent. */
 bool head_value(const struct http_head *h, struct arena *a, struct str name, struct str *value);

@@ -472,7 +472,7 @@ static bool give_last(struct conn *c, size_t n)
 
 static bool pump_plain(struct conn *c)
 {
-    uint32_t want = c->read_max;
+    uint32_t want = conn_read_most(c);
     ssize_t k = conn_raw_read(c, c->net->scratch, want);
     if (k > 0) {
         bool all = (uint32_t)k < want && !(c->flags & CONN_F_URGENT);
@@ -568,8 +568,8 @@ void conn_on_socket(struct watch *w, uint32_t events)
     }
     bool room = (events & EPOLLOUT) && (c->queue.n || (c->flags & CONN_F_WANT_ROOM));
     bool input = events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-    bool later = conn_turn_wait(c);
-    if (room && later)
+    enum conn_wait later = conn_turn_wait(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+    if (room && later == CONN_WAIT_BULK)
         conn_write_later(c);
     else if (room)
         conn_pump_write(c);
@@ -579,7 +579,8 @@ void conn_on_socket(struct watch *w, uint32_t events)
     /* Who reads nothing (paused, or the end was read) would not see that the peer has gone. */
     bool lost = (events & EPOLLERR) || ((events & EPOLLHUP) && (c->flags & CONN_F_END));
     bool blind = (c->flags & CONN_F_END) || (c->paused && (c->flags & CONN_F_EAGER));
-    if (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT))) {
+    bool left = later == CONN_WAIT_ASKS && conn_turn_left(c);
+    if (left || (lost && blind && !(c->flags & (CONN_F_CLOSED | CONN_F_SHUT)))) {
         conn_fail(c, ECONNRESET);
         conn_tell_error(c);
     } else if (later) {

@@ -81,8 +81,10 @@ enum {
     CONN_F_ROOM = 1 << 22,      /* the socket takes bytes; they are written when it is its turn */
     CONN_F_BULK = 1 << 23,      /* its last turn was large (turn.c) */
     CONN_F_WAS_BULK = 1 << 24,  /* ... the one before it was */
-    CONN_F_DEAF = 1 << 25,      /* epoll does not know of it yet (conn_accept) */
-    CONN_F_CALM = 1 << 26,      /* ... and need not, for a moment: the owner has what it wanted (conn_calm) */
+    CONN_F_ASKS = 1 << 25,      /* it waits in net.asks, or is to */
+    CONN_F_RESTS = 1 << 26,     /* the owner sets it: nothing of a request was read; who leaves now wants nothing */
+    CONN_F_DEAF = 1 << 27,      /* epoll does not know of it yet (conn_accept) */
+    CONN_F_CALM = 1 << 28,      /* ... and need not, for a moment: the owner has what it wanted (conn_calm) */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -92,7 +94,7 @@ struct tls;
  * may be read, and `read_max` and `full_at`, which the owner may set. */
 struct conn {
     struct watch watch;
-    struct list node;     /* in net.again, net.bulk, net.closed or none */
+    struct list node;     /* in net.again, net.bulk, net.asks, net.closed or none */
     struct net *net;
     const struct conn_events *ev;
     struct outq *out;     /* gathered in this callback; NULL when nothing was */
@@ -221,6 +223,7 @@ static inline bool conn_is_closed(const struct conn *c)
 void conn_bury(struct net *n);
 /* Kicks, and reading on where net.again says; then bulk, for a while (turn.c). */
 void conn_turn_again(struct net *n);
+void conn_turn_asks(struct net *n);
 void conn_turn_bulk(struct net *n);
 void conn_tell(struct net *n); /* of net.notify */
 

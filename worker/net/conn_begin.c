@@ -26,6 +26,7 @@ int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *e
 {
     conn_init(c, n, fd, ev);
     c->flags = CONN_F_TAKEN;
+    c->watch.asks = true;
     if (net_watch(n, fd, &c->watch, CONN_WATCHED) == 0)
         return 0;
     close(fd);
@@ -36,12 +37,13 @@ int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *e
 
 int conn_accept(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
 {
-    if (!n->luck && ++n->unlucky % LUCK_LOOK)
+    if (n->crowded || (!n->luck && ++n->unlucky % LUCK_LOOK)) /* in a crowd it waits its turn, where epoll tells of its end */
         return conn_open(c, n, fd, ev);
     if (n->luck < LUCK_MOST)
         n->luck++;
     conn_init(c, n, fd, ev);
     c->flags = CONN_F_TAKEN | CONN_F_DEAF | CONN_F_READABLE;
+    c->watch.asks = true;
     conn_read_later(c);
     return 0;
 }
@@ -125,7 +127,7 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
     to->ev = ev;
     to->watch.pending = 0;
     to->paused = 0;
-    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM);
+    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM | CONN_F_ASKS | CONN_F_RESTS);
     list_init(&to->node);
     if (to->out)
         to->out->conn = to;

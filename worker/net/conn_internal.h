@@ -15,8 +15,16 @@
 #define CONN_CHUNKS_SHORT 4             /* ... in a short turn */
 #define CONN_BULK         (32u * 1024)  /* bytes in one go that are bulk */
 
-/* It has events: do they wait for the turn of bulk? */
-bool conn_turn_wait(struct conn *c);
+/* Bytes of the next read. */
+static inline uint32_t conn_read_most(const struct conn *c)
+{
+    return net_turn_short(c->net) ? GH_MIN(c->read_max, NET_PIECE) : c->read_max;
+}
+/* It has events: do they wait, and for whose turn? `hup`: the peer's end, or worse, is among them. */
+enum conn_wait { CONN_WAIT_NOT, CONN_WAIT_ASKS, CONN_WAIT_BULK };
+enum conn_wait conn_turn_wait(struct conn *c, bool hup);
+/* Too much is to be done and nothing was for this one yet: has its client gone? A close_notify alone is no request. */
+bool conn_turn_left(struct conn *c);
 /* Reads on, writes on: soon, or when it is the turn of bulk. */
 void conn_read_later(struct conn *c);
 void conn_write_later(struct conn *c);

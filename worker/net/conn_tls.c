@@ -98,7 +98,7 @@ bool conn_pump_tls(struct conn *c)
     size_t n = 0;
     if (!tls_more(c)) {
         char *at = tls_in(c, &n);
-        n = GH_MIN(n, (size_t)c->read_max);
+        n = GH_MIN(n, (size_t)conn_read_most(c));
         ssize_t k = conn_raw_read(c, at, n);
         if (k < (ssize_t)n && !(k > 0 && (c->flags & CONN_F_HUP)))
             c->flags &= ~(uint32_t)CONN_F_READABLE;

@@ -11,7 +11,8 @@
 #include <uv.h>
 
 #define OUT_SIZE (256u * 1024) /* serialised heads of one callback */
-#define BATCH    256           /* events of one turn */
+#define BATCHES  16            /* calls of one turn, after the first one */
+#define ASKS_MOST 64           /* so many requests are some 500 us */
 #define BULK_NS  (40u * 1000)  /* about as long as 64 KiB take from socket to socket */
 
 static void on_uv(struct watch *w, uint32_t events)
@@ -43,8 +44,11 @@ int net_init(struct net *n, struct uv_loop_s *loop, struct board_counters *count
     list_init(&n->dirty);
     list_init(&n->notify);
     list_init(&n->again);
+    list_init(&n->asks);
     list_init(&n->bulk);
     n->bulk_ns = BULK_NS;
+    n->batch = NET_BATCH;
+    n->asks_most = ASKS_MOST;
     list_init(&n->closed);
     slab_init(&n->outqs, sizeof(struct outq), 64);
     chunk_pool_init(&n->chunks);
@@ -131,7 +135,7 @@ static int uv_wait(const struct net *n)
 
 static int wait_time(struct net *n, int max_wait_ms)
 {
-    if (!list_empty(&n->again) || !list_empty(&n->bulk) || !list_empty(&n->closed) || n->quit)
+    if (!list_empty(&n->again) || !list_empty(&n->bulk) || !list_empty(&n->asks) || !list_empty(&n->closed) || n->quit)
         return 0;
     int wait = uv_wait(n);
     if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
@@ -157,13 +161,15 @@ static void gather(struct net *n)
         ppoll(NULL, 0, &(struct timespec){.tv_nsec = ns}, NULL);
 }
 
-/* Those who wait for the end of the turn: kicks and reading on, then bulk; but kicks last when there is nobody whom they
- * keep, so that they write for bulk as well, and sometimes for the next turn's. */
+/* Those who wait for the end of the turn: kicks and reading on, clients in a crowd, then bulk; but kicks last when there is
+ * nobody whom they keep, so that they write for bulk as well, and sometimes for the next turn's. */
 static void finish_turn(struct net *n)
 {
     bool first = mixed(n);
     if (first && !list_empty(&n->again))
         conn_turn_again(n);
+    if (!list_empty(&n->asks))
+        conn_turn_asks(n);
     if (!list_empty(&n->bulk))
         conn_turn_bulk(n);
     if (!first && !list_empty(&n->again) &&
@@ -171,26 +177,49 @@ static void finish_turn(struct net *n)
         conn_turn_again(n);
 }
 
-void net_turn(struct net *n, int max_wait_ms)
+static void tell(struct net *n, const struct epoll_event *e)
 {
-    struct epoll_event events[BATCH];
-    int wait = wait_time(n, max_wait_ms);
-    if (wait && gather_many(&n->gather) && !mixed(n))
-        gather(n);
-    int k = epoll_wait(n->epoll, events, BATCH, wait);
-    read_clock(n);
-    uv_update_time(n->loop); /* its timers are judged by this below */
-    board_add(&n->count->loop_turns, 1);
+    struct watch *w = e->data.ptr;
+    w->pending = 0;
+    net_enter(n);
+    w->fn(w, e->events);
+    net_leave(n);
+}
+
+/* What is ready: who ends work goes before who begins some. False: there is nothing more. */
+static bool hear(struct net *n, int wait_ms, bool first)
+{
+    struct epoll_event events[NET_BATCH];
+    int k = epoll_wait(n->epoll, events, (int)n->batch, wait_ms), asks = 0;
+    if (first) {
+        read_clock(n);
+        uv_update_time(n->loop); /* its timers are judged by this below */
+    }
+    n->crowded = n->crowded || k == (int)n->batch;
     /* All of a turn's news count from its beginning (conn_heard): nobody writes to who has just closed. */
     for (int i = 0; i < k; i++)
         ((struct watch *)events[i].data.ptr)->pending = events[i].events;
     for (int i = 0; i < k; i++) {
-        struct watch *w = events[i].data.ptr;
-        w->pending = 0;
-        net_enter(n);
-        w->fn(w, events[i].events);
-        net_leave(n);
+        if (((struct watch *)events[i].data.ptr)->asks)
+            events[asks++] = events[i];
+        else
+            tell(n, &events[i]);
     }
+    for (int i = 0; i < asks; i++)
+        tell(n, &events[i]);
+    return k == (int)n->batch;
+}
+
+void net_turn(struct net *n, int max_wait_ms)
+{
+    int wait = wait_time(n, max_wait_ms);
+    if (wait && gather_many(&n->gather) && !mixed(n))
+        gather(n);
+    n->crowded = !list_empty(&n->asks);
+    bool more = hear(n, wait, true);
+    board_add(&n->count->loop_turns, 1);
+    for (int i = 0; more && i < BATCHES; i++) /* the answers are among the requests */
+        more = hear(n, 0, false);
     finish_turn(n);
     if (timers_next(&n->timers) <= n->now_ms) {
         net_enter(n);

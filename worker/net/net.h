@@ -26,7 +26,9 @@
 #include "worker/net/gather.h"
 #include "worker/net/timer.h"
 
-#define NET_SCRATCH (64u * 1024) /* bytes of one read */
+#define NET_PIECE   (64u * 1024) /* bytes of one read while turns are short */
+#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; more falls out of the second level cache */
+#define NET_BATCH   256u
 #define NET_SMALL_NS (10u * 1000 * 1000) /* so long after a small request turns are short */
 
 struct uv_loop_s;
@@ -35,6 +37,7 @@ struct uv_loop_s;
 struct watch {
     void (*fn)(struct watch *w, uint32_t events); /* EPOLL* */
     uint32_t pending; /* events of this turn that `fn` has not heard of yet */
+    bool asks;        /* it begins work, where others end it: they go first */
 };
 
 struct net {
@@ -45,6 +48,7 @@ struct net {
     struct timers timers;
     int epoll;
     bool quit;
+    bool crowded;                    /* more is ready than one turn should begin */
     struct watch uv_watch;
     bool uv_ready;
     struct gather gather;            /* a turn may begin a little later, to bring more */
@@ -56,8 +60,12 @@ struct net {
     struct list dirty;               /* struct outq: connections with gathered output */
     struct list notify;              /* struct outq: connections whose owner must be told something */
     struct list again;               /* struct conn: kicked, or readable, but read no further in this turn */
+    struct list asks;                /* struct conn: clients who wait while there is too much to do (turn.c) */
     struct list bulk;                /* struct conn: those whose turn comes after all others' (turn.c) */
     uint64_t small_until_ns;         /* turns are short until then, for the clients who want little */
+    uint64_t newest_until_ms;        /* clients who wait in `asks` lose their patience: the newest first */
+    uint32_t batch;                  /* events of one call, at most NET_BATCH; as many: crowded */
+    uint32_t asks_most;              /* clients of `asks` that are served in a turn */
     uint64_t bulk_until_ns;          /* there was bulk lately */
     uint64_t bulk_ns;                /* how long bulk may go on while they are about; 0: one piece */
     struct list closed;              /* struct conn: on_closed is due */

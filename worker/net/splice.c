@@ -102,7 +102,7 @@ static bool takes(const struct conn *to)
 
 void splice_consider(struct splice *d, struct kpipes *p, struct conn *from, struct conn *to, size_t n)
 {
-    if (n < NET_SCRATCH) {
+    if (n < NET_PIECE) {
         d->streak = 0;
         return;
     }
@@ -214,7 +214,7 @@ size_t splice_move(struct splice *d, struct kpipes *p, struct conn *from, struct
     for (int i = 0; i < (brief ? 1 : ROUNDS); i++) {
         if (!d->pipe)
             d->pipe = pipe_get(p);
-        ssize_t k = d->pipe ? move(from->fd, d->pipe->w, brief ? GH_MIN(d->pipe->size, NET_SCRATCH) : d->pipe->size) : 0;
+        ssize_t k = d->pipe ? move(from->fd, d->pipe->w, brief ? GH_MIN(d->pipe->size, NET_PIECE) : d->pipe->size) : 0;
         if (k > 0) {
             d->n = (uint32_t)k;
             if (!drain(d, p, from, to, &done, state))

@@ -2,7 +2,7 @@
  * splice.h - bytes from one plain connection to another that never come to user space.
  *
  * A direction of a stream begins with copies (on_read, conn_write). When it turns out to be a bulk transfer (several
- * reads in a row filled the whole buffer) it is spliced: socket to pipe, pipe to socket, the pages only change hands.
+ * reads in a row brought NET_PIECE bytes or more) it is spliced: socket to pipe, pipe to socket, the pages only change hands.
  * When it turns out to be a conversation again it goes back: a small message costs two system calls by copy and at
  * least four by splice. Figures: HACKING.md, "Decisions".
  *
@@ -23,7 +23,7 @@
 #include "worker/net/conn.h"
 
 #define SPLICE_PIPE (256u * 1024) /* bytes of one pipe, where the system allows it */
-#define SPLICE_STREAK 2           /* full reads in a row before it begins */
+#define SPLICE_STREAK 2           /* large reads in a row before it begins */
 
 struct kpipe { struct list node; int r, w; uint32_t size; };
 
@@ -43,7 +43,7 @@ void pipes_trim(struct kpipes *p);
 struct splice {
     struct kpipe *pipe;            /* held while there are bytes in it */
     uint32_t n;                   /* of them */
-    uint8_t streak;               /* full reads in a row */
+    uint8_t streak;               /* large reads in a row */
     bool on;
 };
 

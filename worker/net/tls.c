@@ -11,7 +11,7 @@
 #define RECORD_HEAD  5u
 #define RECORD_PLAIN (16u * 1024)
 #define RECORD_MAX   (RECORD_PLAIN + 2048) /* of TLS 1.2; wolfSSL knows the limit of 1.3 */
-#define SEALED_FULL  (3 * RECORD_PLAIN)    /* of the buffer: then it is given to the socket */
+#define SEALED_FULL  (NET_SCRATCH + RECORD_PLAIN) /* of the buffer: then it is given to the socket. One read's bytes fit, sealed */
 #define MIB          (1024u * 1024)
 
 /* What is needed during a call only; one for all connections of a worker. */

@@ -10,29 +10,47 @@
  *
  * While no client wanted little for NET_SMALL_NS there is nobody to wait: turns are long (LONG_NS), reads are repeated and
  * pieces large, which is what costs least.
+ *
+ * Too much to do. Answers, and what else ends work, go before what clients want next: so the work under way stays small, and few
+ * connections to endpoints do it. When more is ready than one call of epoll_wait tells (net.crowded), all of it is
+ * fetched, answers are passed on, and clients wait in net.asks: here, where nothing was spent on them yet. A few of them
+ * (net.asks_most) are served in a turn, the first one first. One that closes its side before the first byte of its request was
+ * read (CONN_F_RESTS) has given up and is dropped. Then all wait for longer than clients are patient, and served in their order
+ * each would be answered just too late: for NEWEST_MS the newest go first.
  */
 #include "worker/net/conn_internal.h"
 
-#define LONG_NS (1000u * 1000)
+#include <sys/ioctl.h>
 
-bool conn_turn_wait(struct conn *c)
+#define LONG_NS      (1000u * 1000)
+#define NOTIFY_MOST  64   /* bytes of a close_notify */
+#define NEWEST_MS    1000 /* so long after a client has given up waiting, the newest go first */
+
+enum conn_wait conn_turn_wait(struct conn *c, bool hup)
 {
     if ((c->flags & CONN_F_BULK) || c->queue.n >= CONN_BULK || conn_shaking(c))
-        return true;
+        return CONN_WAIT_BULK;
     /* A window that is renewed, the next request after a large answer, are no news of somebody else. */
     if (c->flags & CONN_F_WAS_BULK)
         c->flags &= ~(uint32_t)CONN_F_WAS_BULK;
     else if (c->flags & CONN_F_TAKEN)
         c->net->small_until_ns = c->net->now_ns + NET_SMALL_NS;
-    return false;
+    bool asks = (c->flags & CONN_F_TAKEN) && (!hup || (c->flags & CONN_F_RESTS));
+    if (!c->net->crowded || !asks)
+        return CONN_WAIT_NOT;
+    c->flags |= CONN_F_ASKS;
+    return CONN_WAIT_ASKS;
 }
 
 /* Kicks and bad news wait for nobody. */
 static struct list *place(const struct conn *c)
 {
     bool soon = c->flags & (CONN_F_KICK | CONN_F_DEAD | CONN_F_MUTE);
-    bool bulk = (c->flags & (CONN_F_BULK | CONN_F_ROOM)) || conn_shaking(c);
-    return bulk && !soon ? &c->net->bulk : &c->net->again;
+    if (soon)
+        return &c->net->again;
+    if ((c->flags & (CONN_F_BULK | CONN_F_ROOM)) || conn_shaking(c))
+        return &c->net->bulk;
+    return c->flags & CONN_F_ASKS ? &c->net->asks : &c->net->again;
 }
 
 void conn_read_later(struct conn *c)
@@ -51,7 +69,7 @@ void conn_kick(struct conn *c)
 {
     if (c->flags & (CONN_F_CLOSED | CONN_F_DEAD | CONN_F_KICK))
         return;
-    if (place(c) == &c->net->bulk)
+    if (place(c) != &c->net->again)
         list_del(&c->node); /* it would wait there */
     c->flags |= CONN_F_KICK;
     conn_read_later(c);
@@ -96,6 +114,31 @@ void conn_turn_again(struct net *n)
             go_on(c);
         else if (c->flags & (CONN_F_READABLE | CONN_F_ROOM))
             conn_read_later(c);
+        net_leave(n);
+    }
+}
+
+bool conn_turn_left(struct conn *c)
+{
+    int unread = 0;
+    bool left = (c->flags & (CONN_F_HUP | CONN_F_RESTS)) == (CONN_F_HUP | CONN_F_RESTS) && !conn_queued(c) &&
+                ioctl(c->fd, FIONREAD, &unread) == 0 && unread > (c->tls ? NOTIFY_MOST : 0);
+    if (left) {
+        board_add(&c->net->count->client_abandoned, 1);
+        c->net->newest_until_ms = c->net->now_ms + NEWEST_MS;
+    }
+    return left;
+}
+
+void conn_turn_asks(struct net *n)
+{
+    bool newest_first = n->now_ms < n->newest_until_ms;
+    for (uint32_t i = 0; i < n->asks_most && !list_empty(&n->asks); i++) {
+        struct conn *c = LIST_ITEM(newest_first ? n->asks.prev : n->asks.next, struct conn, node);
+        list_del(&c->node);
+        c->flags &= ~(uint32_t)CONN_F_ASKS;
+        net_enter(n);
+        go_on(c);
         net_leave(n);
     }
 }

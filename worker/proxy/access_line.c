@@ -164,10 +164,9 @@ static char *put_escape(char *to, unsigned char c)
     return to;
 }
 
-/* The contents of a JSON string (RFC 8259); bytes that are no UTF-8 become U+FFFD. */
-static char *put_escaped(char *to, struct str s)
+/* As put_escaped, for texts in which something is to be escaped. */
+static __attribute__((noinline)) char *put_escapes(char *to, struct str s)
 {
-    s = str_head(s, ACCESS_VALUE_MAX);
     for (;;) {
         size_t n = copy_plain(to, s);
         to += n;
@@ -183,6 +182,15 @@ static char *put_escaped(char *to, struct str s)
         to = (unsigned char)s.p[0] >= 0x80 ? put(to, STR("\xef\xbf\xbd")) : put_escape(to, (unsigned char)s.p[0]);
         s = str_skip(s, 1);
     }
+}
+
+/* The contents of a JSON string (RFC 8259); bytes that are no UTF-8 become U+FFFD. Nearly always there is nothing to
+ * escape: that way calls nothing, so that no register has to be saved. */
+static __attribute__((noinline)) char *put_escaped(char *to, struct str s)
+{
+    s = str_head(s, ACCESS_VALUE_MAX);
+    size_t n = copy_plain(to, s);
+    return likely(n == s.n) ? to + n : put_escapes(to, s);
 }
 
 /* In a text line: control bytes as \xNN, '"' as \", so that quoted values stay quoted (rule 4). */
@@ -217,13 +225,12 @@ static char *put_text(char *to, struct str s, size_t max)
 
 /* ---- JSON ---- */
 
-/* `key` is `"name":`, with the comma before it. */
+/* `key` is `,"name":"`: the comma before it, and the quote that texts begin with. */
 static inline char *json_text(char *to, struct str key, struct str value)
 {
     to = put(to, key);
     if (value.n == 0)
-        return put(to, STR("null"));
-    *to++ = '"';
+        return put(to - 1, STR("null"));
     to = put_escaped(to, value);
     *to++ = '"';
     return to;
@@ -240,36 +247,40 @@ static char *make_json(struct access_line *l, char *to, const struct access_reco
     to = put(to, STR("{\"time\":\""));
     to = put_time(l, to, r->start_wall_us);
     *to++ = '"';
-    to = json_text(to, STR(",\"client\":"), r->client_address);
+    to = json_text(to, STR(",\"client\":\""), r->client_address);
     to = json_u64(to, STR(",\"client_port\":"), r->client_port);
-    to = json_text(to, STR(",\"peer\":"), r->peer_address);
-    to = json_text(to, STR(",\"method\":"), r->method);
-    to = json_text(to, STR(",\"host\":"), r->host);
-    to = json_text(to, STR(",\"path\":"), r->path);
-    to = json_text(to, STR(",\"protocol\":"), r->protocol);
+    to = json_text(to, STR(",\"peer\":\""), r->peer_address);
+    to = json_text(to, STR(",\"method\":\""), r->method);
+    to = json_text(to, STR(",\"host\":\""), r->host);
+    to = json_text(to, STR(",\"path\":\""), r->path);
+    to = json_text(to, STR(",\"protocol\":\""), r->protocol);
     to = json_u64(to, STR(",\"status\":"), r->status);
-    to = json_text(to, STR(",\"reason\":"), r->reason == REASON_OK ? STR_NONE : reason_word(r->reason));
+    to = json_text(to, STR(",\"reason\":\""), r->reason == REASON_OK ? STR_NONE : reason_word(r->reason));
     to = put(to, STR(",\"grpc_status\":"));
     to = r->has_grpc_status ? put_u64(to, r->grpc_status) : put(to, STR("null"));
-    to = json_text(to, STR(",\"detail\":"), r->detail);
+    to = json_text(to, STR(",\"detail\":\""), r->detail);
     to = json_u64(to, STR(",\"bytes_in\":"), r->bytes_in);
     to = json_u64(to, STR(",\"bytes_out\":"), r->bytes_out);
     to = put_ms(put(to, STR(",\"duration_ms\":")), r->duration_us);
     to = put(to, STR(",\"upstream_ms\":"));
     to = r->upstream_us ? put_ms(to, r->upstream_us) : put(to, STR("null"));
-    to = json_text(to, STR(",\"listener\":"), r->listener);
-    to = json_text(to, STR(",\"route\":"), r->route);
-    to = json_text(to, STR(",\"cluster\":"), r->cluster);
-    to = json_text(to, STR(",\"endpoint\":"), r->endpoint);
+    to = json_text(to, STR(",\"listener\":\""), r->listener);
+    to = json_text(to, STR(",\"route\":\""), r->route);
+    to = json_text(to, STR(",\"cluster\":\""), r->cluster);
+    to = json_text(to, STR(",\"endpoint\":\""), r->endpoint);
     to = json_u64(to, STR(",\"tries\":"), r->tries);
-    to = json_text(to, STR(",\"sni\":"), r->server_name);
-    to = json_text(to, STR(",\"tls_version\":"), r->tls_version);
-    to = json_text(to, STR(",\"tls_cipher\":"), r->tls_cipher);
-    to = json_text(to, STR(",\"client_cert\":"), r->client_cert);
-    to = json_text(to, STR(",\"request_id\":"), r->request_id);
-    to = json_text(to, STR(",\"user_agent\":"), r->user_agent);
-    to = json_text(to, STR(",\"referer\":"), r->referer);
-    to = json_text(to, STR(",\"x_forwarded_for\":"), r->x_forwarded_for);
+    if (likely(!(r->server_name.n | r->tls_version.n | r->tls_cipher.n | r->client_cert.n))) {
+        to = put(to, STR(",\"sni\":null,\"tls_version\":null,\"tls_cipher\":null,\"client_cert\":null"));
+    } else {
+        to = json_text(to, STR(",\"sni\":\""), r->server_name);
+        to = json_text(to, STR(",\"tls_version\":\""), r->tls_version);
+        to = json_text(to, STR(",\"tls_cipher\":\""), r->tls_cipher);
+        to = json_text(to, STR(",\"client_cert\":\""), r->client_cert);
+    }
+    to = json_text(to, STR(",\"request_id\":\""), r->request_id);
+    to = json_text(to, STR(",\"user_agent\":\""), r->user_agent);
+    to = json_text(to, STR(",\"referer\":\""), r->referer);
+    to = json_text(to, STR(",\"x_forwarded_for\":\""), r->x_forwarded_for);
     to = json_u64(to, STR(",\"generation\":"), r->generation);
     return put(to, STR("}\n"));
 }

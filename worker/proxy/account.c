@@ -115,6 +115,8 @@ static void log_it(struct request *r, uint64_t us)
 {
     const struct exchange *x = &r->x;
     const struct snap_listener *l = account_listener(r);
+    const struct http_field *end = x->req.fields + x->req.n_fields;
+    const uint64_t shown = 1ull << FIELD_USER_AGENT % 64 | 1ull << FIELD_REFERER % 64 | 1ull << FIELD_X_FORWARDED_FOR % 64;
     char local[PEER_TEXT_MAX + 10];
     struct access_record a = {
         .start_wall_us = net_wall_us(r->p->net, x->start_ns),
@@ -124,16 +126,11 @@ static void log_it(struct request *r, uint64_t us)
         .path = raw_target(x),
         .protocol = r->facts.protocol,
         .server_name = r->facts.server_name,
-        .tls_version = str_c(r->tls.version),
-        .tls_cipher = str_c(r->tls.cipher),
-        .client_cert = peer_subject(&r->facts),
-        .detail = x->reason == REASON_OK ? STR_NONE : str_c(x->detail),
         .host = x->authority,
         .request_id = x->request_id,
         .client_address = x->client_address,
         .client_port = x->peer_port,
         .peer_address = x->peer,
-        .local_address = with_port(x->local, r->facts.local_port, local),
         .status = x->status,
         .reason = (enum reason)x->reason,
         .has_grpc_status = x->has_grpc_status,
@@ -150,8 +147,18 @@ static void log_it(struct request *r, uint64_t us)
         .header = header_of,
         .header_ctx = r,
     };
-    for (uint16_t i = 0; i < x->req.n_fields; i++) {
-        const struct http_field *f = &x->req.fields[i];
+    if (unlikely(x->reason != REASON_OK))
+        a.detail = str_c(x->detail);
+    if (x->local.n)
+        a.local_address = with_port(x->local, r->facts.local_port, local);
+    if (r->facts.tls) {
+        a.tls_version = str_c(r->tls.version);
+        a.tls_cipher = str_c(r->tls.cipher);
+        a.client_cert = peer_subject(&r->facts);
+    }
+    for (const struct http_field *f = x->req.fields; f < end; f++) {
+        if (!(shown >> f->id % 64 & 1))
+            continue;
         if (f->id == FIELD_USER_AGENT)
             a.user_agent = f->value;
         else if (f->id == FIELD_REFERER)

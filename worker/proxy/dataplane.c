@@ -419,7 +419,7 @@ static void apply(struct dataplane *d, const struct snap_settings *s)
     /* Without memory for longer arrays the old limits stay; the rest of the generation serves. */
     if (!h1_servers_set(&d->servers, &h1) || !upstream_set(&d->upstream, s))
         log_warn(d->c.log, "limits of the new generation not applied: out of memory");
-    d->net.high_water = GH_MAX(s->buffer_bytes, NET_SCRATCH);
+    d->net.high_water = GH_MAX(s->buffer_bytes, NET_PIECE);
     d->contexts.ticket_lifetime_s = s->ticket_lifetime_s;
     datagrams_set(&d->datagrams, s);
 }

@@ -5,7 +5,8 @@
 /* `type` behind `name`, when it is that: a suffix, parameters or nothing follow. */
 static bool type_is(struct str type, struct str name, struct str *suffix)
 {
-    if (!str_ieq(str_head(type, name.n), name))
+    struct str head = str_head(type, name.n);
+    if (!str_eq(head, name) && !str_ieq(head, name)) /* nearly always it is written like this */
         return false;
     struct str rest = str_skip(type, name.n);
     ptrdiff_t end = str_chr(rest, ';');
@@ -23,6 +24,9 @@ enum grpc_kind grpc_kind_of(struct str type, struct str *suffix)
         {{"application/grpc-web", 20}, GRPC_WEB},
         {{"application/grpc-web-text", 25}, GRPC_WEB_TEXT},
     };
+    *suffix = STR_NONE;
+    if (type.n < TYPES[0].name.n)
+        return GRPC_NO;
     for (size_t i = 0; i < ARRAY_LEN(TYPES); i++)
         if (type_is(type, TYPES[i].name, suffix))
             return TYPES[i].kind;

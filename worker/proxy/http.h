@@ -48,16 +48,14 @@ struct http_proxy {
     uint64_t date_s;
 };
 
+/* All is zero in the beginning but `x.arena`, which is the first, and what stands behind `warm`. */
 struct request {
     struct exchange x;
     struct http_proxy *p;
-    struct list node;
     struct generation *gen;
     struct filter_facts facts;
     struct tls_facts tls;       /* of the client's connection */
-    struct filter_ctx ctx;      /* over x, for every run of filters */
 
-    struct pipe body;           /* of the request; unused without content */
     struct cluster *cluster;
     const struct snap_retry *policy;
 
@@ -72,7 +70,6 @@ struct request {
     bool head_seen;             /* final head of the answer */
 
     /* Over all tries. */
-    struct endpoint *tried[TRIED_MAX]; /* to compare with, never to look into */
     uint32_t n_tried;
     uint16_t retries, failovers;
     bool stale_used;
@@ -84,10 +81,16 @@ struct request {
     struct str *shown;          /* values for the access log's response headers; NULL = none */
 
     /* Deadlines, ms; 0 = none. The timer fires at the earliest. */
-    struct timer timer;
     uint64_t request_end_ms, try_end_ms, backoff_end_ms;
     uint64_t active_ms;         /* last time something moved */
     uint32_t idle_limit_ms;     /* 0 = none */
+
+    char warm[0];
+    struct timer timer;         /* may be filed in the wheel still */
+    struct list node;
+    struct filter_ctx ctx;      /* over x, for every run of filters; made by the step `sender` */
+    struct pipe body;           /* of the request; only with has_body */
+    struct endpoint *tried[TRIED_MAX]; /* n_tried of them, to compare with, never to look into */
 };
 
 int http_init(struct http_proxy *p); /* the members above `busy` are set; negative gh_err */

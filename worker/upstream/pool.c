@@ -249,6 +249,13 @@ static bool has_room(const struct upconn *u, bool sure)
     return u->h2 ? h2_client_room(&u->h2->k, sure) > 0 : u->idle && h1_client_usable(&u->k, sure);
 }
 
+/* The answer waits with those who asked for much, and is read in pieces that the client's connection takes at a time. */
+static void suit_client(struct conn *c, const struct conn *client)
+{
+    conn_set_bulk(c, client && conn_is_bulk(client));
+    c->read_max = client && client->full_at ? GH_MIN(GH_MAX(client->full_at, NET_PIECE), NET_SCRATCH) : NET_SCRATCH;
+}
+
 /* A stream of a connection that has room. NULL: no memory, nothing has changed. */
 static struct stream *take(struct lease *l, struct upconn *u)
 {
@@ -258,8 +265,8 @@ static struct stream *take(struct lease *l, struct upconn *u)
     leave_pool(u);
     timer_stop(&u->timer);
     join(l, u, LEASE_HELD);
-    if (!u->h2) /* the answer waits with those who asked for much */
-        conn_set_bulk(&u->k.c, l->who.link && l->who.link->conn && conn_is_bulk(l->who.link->conn));
+    if (!u->h2)
+        suit_client(&u->k.c, l->who.link ? l->who.link->conn : NULL);
     if (s->flags & STREAM_F_REUSED)
         board_add(&u->ep->cluster->all->net->count->upstream_reused, 1);
     return s;

@@ -42,11 +42,13 @@ static void everything(struct sample *s)
     r->header_merge = HEADER_MERGE_SPLIT_FIRST;
     r = s->m.rules.v[1];
     r->action = ACTION_REDIRECT;
-    r->redirect = (struct model_redirect){.scheme = STR("https"), .status = 301, .port_mode = PORT_FIXED, .port = 8443,
+    r->redirect = arena_new(&s->arena, struct model_redirect);
+    *r->redirect = (struct model_redirect){.scheme = STR("https"), .status = 301, .port_mode = PORT_FIXED, .port = 8443,
                                           .path = {REWRITE_PREFIX_ELEMENT, STR("/new"), STR_NONE}};
     r = s->m.rules.v[2];
     r->action = ACTION_DIRECT;
-    r->direct = (struct model_direct){418, STR("tea\n"), STR("text/plain")};
+    r->direct = arena_new(&s->arena, struct model_direct);
+    *r->direct = (struct model_direct){418, STR("tea\n"), STR("text/plain")};
     struct model_endpoint *e = arena_new(a, struct model_endpoint);
     *e = (struct model_endpoint){.key = STR("db.internal:80"), .address = STR("db.internal"), .port = 80, .weight = 3, .dns = true};
     *ARENA_PUSH(a, &s->cluster->endpoints) = e;
@@ -163,7 +165,7 @@ static void parts_of_rules_know_their_lines_and_equal_splits_are_one(void **stat
     struct model_host *h = sample_host(&s, "a.example.com");
     for (int i = 0; i < 5; i++)
         sample_entry(&s, h, PATH_EXACT, (const char *[]){"/a", "/b", "/c", "/d", "/e"}[i]);
-    h->entries.v[1].match->origin.name = STR("delegate");
+    h->entries.v[1].match->origin.source = sample_source(&s, STR("delegate"), STR("conf.d/shop.yaml"));
     h->entries.v[4].rule->splits.v[0].weight = 2;
     struct snap *snap = sample_open(&s);
     assert_int_equal(snap->n[SNAP_SPLITS], 2);

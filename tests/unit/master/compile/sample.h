@@ -18,15 +18,27 @@ struct sample {
     struct model_bind *bind;
     struct model_listener *listener;
     struct model_cluster *cluster;
+    const struct model_source *source;
     uint32_t next_slot;
     struct buf image;
 };
 
+static inline GH_UNUSED const struct model_source *sample_source(struct sample *s, struct str name, struct str file)
+{
+    struct model_source *o = model_source_add(&s->m);
+    o->api_version = STR("gateway.networking.k8s.io/v1");
+    o->kind = STR("HTTPRoute");
+    o->ns = STR("default");
+    o->name = name;
+    o->file = file;
+    return o;
+}
+
 static inline GH_UNUSED struct model_origin sample_origin(struct sample *s, uint32_t line, const char *section)
 {
-    (void)s;
-    return (struct model_origin){STR("gateway.networking.k8s.io/v1"), STR("HTTPRoute"), STR("default"),
-                                 STR("shop"), STR("conf.d/shop.yaml"), line, str_c(section)};
+    if (!s->source)
+        s->source = sample_source(s, STR("shop"), STR("conf.d/shop.yaml"));
+    return (struct model_origin){.source = s->source, .section = str_c(section), .line = line};
 }
 
 static inline GH_UNUSED void sample_init(struct sample *s)

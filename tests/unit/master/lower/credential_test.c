@@ -78,7 +78,7 @@ static void equal_pairs_are_one_certificate(void **state)
     assert_ptr_equal(credential_pair(&w.lower, secret(&w, "stapled"), &why), web);
     assert_int_equal(web->ocsp.n, 296); /* the staple of the one that has it */
     assert_ptr_equal(credential_pair(&w.lower, store_get(&w.store, KIND_SECRET, STR("certs"), STR("shared")), &why), web);
-    assert_string_equal(web->origin.name.p, "web");
+    assert_string_equal(web->origin.source->name.p, "web");
     assert_int_equal(w.model.certs.n, 1);
     assert_int_equal(web->info->key_type, KEY_ECDSA);
     assert_true(cert_fits_host(web->info, STR("a.example.com")));

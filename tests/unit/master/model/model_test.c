@@ -145,7 +145,7 @@ static void the_check_finds_what_is_wrong_with_chains_and_streams(void **state)
     BROKEN(tls->chains.v[0]->tls->certs.n = 0);
     BROKEN(tls->chains.v[1]->tls = NULL);
     BROKEN(tls->chains.v[1]->rule = NULL);
-    BROKEN(tls->chains.v[2]->rule->action = ACTION_REDIRECT; tls->chains.v[2]->rule->redirect.status = 301);
+    BROKEN(tls->chains.v[2]->rule->action = ACTION_REDIRECT; tls->chains.v[2]->rule->redirect = &(struct model_redirect){.status = 301});
     BROKEN(tls->chains.v[3]->rule = tls->chains.v[2]->rule);
     BROKEN(tls->chains.v[0]->listener = f.listener);
     BROKEN(tls->stream_rule = tcp->stream_rule);

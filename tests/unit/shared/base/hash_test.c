@@ -127,6 +127,28 @@ static void map_finds_all_of_many(void **state)
     arena_fini(&a);
 }
 
+static void map_with_room_made_before_takes_as_many_without_growing(void **state)
+{
+    struct arena a;
+    struct map m;
+    (void)state;
+    arena_init(&a, 0, NULL);
+    map_init(&m, &a);
+    assert_null(map_put(&m, STR("first"), &a));
+    assert_true(map_reserve(&m, 1000));
+    assert_ptr_equal(map_get(&m, STR("first")), &a);
+    size_t before = m.n_slots;
+    for (int i = 1; i < 1000; i++)
+        assert_null(map_put(&m, arena_strf(&a, "key-%d", i), &m));
+    assert_int_equal(m.n_slots, before);
+    assert_int_equal(m.n, 1000);
+    assert_ptr_equal(map_get(&m, STR("key-999")), &m);
+    assert_null(map_get(&m, STR("key-1000")));
+    assert_true(map_reserve(&m, 10)); /* it has that */
+    assert_ptr_equal(map_get(&m, STR("first")), &a);
+    arena_fini(&a);
+}
+
 static void map_survives_memory_running_out(void **state)
 {
     (void)state;
@@ -169,6 +191,7 @@ int main(void)
         cmocka_unit_test(numbered_names_spread),
         cmocka_unit_test(map_keeps_insertion_order_and_replaces),
         cmocka_unit_test(map_finds_all_of_many),
+        cmocka_unit_test(map_with_room_made_before_takes_as_many_without_growing),
         cmocka_unit_test(map_survives_memory_running_out),
         cmocka_unit_test(random_numbers_differ_and_stay_in_range),
     };

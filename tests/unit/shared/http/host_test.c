@@ -1,6 +1,8 @@
 #include "tests/unit/shared/base/base_test.h"
 #include "shared/http/host.h"
 
+#include <stdio.h>
+
 static void accepted_hosts_are_cut_into_name_and_port(void **state)
 {
     (void)state;
@@ -74,6 +76,37 @@ static void lengths_are_those_of_dns(void **state)
     name[0] = 'A';
     assert_true(http_host_parse(str_of(name, 253), &h));
     assert_int_equal(http_host_canonical(&h, buf).n, 253);
+}
+
+/* Names of less than 64 bytes are read in another way than longer ones: both say the same about the same ending. */
+static void short_and_long_names_are_cut_alike(void **state)
+{
+    static const char *const ENDS[] = {"a.b", "a.b.", "a.b:80", "a..b", "A.b", "a.B.:1", "1.2.3", "a.7", "a_b", "a/b", ".", "", "x"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ENDS); i++)
+        for (size_t n = 1; n < 62; n++) {
+            char text[2][160];
+            struct http_host h[2];
+            bool fine[2];
+            for (int k = 0; k < 2; k++) {
+                size_t at = 0;
+                if (k) { /* one more label in front */
+                    memset(text[k], 'y', 60);
+                    text[k][60] = '.';
+                    at = 61;
+                }
+                memset(text[k] + at, 'z', n);
+                snprintf(text[k] + at + n, 20, ".%s", ENDS[i]);
+                fine[k] = http_host_parse(str_c(text[k]), &h[k]);
+            }
+            assert_int_equal(fine[0], fine[1]);
+            if (!fine[0])
+                continue;
+            assert_int_equal(h[0].kind, h[1].kind);
+            assert_int_equal(h[0].lower, h[1].lower);
+            assert_int_equal(h[0].port, h[1].port);
+            assert_true(str_eq(h[0].name, str_skip(h[1].name, 61)));
+        }
 }
 
 static void patterns_are_names_with_an_optional_first_star(void **state)
@@ -153,6 +186,7 @@ int main(void)
         cmocka_unit_test(accepted_hosts_are_cut_into_name_and_port),
         cmocka_unit_test(what_readers_differ_about_is_refused),
         cmocka_unit_test(lengths_are_those_of_dns),
+        cmocka_unit_test(short_and_long_names_are_cut_alike),
         cmocka_unit_test(patterns_are_names_with_an_optional_first_star),
         cmocka_unit_test(a_wildcard_matches_any_number_of_labels_but_not_none),
         cmocka_unit_test(specificity_counts_labels_below_exact),

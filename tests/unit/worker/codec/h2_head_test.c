@@ -366,6 +366,7 @@ static void blocks_are_the_same_whatever_the_memo_knows(void **state)
             as_line("x-secret: 12345678", 8, FIELD_OTHER, HEAD_F_SECRET),
             as_line("set-cookie: id=1234567", 10, FIELD_SET_COOKIE, 0),
             as_line("x-gone: 12345678", 6, FIELD_OTHER, HEAD_F_REMOVED),
+            {STR("Date"), i % 2 ? STR("Fri, 01 Jan 2027 00:00:01 GMT") : STR("Fri, 01 Jan 2027 00:00:02 GMT"), FIELD_DATE, HEAD_F_ADDED},
         };
         f[1].value = i % 3 ? f[1].value : STR("text/plain"); /* a filter's: no line any more */
         struct http_head h = {.status = 200, .fields = f, .n_fields = ARRAY_LEN(f)};
@@ -400,8 +401,8 @@ static void what_is_known_of_a_field_is_not_asked_again(void **state)
     line.value = str_of(line.name.p + 8, 1);
     for (int i = 0; i < 2; i++)
         assert_true(h2_head_field(&d, &good) && h2_head_field(&d, &line) && h2_head_field(&d, &alias));
-    assert_int_equal(good.flags, HPACK_F_NAME | HPACK_F_VALUE);
-    assert_int_equal(line.flags, HPACK_F_NAME | HPACK_F_VALUE | HPACK_F_LINE);
+    assert_int_equal(good.flags, HPACK_F_KEPT);
+    assert_int_equal(line.flags, HPACK_F_KEPT | HPACK_F_LINE);
     assert_int_equal(line.id, FIELD_SERVER);
     assert_int_equal(alias.flags, HPACK_F_VALUE); /* there is more to say about the name */
     assert_int_equal(d.head.n_fields, 6);
@@ -411,6 +412,33 @@ static void what_is_known_of_a_field_is_not_asked_again(void **state)
     assert_true(h2_head_field(&d, &bad));
     assert_true(d.malformed);
     assert_int_equal(bad.flags & HPACK_F_VALUE, 0);
+    arena_fini(&a);
+}
+
+/* ... but for those that mean something to the head they are in. */
+static void what_has_a_meaning_is_judged_each_time(void **state)
+{
+    struct hpack_field f[] = {{STR("cookie"), STR("a=b"), FIELD_OTHER, 0, 0}, {STR("content-length"), STR("1"), FIELD_OTHER, 0, 0},
+                              {STR("te"), STR("trailers"), FIELD_OTHER, 0, 0}, {STR("host"), STR("a"), FIELD_OTHER, 0, 0},
+                              {STR("expect"), STR("100-continue"), FIELD_OTHER, 0, 0}};
+    struct hpack_field date = {str_of("date: x\r\n", 4), str_of("x", 1), FIELD_OTHER, 0, HPACK_F_LINE};
+    struct arena a;
+    struct h2_head d;
+    (void)state;
+    arena_init(&a, 4096, NULL);
+    h2_head_begin(&d, H2_RESPONSE, &a, &LIMITS);
+    date.value.p = date.name.p + 6;
+    assert_true(field(&d, STR(":status"), STR("200")));
+    for (size_t i = 0; i < ARRAY_LEN(f); i++) {
+        assert_true(h2_head_field(&d, &f[i]));
+        assert_int_equal(f[i].flags, HPACK_F_NAME | HPACK_F_VALUE);
+    }
+    assert_true(h2_head_field(&d, &date));
+    assert_int_equal(date.flags, HPACK_F_KEPT | HPACK_F_LINE);
+    assert_int_equal(d.why, REASON_OK);
+    h2_head_begin(&d, H2_TRAILERS, &a, &LIMITS);
+    assert_true(h2_head_field(&d, &date));
+    assert_int_equal(d.head.fields[0].flags, FIELD_F_LINE | FIELD_F_NO_TRAILER);
     arena_fini(&a);
 }
 
@@ -428,6 +456,7 @@ int main(void)
         cmocka_unit_test(what_would_break_a_message_is_not_written),
         cmocka_unit_test(blocks_are_the_same_whatever_the_memo_knows),
         cmocka_unit_test(what_is_known_of_a_field_is_not_asked_again),
+        cmocka_unit_test(what_has_a_meaning_is_judged_each_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

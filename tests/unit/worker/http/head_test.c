@@ -70,6 +70,24 @@ static void many_fields_find_room(void **state)
     assert_non_null(head_find_name(&f->h, STR("x-one")));
 }
 
+static void what_the_codec_says_is_absent_is_not_searched_until_it_is_added(void **state)
+{
+    struct fixture *f = *state;
+    struct str v;
+    f->h.absent = ~(UINT64_C(1) << FIELD_OTHER | UINT64_C(1) << FIELD_ACCEPT % 64);
+    assert_null(head_find(&f->h, FIELD_DATE));
+    assert_null(head_find_name(&f->h, STR("date")));
+    assert_false(head_value(&f->h, &f->a, STR("date"), &v));
+    assert_str(head_find(&f->h, FIELD_ACCEPT)->value, "a");
+    assert_non_null(head_find_name(&f->h, STR("x-one")));
+    assert_true(head_add_id(&f->h, &f->a, FIELD_DATE, STR("now")));
+    assert_str(head_find(&f->h, FIELD_DATE)->value, "now");
+    assert_true(head_set_id(&f->h, &f->a, FIELD_DATE, STR("then")));
+    assert_str(head_find(&f->h, FIELD_DATE)->value, "then");
+    head_remove(&f->h, STR("DATE"));
+    assert_null(head_find(&f->h, FIELD_DATE));
+}
+
 static void addresses_as_text(void **state)
 {
     char out[PEER_TEXT_MAX];
@@ -88,6 +106,7 @@ int main(void)
         T(set_replaces_all_and_remove_removes_all),
         T(framing_and_hop_by_hop_names_are_never_sent_whoever_adds_them),
         T(many_fields_find_room),
+        T(what_the_codec_says_is_absent_is_not_searched_until_it_is_added),
         T(addresses_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

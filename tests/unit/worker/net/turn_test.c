@@ -8,8 +8,8 @@
 #include <uv.h>
 
 /* Connections a, b, c ... over socketpairs. What happens to them is written down: 'a' was read, 'A' was kicked. */
-#define SIDES 4
-#define PIECE NET_SCRATCH
+#define SIDES 6
+#define PIECE NET_PIECE
 
 struct rig;
 struct side {
@@ -19,6 +19,7 @@ struct side {
     int peer;
     size_t got;
     unsigned closed;
+    unsigned errors;
     int then; /* when it was read, this other one hears something; -1 = none */
 };
 struct rig {
@@ -60,6 +61,11 @@ static void on_read(struct conn *c, char *data, size_t n)
         s->then = -1;
     }
 }
+static void on_end(struct conn *c)
+{
+    say(CONTAINER_OF(c, struct side, c), '.');
+    conn_close(c);
+}
 static void on_kick(struct conn *c)
 {
     struct side *s = CONTAINER_OF(c, struct side, c);
@@ -68,13 +74,14 @@ static void on_kick(struct conn *c)
 static void on_error(struct conn *c, int err)
 {
     (void)err;
+    CONTAINER_OF(c, struct side, c)->errors++;
     conn_close(c);
 }
 static void on_closed(struct conn *c)
 {
     CONTAINER_OF(c, struct side, c)->closed++;
 }
-static const struct conn_events EVENTS = {.on_read = on_read, .on_kick = on_kick, .on_error = on_error, .on_closed = on_closed};
+static const struct conn_events EVENTS = {.on_read = on_read, .on_end = on_end, .on_kick = on_kick, .on_error = on_error, .on_closed = on_closed};
 
 static int setup(void **state)
 {
@@ -184,10 +191,11 @@ static void bulk_has_a_turn_however_many_others_are_ready(void **state)
 static void bulk_goes_on_for_longer_when_nobody_waits(void **state)
 {
     struct rig *r = *state;
-    feed(&r->v[0], 4 * PIECE);
+    feed(&r->v[0], 3 * NET_SCRATCH);
     conn_set_bulk(&r->v[0].c, true);
     nobody_is_about(r);
-    assert_string_equal(turn(r), "aaaa");
+    assert_string_equal(turn(r), "aaa");
+    assert_int_equal(r->v[0].got, 3 * NET_SCRATCH);
 }
 
 static void a_window_that_is_renewed_during_a_download_is_not_somebody_who_waits(void **state)
@@ -270,6 +278,98 @@ static void who_is_paused_while_it_waits_goes_on_when_it_is_resumed(void **state
     assert_string_equal(turn(r), "a");
 }
 
+/* --- more than can be done ------------------------------------------------------------------------- */
+
+/* Two events are a crowd, and one client is served in a turn. The first `n` sides are endpoints. */
+static void crowd(struct rig *r, int n)
+{
+    r->net.batch = 2;
+    r->net.asks_most = 1;
+    for (int i = 0; i < n; i++) {
+        r->v[i].c.flags &= ~(uint32_t)CONN_F_TAKEN;
+        r->v[i].c.watch.asks = false;
+    }
+    for (int i = n; i < SIDES; i++)
+        r->v[i].c.flags |= CONN_F_RESTS;
+}
+
+static void leave(struct side *s)
+{
+    assert_int_equal(shutdown(s->peer, SHUT_WR), 0);
+}
+
+static void answers_go_before_requests_that_came_first(void **state)
+{
+    struct rig *r = *state;
+    crowd(r, 2);
+    for (int i = SIDES; i--;)
+        feed(&r->v[i], 1);
+    assert_string_equal(turn(r), "baf");
+    /* Later ones, too. */
+    feed(&r->v[0], 1);
+    assert_string_equal(turn(r), "ae");
+    assert_string_equal(turn(r), "d");
+    assert_string_equal(turn(r), "c");
+    assert_string_equal(turn(r), "");
+    assert_false(r->net.crowded);
+}
+
+static void without_a_crowd_nobody_waits(void **state)
+{
+    struct rig *r = *state;
+    crowd(r, 1);
+    r->net.batch = NET_BATCH;
+    for (int i = SIDES; i--;)
+        feed(&r->v[i], 1);
+    assert_string_equal(turn(r), "afedcb");
+}
+
+static void who_gives_up_waiting_is_dropped_and_then_the_newest_go_first(void **state)
+{
+    struct rig *r = *state;
+    crowd(r, 1);
+    for (int i = 1; i < SIDES; i++)
+        feed(&r->v[i], 1);
+    assert_string_equal(turn(r), "b");
+    assert_int_equal(r->net.newest_until_ms, 0);
+    leave(&r->v[3]);
+    assert_string_equal(turn(r), "f");
+    assert_int_equal(r->v[3].errors, 1);
+    assert_int_equal(r->v[3].got, 0);
+    assert_int_equal(r->count.client_abandoned, 1);
+    r->net.newest_until_ms = 0; /* patience again */
+    assert_string_equal(turn(r), "c");
+    assert_string_equal(turn(r), "e");
+}
+
+static void who_ends_without_a_request_has_not_given_up(void **state)
+{
+    struct rig *r = *state;
+    crowd(r, 1);
+    feed(&r->v[1], 1);
+    feed(&r->v[2], 1);
+    leave(&r->v[3]);
+    assert_string_equal(turn(r), "b");
+    assert_string_equal(turn(r), "c");
+    assert_string_equal(turn(r), ".");
+    assert_int_equal(r->count.client_abandoned, 0);
+    assert_int_equal(r->v[3].errors, 0);
+}
+
+static void the_end_of_what_a_client_says_in_a_request_is_not_giving_up(void **state)
+{
+    struct rig *r = *state;
+    crowd(r, 1);
+    for (int i = 1; i < SIDES; i++)
+        feed(&r->v[i], 1);
+    turn(r);
+    r->v[4].c.flags &= ~(uint32_t)CONN_F_RESTS; /* its owner has read something of a request */
+    leave(&r->v[4]);
+    /* It is heard at once: there may be work to be called off. */
+    assert_string_equal(turn(r), "e.c");
+    assert_int_equal(r->count.client_abandoned, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +383,11 @@ int main(void)
         T(a_long_queue_is_written_in_pieces_between_which_others_have_their_turn),
         T(who_is_closed_while_it_waits_hears_nothing_more),
         T(who_is_paused_while_it_waits_goes_on_when_it_is_resumed),
+        T(answers_go_before_requests_that_came_first),
+        T(without_a_crowd_nobody_waits),
+        T(who_gives_up_waiting_is_dropped_and_then_the_newest_go_first),
+        T(who_ends_without_a_request_has_not_given_up),
+        T(the_end_of_what_a_client_says_in_a_request_is_not_giving_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

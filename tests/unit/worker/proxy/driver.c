@@ -190,10 +190,11 @@ static void splits(struct driver *d, struct model_rule *r, struct str list)
     }
 }
 
-static void redirect(struct model_rule *r, struct str v)
+static void redirect(struct driver *d, struct model_rule *r, struct str v)
 {
     r->action = ACTION_REDIRECT;
-    r->redirect = (struct model_redirect){.status = 302, .host = v, .port_mode = PORT_LISTENER};
+    r->redirect = arena_new(&d->arena, struct model_redirect);
+    *r->redirect = (struct model_redirect){.status = 302, .host = v, .port_mode = PORT_LISTENER};
 }
 
 static void rule(struct driver *d, struct str text)
@@ -220,11 +221,12 @@ static void rule(struct driver *d, struct str text)
         } else if (option(piece, "cluster=", &v)) {
             splits(d, r, v);
         } else if (option(piece, "redirect=", &v)) {
-            redirect(r, v);
+            redirect(d, r, v);
         } else if (option(piece, "direct=", &v)) {
             r->action = ACTION_DIRECT;
-            r->direct.status = (uint16_t)number(str_head(v, 3));
-            r->direct.body = v.n > 4 ? str_skip(v, 4) : STR("");
+            r->direct = arena_new(&d->arena, struct model_direct);
+            r->direct->status = (uint16_t)number(str_head(v, 3));
+            r->direct->body = v.n > 4 ? str_skip(v, 4) : STR("");
         } else if (option(piece, "rewrite=", &v)) {
             struct model_filter *f = ARENA_PUSH(&d->arena, &r->filters);
             f->type = FILTER_REWRITE;
