@@ -401,17 +401,6 @@ static const struct conn_events EVENTS = {
 
 /* --- time ------------------------------------------------------------------------------------------- */
 
-/* Time costs credit, bytes earn it back. False: used up. */
-static bool pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rate, uint32_t grace_ms)
-{
-    if (!rate)
-        return true;
-    uint64_t earned = bytes > UINT64_C(1) << 40 ? UINT32_MAX : bytes * 1000 / rate;
-    int64_t left = *credit_ms + (int64_t)GH_MIN(earned, (uint64_t)INT32_MAX) - (int64_t)dt_ms;
-    *credit_ms = (int32_t)GH_MIN(left, (int64_t)grace_ms);
-    return left > 0;
-}
-
 static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
 {
     struct h1_work *w = s->work;
@@ -419,7 +408,7 @@ static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
         return true;
     uint64_t got = w->got;
     w->got = 0;
-    if (pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
+    if (h1_pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
         return true;
     board_add(&s->c.net->count->timeouts_body, 1);
     if (s->rx == RX_DISCARD)
@@ -437,7 +426,7 @@ static void answer_in_time(struct h1_server *s, uint64_t dt_ms)
         s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
         return;
     }
-    if (pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
+    if (h1_pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
         return;
     board_add(&s->c.net->count->timeouts_send, 1);
     reset_now(s);

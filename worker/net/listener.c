@@ -284,7 +284,7 @@ static void on_event(struct watch *w, uint32_t events)
 {
     struct listener *s = CONTAINER_OF(w, struct listener, watch);
     struct listeners *l = s->all;
-    uint64_t turn = board_get(&l->net->count->loop_turns);
+    uint64_t turn = board_get(&l->net->count->loop_turns) + 1;
     (void)events;
     /* Still ready in the next turn: a burst. Else one is all there is, mostly, and no second accept has to find that out. */
     s->batch = s->full && s->full + 1 == turn ? GH_MIN(s->batch * 2, (uint32_t)MAX_BATCH) : 1;
