@@ -563,7 +563,8 @@ static bool send_body(struct stream *st, const char *data, size_t n, bool end)
 {
     struct h1_server *s = of_stream(st);
     if (s->tx == TX_TUNNEL) {
-        conn_write(&s->c, data, n);
+        if (end || !conn_write_now(&s->c, data, n))
+            conn_write(&s->c, data, n);
         if (end)
             conn_shutdown(&s->c);
     } else if (s->tx == TX_BODY) {

@@ -337,6 +337,23 @@ void conn_write(struct conn *c, const void *data, size_t n)
     o->bytes += n;
 }
 
+bool conn_write_now(struct conn *c, const void *data, size_t n)
+{
+    const uint32_t busy = CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH | CONN_F_MUTE | CONN_F_CONNECTING;
+    struct iovec v = {(void *)(uintptr_t)data, n};
+    if (!n || n >= CONN_BULK || c->tls || c->out || c->queue.n || (c->flags & busy))
+        return false;
+    ssize_t k = conn_raw_write(c, &v, 1, false);
+    if (k < 0 && errno != EAGAIN) {
+        conn_write_failed(c, errno);
+        conn_read_later(c); /* where a loss is told */
+    } else if (k < (ssize_t)n) {
+        size_t done = k < 0 ? 0 : (size_t)k;
+        conn_write(c, (const char *)data + done, n - done);
+    }
+    return true;
+}
+
 char *conn_room(struct conn *c, size_t n)
 {
     struct net *net = c->net;

@@ -141,6 +141,9 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
 bool conn_preface(struct conn *c, const void *data, size_t n);
 /* Gathers. After an error the bytes go nowhere. */
 void conn_write(struct conn *c, const void *data, size_t n);
+/* A message that nothing follows in this callback, to a connection that nothing waits for: it need not be gathered.
+ * False: it must, with conn_write. */
+bool conn_write_now(struct conn *c, const void *data, size_t n);
 /* `n` bytes of memory valid until net_leave, to be filled and then given to conn_write (any number of
  * them, from the front). NULL when memory has run out. */
 char *conn_room(struct conn *c, size_t n);

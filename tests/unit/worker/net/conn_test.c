@@ -571,6 +571,46 @@ static void a_calm_owner_hears_nothing_until_it_asks(void **state)
     assert_int_equal(r->s.ends, 1);
 }
 
+static void a_message_that_nothing_precedes_leaves_at_once(void **state)
+{
+    struct rig *r = *state;
+    char b[1 << 16] = "";
+    net_enter(&r->net);
+    assert_true(conn_write_now(&r->s.c, "one", 3));
+    assert_int_equal(read(r->peer, b, sizeof(b)), 3);
+    conn_write(&r->s.c, "two", 3);
+    assert_false(conn_write_now(&r->s.c, "three", 5)); /* it would come before the second */
+    net_leave(&r->net);
+    assert_int_equal(read(r->peer, b, sizeof(b)), 3);
+
+    size_t said = 0, got = 0;
+    net_enter(&r->net);
+    for (; !conn_queued(&r->s.c); said += 20000) /* until the kernel takes no more, or not all of one */
+        assert_true(conn_write_now(&r->s.c, b, 20000));
+    assert_false(conn_write_now(&r->s.c, b, 1));
+    net_leave(&r->net);
+    for (int i = 0; i < 100 && got < said; i++) {
+        got += drain_peer(r);
+        turns(r, 1);
+    }
+    assert_int_equal(got, said);
+}
+
+static void a_message_to_who_is_gone_is_an_error_told_from_the_loop(void **state)
+{
+    struct rig *r = *state;
+    r->s.c.flags |= CONN_F_EAGER;
+    close(r->peer);
+    net_enter(&r->net);
+    assert_true(conn_write_now(&r->s.c, "one", 3));
+    assert_int_equal(r->s.error, 0);
+    net_leave(&r->net);
+    turns(r, 1);
+    assert_int_equal(r->s.error, EPIPE);
+    turns(r, 1);
+    r->peer = dup(0);
+}
+
 static void a_calm_owner_s_answer_leaves_in_any_size(void **state)
 {
     struct rig *r = accepted(state, "hello");
@@ -620,6 +660,8 @@ int main(void)
         T(who_has_said_nothing_yet_is_heard_when_he_does),
         T(a_calm_owner_hears_nothing_until_it_asks),
         T(a_calm_owner_s_answer_leaves_in_any_size),
+        T(a_message_that_nothing_precedes_leaves_at_once),
+        T(a_message_to_who_is_gone_is_an_error_told_from_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
