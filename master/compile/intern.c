@@ -101,6 +101,16 @@ struct snap_str intern_str(struct layout *l, struct str text)
     return (struct snap_str){intern(l, SNAP_STRINGS, text.p, (uint32_t)text.n, 1), (uint32_t)text.n};
 }
 
+struct snap_str intern_word(struct layout *l, struct str text)
+{
+    struct layout_word *w = &l->words[((uintptr_t)text.p * 0x9e3779b97f4a7c15ull) >> 58];
+    if (text.n == 0)
+        return (struct snap_str){0};
+    if (w->p != text.p || w->at.len != text.n)
+        *w = (struct layout_word){text.p, intern_str(l, text)};
+    return w->at;
+}
+
 struct snap_str put_text(struct layout *l, struct str text)
 {
     if (text.n >= SNAP_SET_LIST) {
@@ -127,10 +137,21 @@ struct snap_str intern_tail(struct layout *l, struct str text, struct str whole,
 
 /* --- rows ---------------------------------------------------------------------------------------- */
 
+static struct snap_name as_before(struct layout *l, struct str text, struct str last, struct snap_name at)
+{
+    return str_eq(text, last) ? at : intern_name(l, text);
+}
+
+/* Neighbours have all in common but their name. */
 static uint32_t put_object(struct layout *l, const struct model_source *o)
 {
-    struct snap_object row = {intern_name(l, o->api_version), intern_name(l, o->kind), intern_name(l, o->ns),
-                              intern_name(l, o->name), intern_name(l, o->file)};
+    const struct model_source *last = &l->last_source;
+    const struct snap_object *at = &l->last_object;
+    struct snap_object row = {as_before(l, o->api_version, last->api_version, at->api_version),
+                              as_before(l, o->kind, last->kind, at->kind), as_before(l, o->ns, last->ns, at->ns),
+                              intern_name(l, o->name), as_before(l, o->file, last->file, at->file)};
+    l->last_source = *o;
+    l->last_object = row;
     return intern(l, SNAP_OBJECTS, &row, 1, sizeof(row));
 }
 
@@ -165,7 +186,7 @@ struct snap_range intern_codes(struct layout *l, const uint16_t *v, size_t n)
 
 static struct snap_origin origin_row(struct layout *l, const struct model_origin *o)
 {
-    return (struct snap_origin){intern_object(l, o->source), o->line, intern_name(l, o->section)};
+    return (struct snap_origin){intern_object(l, o->source), o->line, {intern_word(l, o->section).off}};
 }
 
 uint32_t intern_origin(struct layout *l, const struct model_origin *o)

@@ -45,6 +45,9 @@ struct layout {
     struct layout_keys exact, hosts, chains;
     struct map long_texts;   /* tls.c: bundles and chains, by their slice */
     int failed;              /* 0, GH_E_NOMEM or GH_E_LIMIT */
+    struct model_source last_source; /* the object that was written last, and its row */
+    struct snap_object last_object;
+    struct layout_word { const char *p; struct snap_str at; } words[64]; /* intern_word */
     uint32_t *objects;       /* per model_source: its row of OBJECTS, SNAP_NONE = not asked for yet */
     _Alignas(16) char nowhere[512]; /* what push returns once failed */
 };
@@ -69,6 +72,9 @@ struct snap_str intern_str(struct layout *l, struct str text);
  * route costs here are look-ups of such things. */
 struct snap_str put_text(struct layout *l, struct str text);
 uint32_t put_origin(struct layout *l, const struct model_origin *o);
+/* As intern_str, of a text whose bytes stay where they are and that many share, as "rules[0]" and names of clusters: found
+ * by where it lies. */
+struct snap_str intern_word(struct layout *l, struct str text);
 struct snap_name intern_name(struct layout *l, struct str text);
 /* `text` as the end of `whole` where it is that, else by itself. */
 struct snap_str intern_tail(struct layout *l, struct str text, struct str whole, struct snap_str at);

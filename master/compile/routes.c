@@ -112,7 +112,7 @@ static void put_entry(struct layout *l, const struct model_entry *e, uint8_t fla
         row.regex = intern_regex(l, m->path_value, 0);
     row.conds = intern_conds(l, m);
     row.place = intern_place(l, ROW(l, RULES, struct snap_rule, row.rule)->origin, &m->origin);
-    row.section = intern_name(l, m->origin.section);
+    row.section = (struct snap_name){intern_word(l, m->origin.section).off};
     row.name = intern_name(l, m->name);
     *PUSH(l, ENTRIES, struct snap_entry) = row;
 }

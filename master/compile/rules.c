@@ -77,7 +77,7 @@ static struct snap_split split_row(struct layout *l, uint32_t rule_origin, const
     row.cluster = p->cluster ? p->cluster->index : SNAP_NONE;
     row.place = intern_place(l, rule_origin, &p->origin);
     row.filters = put_filters(l, &p->filters);
-    row.name = intern_str(l, p->name);
+    row.name = intern_word(l, p->name);
     return row;
 }
 

@@ -179,6 +179,9 @@ struct gapi_work {
     struct model_rule *rules_made[64];     /* scratch of gapi_route.c: by place of the route at hand */
     struct gapi_claims *claims;            /* NULL: routes of one kind only, nothing can clash */
     struct gapi_policies *policies;
+    const struct gapi_parent_ref *told;    /* what the last route's status was about, when it had one parent that took it and */
+    const struct gapi_gw *told_gw;         /* nothing to complain of; gapi_route.c */
+    uint64_t told_serial;                  /* of `status` then */
     struct gapi_known *known;              /* of backends; gapi_backend.c */
     struct model_tls_client **implied;     /* by gapi_gw.number, 0 = without a certificate; gapi_backend.c */
 };

@@ -254,9 +254,31 @@ static void parent_conditions(struct lower *l, const struct route *r,
             arena_strf(l->arena, "Dropped Rule: " STR_FMT, STR_ARG(r->found.unsupported.message)));
 }
 
+static bool same_ref(const struct gapi_parent_ref *a, const struct gapi_parent_ref *b)
+{
+    return str_eq(a->name, b->name) && str_eq(a->section, b->section) && str_eq(a->ns, b->ns) && str_eq(a->kind, b->kind) &&
+           str_eq(a->group, b->group) && a->port.set == b->port.set && a->port.v == b->port.v;
+}
+
+/* Nothing but the parent makes a difference then. */
+static bool is_plain(const struct route *r)
+{
+    return r->n_parents == 1 && !r->parents[0].fault.reason && !r->found.refs.reason && !r->found.n_unsupported;
+}
+
+static bool told_before(const struct lower *l, const struct route *r)
+{
+    const struct gapi_work *g = l->gapi;
+    return g->told && g->told_serial == g->status.serial && g->told_gw == r->parents[0].gw &&
+           same_ref(g->told, r->parents[0].ref);
+}
+
 static void write_status(struct lower *l, const struct route *r)
 {
     struct status_writer *w = &l->gapi->status;
+    bool plain = is_plain(r);
+    if (plain && told_before(l, r) && status_again(w, r->object))
+        return;
     status_begin(w, r->object);
     buf_addc(&w->out, "\"parents\":[");
     for (size_t i = 0; i < r->n_parents; i++) {
@@ -272,6 +294,9 @@ static void write_status(struct lower *l, const struct route *r)
     }
     buf_addch(&w->out, ']');
     status_end(w);
+    l->gapi->told = plain ? r->parents[0].ref : NULL;
+    l->gapi->told_gw = plain ? r->parents[0].gw : NULL;
+    l->gapi->told_serial = w->serial;
 }
 
 /* ---- all routes ------------------------------------------------------------------------------ */

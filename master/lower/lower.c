@@ -3,7 +3,7 @@
 
 static struct str file_of(const struct object *o, const struct node *at)
 {
-    return at ? at->source->path : o->source ? o->source->path : STR_NONE;
+    return at ? node_source(at)->path : o->source ? o->source->path : STR_NONE;
 }
 
 struct str lower_file(const struct object *o)

@@ -49,6 +49,8 @@ void status_fini(struct status_writer *w)
 void status_begin(struct status_writer *w, struct object *o)
 {
     w->object = o;
+    w->serial++;
+    w->pure = false;
     w->marks.v = NULL;
     w->marks.n = w->marks.cap = 0;
     arena_reset(&w->scratch);
@@ -147,17 +149,17 @@ static void keep_times(struct status_writer *w, struct str prev_text)
         return;
     for (size_t i = 0; i < w->marks.n; i++) {
         struct str time = prev_time(prev, &w->marks.v[i]);
-        if (time.n)
-            memcpy(w->out.p + w->marks.v[i].at, time.p, TIME_LEN);
+        if (!time.n)
+            continue;
+        memcpy(w->out.p + w->marks.v[i].at, time.p, TIME_LEN);
+        w->pure = false;
     }
 }
 
-void status_end(struct status_writer *w)
+static void take_text(struct status_writer *w, struct object *o)
 {
-    struct object *o = w->object;
-    buf_addch(&w->out, '}');
     if (w->out.oom) {
-        w->out.oom = false; /* no status is better than half of one */
+        w->out.oom = w->pure = false; /* no status is better than half of one */
         o->status_json = STR_NONE;
     } else if (same_but_times(w, o->prev_status_json)) {
         o->status_json = o->prev_status_json;
@@ -168,4 +170,21 @@ void status_end(struct status_writer *w)
         o->status_json = w->last;
     }
     w->object = NULL;
+}
+
+void status_end(struct status_writer *w)
+{
+    buf_addch(&w->out, '}');
+    w->generation = w->object->generation;
+    w->pure = true;
+    take_text(w, w->object);
+}
+
+bool status_again(struct status_writer *w, struct object *o)
+{
+    if (!w->pure || w->generation != o->generation ||
+        (o->prev_status_json.n && !same_but_times(w, o->prev_status_json)))
+        return false; /* times may have to be kept: they would stand in the text for the next one */
+    take_text(w, o);
+    return true;
 }

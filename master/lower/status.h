@@ -51,6 +51,9 @@ struct status_writer {
         struct status_mark *v;
         size_t n, cap;
     } marks; /* in scratch */
+    uint64_t serial;     /* of status_begin */
+    uint64_t generation; /* of the object that `out` was written for */
+    bool pure;           /* `out` has no time but `now`: it would be written so again */
 };
 
 void status_init(struct status_writer *w, struct arena *a, uint64_t now_wall_us);
@@ -64,5 +67,8 @@ void status_begin(struct status_writer *w, struct object *o);
 void status_conditions(struct status_writer *w, const struct conds *cs, struct str list,
                        struct str id);
 void status_end(struct status_writer *w);
+/* For an object that would get the very text that was written last, as most routes of a Gateway do: the same without
+ * writing it. False: it can't be said without writing. The caller knows (by `serial`) that the last one was its own. */
+bool status_again(struct status_writer *w, struct object *o);
 
 #endif

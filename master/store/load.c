@@ -44,14 +44,19 @@ struct loader {
 static struct str new_uid(struct loader *l)
 {
     static const char hex[] = "0123456789abcdef";
+    static const unsigned char at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}; /* of each byte's two digits */
     uint64_t bits[2] = {rng_next(&l->rng), rng_next(&l->rng)};
-    char *p = arena_alloc(l->arena, 37);
-    for (int i = 0, at = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            p[at++] = '-';
-        unsigned digit = bits[i / 16] >> (60 - 4 * (i % 16)) & 15;
-        p[at++] = hex[i == 12 ? 4 : i == 16 ? 8 | (digit & 3) : digit];
+    unsigned char bytes[16];
+    char *p = arena_room(l->arena, 40);
+    memcpy(bytes, bits, sizeof(bytes));
+    bytes[6] = 0x40 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    for (int i = 0; i < 16; i++) {
+        p[at[i]] = hex[bytes[i] >> 4];
+        p[at[i] + 1] = hex[bytes[i] & 15];
     }
+    p[8] = p[13] = p[18] = p[23] = '-';
+    p[36] = '\0';
     return str_of(p, 36);
 }
 
@@ -122,7 +127,7 @@ static bool looks_like_helm_values(const struct node *root)
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (node_get(root, keys[i]))
             return true;
-    return str_find(root->source->path, STR("values")) >= 0;
+    return str_find(node_source(root)->path, STR("values")) >= 0;
 }
 
 /* Says why a document is no object; false when it is one. */
@@ -436,6 +441,7 @@ static void remember(struct loader *l)
     struct state *st = l->in->prev;
     struct map objects;
     map_init(&objects, st->arena);
+    map_reserve(&objects, l->known.n);
     for (size_t i = 0; i < l->known.n; i++) {
         const struct object *o = ((struct known *)l->known.v[i].val)->good;
         if (!o)
@@ -474,6 +480,8 @@ void load_all(struct store *st, struct arena *a, struct diags *ds, const struct 
     *stats = (struct load_stats){0};
     store_init(st, a, ds);
     map_init(&l.known, a);
+    if (in->prev)
+        map_reserve(&l.known, in->prev->objects.n); /* most of them are still there */
     map_init(&l.broken_files, a);
     rng_seed(&l.rng);
     files_read(&files, a, ds, in, l.limits);
@@ -481,6 +489,7 @@ void load_all(struct store *st, struct arena *a, struct diags *ds, const struct 
         judge_file(&l, files.list.v[i]);
     for (size_t i = 0; in->prev && i < in->prev->objects.n; i++)
         revive(&l, &files, in->prev->objects.v[i].key, in->prev->objects.v[i].val);
+    map_reserve(&st->by_id, l.known.n);
     for (size_t i = 0; i < l.known.n; i++) {
         struct object *o = ((struct known *)l.known.v[i].val)->good;
         const struct object *broken = ((struct known *)l.known.v[i].val)->broken;

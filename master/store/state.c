@@ -5,6 +5,8 @@
 #define MAGIC      "GHSTATE1"
 #define HEAD_SIZE  16 /* magic and checksum */
 #define CHECK_SEED 0x73746174u
+#define OBJECT_MIN (8 * 4 + 3 * 8 + 4) /* bytes of one whose texts are empty */
+#define SLOT_MIN   (2 * 4 + 4 + 8)
 #define MAX_TABLES 16 /* a damaged image must not make thousands */
 
 /* One numbering of places. */
@@ -251,6 +253,9 @@ int state_read(struct state *st, struct str image)
         return GH_E_CHECKSUM;
     st->generation = take_u64(&r);
     uint32_t n_objects = take_u32(&r), n_slots = take_u32(&r);
+    /* What a damaged image promises costs no more than what could be in so many bytes. */
+    map_reserve(&st->objects, GH_MIN((size_t)n_objects, r.in.n / OBJECT_MIN));
+    map_reserve(&st->slots, GH_MIN((size_t)n_slots, r.in.n / SLOT_MIN));
     for (uint32_t i = 0; i < n_objects && !r.bad; i++)
         take_object(&r, st);
     for (uint32_t i = 0; i < n_slots && !r.bad; i++)

@@ -131,6 +131,7 @@ static struct node *new_node(struct build *b, enum node_type type, struct place 
     b->n_nodes++;
     if (b->depth == 0) {
         b->doc = arena_new(b->arena, struct node_document);
+        b->doc->source = b->source;
         n = &b->doc->root;
     } else {
         n = arena_new(b->arena, struct node);
@@ -139,7 +140,6 @@ static struct node *new_node(struct build *b, enum node_type type, struct place 
     n->type = type;
     n->line = at.line;
     n->column = at.column;
-    n->source = b->source;
     return n;
 }
 

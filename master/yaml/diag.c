@@ -79,7 +79,7 @@ static struct diag *add(struct diags *ds, enum diag_code code)
 static void set_document(struct diag *d, const struct node *where)
 {
     const struct node_document *doc = node_document(where);
-    d->file = where->source->path;
+    d->file = doc->source->path;
     d->api_version = doc->api_version;
     d->kind = doc->kind;
     d->ns = doc->ns;

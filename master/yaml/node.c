@@ -115,6 +115,11 @@ struct node_document *node_document(const struct node *n)
     return CONTAINER_OF(n, struct node_document, root);
 }
 
+const struct source *node_source(const struct node *n)
+{
+    return node_document(n)->source;
+}
+
 void node_document_name(struct node_document *d)
 {
     const struct node *meta = node_get(&d->root, "metadata");
@@ -127,6 +132,7 @@ void node_document_name(struct node_document *d)
 struct node_document *node_detach(struct arena *a, const struct node *n)
 {
     struct node_document *d = arena_new(a, struct node_document);
+    d->source = node_source(n);
     d->root = *n;
     d->root.parent = NULL;
     d->root.key_p = NULL;

@@ -30,12 +30,11 @@ struct source {
 };
 
 /*
- * There are eleven of them for a route, and a load keeps them all: 64 bytes, one cache line. What a number is, is read
- * from its text again when asked (node_int), and the lengths of texts have 32 bits (parse.h limits files to less).
+ * There are eleven of them for a route, and a load keeps them all: 56 bytes. What a number is, is read from its text
+ * again when asked (node_int), the lengths of texts have 32 bits (parse.h limits files to less), and the file is the document's.
  */
 struct node {
     const struct node *parent; /* NULL for the root of a document */
-    const struct source *source;
     const char *key_p;         /* node_key: the key in the parent map; empty in a list or root */
     union {
         const char *text_p;        /* scalars, node_text: NUL-terminated */
@@ -50,7 +49,7 @@ struct node {
     enum node_type type : 3;
     bool quoted : 1;           /* scalar written in quotes or as a block */
 };
-_Static_assert(sizeof(struct node) <= 64, "a node is one cache line");
+_Static_assert(sizeof(struct node) <= 56, "there are millions of nodes");
 
 /*
  * The root of a document, and whose document it is: the words for findings. parse.c fills them from the
@@ -58,9 +57,11 @@ _Static_assert(sizeof(struct node) <= 64, "a node is one cache line");
  */
 struct node_document {
     struct node root;
+    const struct source *source;
     struct str api_version, kind, ns, name;
 };
 struct node_document *node_document(const struct node *n); /* of any node of it */
+const struct source *node_source(const struct node *n);
 /* Fills the words from the root's text. */
 void node_document_name(struct node_document *d);
 /* Makes `n` (an element of a List) the root of a document of its own; `n` itself is stale after that. */

@@ -26,7 +26,7 @@ struct yaml_limits {
     size_t max_total;     /* bytes of all files, 256 MiB */
     size_t max_documents; /* per file, 100,000 */
     size_t max_nodes;     /* per document, 1,000,000 */
-    size_t max_all_nodes; /* of all files, 16,000,000: about 1.5 GB */
+    size_t max_all_nodes; /* of all files, 16,000,000: about 1.1 GB */
     size_t max_aliases;   /* alias-made nodes per document, 1,000 */
     unsigned max_depth;   /* 64; never more than 128 */
 };

@@ -44,10 +44,11 @@ struct quick {
 enum {
     PLAIN_FIRST = 1, /* begins a plain value and means nothing special in YAML. Non-ASCII is one of them. */
     PLAIN_FLOW = 2,  /* may follow in a plain value or key of a flow collection */
+    KEY_STOP = 4,
 };
 
 static const unsigned char CLASSES[256] = {
-    ['!'] = PLAIN_FLOW, ['"'] = PLAIN_FLOW, ['$'] = 3, ['%' ... '\''] = PLAIN_FLOW, ['('] = 3, [')'] = 3, ['*'] = PLAIN_FLOW,
+    [' '] = KEY_STOP, [':'] = KEY_STOP, ['!'] = PLAIN_FLOW, ['"'] = PLAIN_FLOW, ['$'] = 3, ['%' ... '\''] = PLAIN_FLOW, ['('] = 3, [')'] = 3, ['*'] = PLAIN_FLOW,
     ['+'] = 3, ['-'] = PLAIN_FLOW, ['.'] = 3, ['/'] = 3, ['0' ... '9'] = 3, [';'] = 3, ['<'] = PLAIN_FLOW, ['='] = 3,
     ['>'] = PLAIN_FLOW, ['@'] = PLAIN_FLOW, ['A' ... 'Z'] = 3, ['\\'] = 3, ['^'] = 3, ['_'] = 3, ['`'] = PLAIN_FLOW,
     ['a' ... 'z'] = 3, ['|'] = PLAIN_FLOW, ['~'] = 3, [0x80 ... 0xff] = 3,
@@ -305,27 +306,30 @@ static const char *flow_scalar(struct quick *q, const char *p)
 static bool flow(struct quick *q, const char *p)
 {
     unsigned outside = q->b->depth;
+    char closer = '\0'; /* of the innermost */
     for (;;) {
         if (*p == '[' || *p == '{') {
+            closer = *p == '[' ? ']' : '}';
             if (!open(q, *p == '[' ? NODE_LIST : NODE_MAP, p) || (p = flow_next(q, p + 1)) == NULL)
                 return false;
-            bool map = innermost(q) == NODE_MAP, empty = *p == (map ? '}' : ']');
-            if (!empty && map && (p = flow_key(q, p)) == NULL)
-                return false;
-            if (!empty)
+            if (*p != closer) {
+                if (closer == '}' && (p = flow_key(q, p)) == NULL)
+                    return false;
                 continue;
+            }
         } else if ((p = flow_scalar(q, p)) == NULL) {
             return false;
         }
-        while (*p == (innermost(q) == NODE_MAP ? '}' : ']')) {
+        while (*p == closer) {
             if (!build_close(q->b))
                 return false;
             if (q->b->depth == outside)
                 return ends(q, p + 1);
+            closer = innermost(q) == NODE_MAP ? '}' : ']';
             if ((p = flow_next(q, p + 1)) == NULL)
                 return false;
         }
-        if (*p != ',' || (p = flow_next(q, p + 1)) == NULL || (innermost(q) == NODE_MAP && (p = flow_key(q, p)) == NULL))
+        if (*p != ',' || (p = flow_next(q, p + 1)) == NULL || (closer == '}' && (p = flow_key(q, p)) == NULL))
             return false;
     }
 }
@@ -350,9 +354,14 @@ static const char *key_end(const struct quick *q, const char *p)
     const char *end = q->end - p > LONGEST_KEY ? p + LONGEST_KEY : q->end;
     if (!plain_first(*p))
         return NULL;
-    for (const char *c = p; c < end && *c != ' '; c++)
-        if (*c == ':' && (c + 1 == q->end || c[1] == ' '))
+    for (const char *c = p; c < end; c++) {
+        if (!(CLASSES[(unsigned char)*c] & KEY_STOP))
+            continue;
+        if (*c == ' ')
+            return NULL;
+        if (c + 1 == q->end || c[1] == ' ')
             return c;
+    }
     return NULL;
 }
 

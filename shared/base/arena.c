@@ -17,7 +17,6 @@
 #endif
 
 #define BLOCK_SIZE_DEFAULT ((size_t)64 * 1024)
-#define ALIGNMENT          _Alignof(max_align_t)
 #define HUGE_PAGE          ((size_t)2 << 20)
 #define HUGE_BLOCK         (2 * HUGE_PAGE)
 
@@ -149,13 +148,13 @@ static void *piece(struct arena *a, size_t n, size_t align)
 
 void *arena_alloc_slow(struct arena *a, size_t n)
 {
-    void *p = piece(a, n, ALIGNMENT);
+    void *p = piece(a, n, arena_alignment(n));
     return p ? memset(p, 0, n) : NULL;
 }
 
 void *arena_room_slow(struct arena *a, size_t n)
 {
-    return piece(a, n, ALIGNMENT);
+    return piece(a, n, arena_alignment(n));
 }
 
 void *arena_array(struct arena *a, size_t n, size_t elem)
@@ -205,7 +204,7 @@ void *arena_grow(struct arena *a, void *old, size_t n, size_t *cap, size_t elem)
         more *= 2;
     if (more <= n || __builtin_mul_overflow(more, elem, &bytes))
         return out_of_memory(a);
-    char *p = piece(a, bytes, ALIGNMENT);
+    char *p = piece(a, bytes, arena_alignment(bytes));
     if (!p)
         return NULL;
     if (n)

@@ -4,7 +4,8 @@
  * Nothing is freed inside an arena; arena_fini releases all. Destructors for things that are not
  * memory (descriptors, compiled expressions) are registered with arena_defer and run newest first.
  *
- * Allocation returns zeroed memory, aligned for any type. When memory runs out: an arena with an
+ * Allocation returns zeroed memory, aligned for any type of that size (a type's size is a multiple of its alignment: what
+ * has 24 bytes, or 1,000 times 24, stands at a multiple of 8). When memory runs out: an arena with an
  * `oom` handler calls it (it must not return: the compiler process ends with a diagnostic); without
  * one, arena_alloc returns NULL and the caller answers for it (a worker fails that one exchange).
  */
@@ -48,11 +49,15 @@ void arena_use_huge_pages(struct arena *a);
 
 void *arena_room_slow(struct arena *a, size_t n); /* private, as arena_alloc_slow: all cases */
 void *arena_alloc_slow(struct arena *a, size_t n);
+static inline size_t arena_alignment(size_t n)
+{
+    return n % 16 == 8 ? 8 : _Alignof(max_align_t);
+}
 /* Private: from the current block, or NULL. AddressSanitizer wants gaps: it goes the slow way. */
 static inline void *arena_here(struct arena *a, size_t n)
 {
 #ifndef GH_ASAN
-    size_t skip = (size_t)(-(uintptr_t)a->at & (_Alignof(max_align_t) - 1)), room = (size_t)(a->end - a->at);
+    size_t skip = (size_t)(-(uintptr_t)a->at & (arena_alignment(n) - 1)), room = (size_t)(a->end - a->at);
     if (likely(n < SIZE_MAX / 4 && room > skip && room - skip > n)) {
         char *p = a->at + skip;
         a->at = p + n;

@@ -1,12 +1,36 @@
-#include "shared/base/str.h"
+#include "shared/base/wide.h"
 #include "shared/base/utf8.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+#if defined(GH_WIDE)
+/* A bit for each byte that differs in more than the case of a letter. */
+static inline unsigned differ(__m128i a, __m128i b)
+{
+    const __m128i bit5 = _mm_set1_epi8(0x20);
+    __m128i low = _mm_or_si128(a, bit5), letter = _mm_sub_epi8(low, _mm_set1_epi8('a'));
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    __m128i same = _mm_and_si128(letter, _mm_cmpeq_epi8(low, _mm_or_si128(b, bit5)));
+    return wide_mask(_mm_or_si128(same, _mm_cmpeq_epi8(a, b))) ^ 0xffffu;
+}
+#endif
 
 bool str_ieq(struct str a, struct str b)
 {
     if (a.n != b.n)
         return false;
+    if (a.n && ((a.p[0] ^ b.p[0]) & ~0x20)) /* nearly all that differ do so here */
+        return false;
+#if defined(GH_WIDE)
+    if (a.n < 16)
+        return !differ(wide_short(a.p, a.n), wide_short(b.p, b.n));
+    for (size_t i = 0;; i = GH_MIN(i + 16, a.n - 16)) {
+        if (differ(wide_load(a.p + i), wide_load(b.p + i)))
+            return false;
+        if (i == a.n - 16)
+            return true;
+    }
+#endif
     for (size_t i = 0; i < a.n; i++)
         if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;
@@ -107,9 +131,16 @@ size_t str_put_long(char *to, uint64_t v)
 bool str_u64(struct str s, uint64_t *out)
 {
     uint64_t v = 0;
+    size_t i = 0;
     if (s.n == 0)
         return false;
-    for (size_t i = 0; i < s.n; i++) {
+    for (; i < s.n && i < 19; i++) { /* as many digits as there are fit in any case */
+        unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    for (; i < s.n; i++) {
         if (!ascii_is_digit(s.p[i]) || __builtin_mul_overflow(v, 10, &v) ||
             __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
             return false;

@@ -1,10 +1,17 @@
 #include "shared/http/field_lookup.h"
 #include "shared/http/token.h"
 
+#define IS_OF_MESSAGE(id)                                                                          \
+    ((id) == FIELD_HOST || (id) == FIELD_CONTENT_LENGTH || (id) == FIELD_TRANSFER_ENCODING ||      \
+     (id) == FIELD_CONNECTION || (id) == FIELD_EXPECT || (id) == FIELD_UPGRADE || (id) == FIELD_TE)
+#define FACTS(id, properties)                                                                      \
+    (((properties) & (FIELD_P_HOP | FIELD_P_FRAMING)) | (IS_OF_MESSAGE(id) ? FIELD_IS_OF_MESSAGE : 0))
+
 const struct field_name field_names[FIELD_COUNT] = {
-    [FIELD_OTHER] = {"", 0, 0},
+    [FIELD_OTHER] = {"", 0, 0, 0},
 #define X(id, name, properties, slot)                                                              \
-    [FIELD_##id] = {name, sizeof(name) - 1, sizeof(name) > 16 ? 0xffff : (1u << (sizeof(name) - 1) % 16) - 1},
+    [FIELD_##id] = {name, sizeof(name) - 1, FACTS(FIELD_##id, properties),                         \
+                    sizeof(name) > 16 ? 0xffff : (1u << (sizeof(name) - 1) % 16) - 1},
 #include "shared/tbl/http_field.def"
 #undef X
 };

@@ -27,6 +27,28 @@ enum http_field_id {
     FIELD_COUNT
 };
 
+/* Ids as bits. */
+struct field_set {
+    uint64_t of[2];
+};
+_Static_assert(FIELD_COUNT <= 128, "a set has two words");
+static inline void field_set_add(struct field_set *s, unsigned id)
+{
+    s->of[id / 64] |= UINT64_C(1) << id % 64;
+}
+static inline void field_set_remove(struct field_set *s, unsigned id)
+{
+    s->of[id / 64] &= ~(UINT64_C(1) << id % 64);
+}
+static inline bool field_set_has(const struct field_set *s, unsigned id)
+{
+    return s->of[id / 64] >> id % 64 & 1;
+}
+static inline struct field_set field_set_others(const struct field_set *s)
+{
+    return (struct field_set){{~s->of[0], ~s->of[1]}};
+}
+
 /* What is true of one field line of one message. */
 enum {
     FIELD_F_HOP = 1 << 0,        /* hop-by-hop by the table or named by Connection: not forwarded */

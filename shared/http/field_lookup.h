@@ -9,12 +9,17 @@
 #include "shared/base/wide.h"
 #include "shared/http/field.h"
 
-#define FIELD_NAME_ROOM 33 /* no known name is longer than 32 bytes */
+#define FIELD_NAME_ROOM 32 /* no known name is longer */
 #define FIELD_SLOTS     512
 
+/* Beside FIELD_P_HOP and FIELD_P_FRAMING: its value says where or how a message of HTTP/1.1 goes, or ends, or what becomes of
+ * the connection. */
+#define FIELD_IS_OF_MESSAGE 0x80
+
 struct field_name {
-    char text[FIELD_NAME_ROOM]; /* lower case, zeros behind */
+    char text[FIELD_NAME_ROOM]; /* lower case, zeros behind, no NUL at the end */
     uint8_t len;
+    uint8_t facts;
     uint16_t head; /* a bit for each of the first sixteen bytes */
 };
 extern const struct field_name field_names[FIELD_COUNT];

@@ -29,12 +29,6 @@ static inline bool token_is(char c, int classes)
 
 /* Every byte of `s` is of `class`, one of them; the empty slice is. */
 bool token_all(struct str s, int class);
-/* A token: at least one tchar and nothing else. */
-static inline bool token_valid(struct str s)
-{
-    return s.n > 0 && token_all(s, TOKEN_TCHAR);
-}
-
 #if defined(GH_WIDE)
 /* A bit for each byte that is not of TOKEN_VALUE, TOKEN_TARGET. */
 static inline unsigned token_no_value(__m128i v)
@@ -64,6 +58,16 @@ static inline unsigned token_no_target(__m128i v)
     return wide_mask(_mm_andnot_si128(bad, graph)) ^ 0xffffu;
 }
 #endif
+
+/* A token: at least one tchar and nothing else. */
+static inline bool token_valid(struct str s)
+{
+#if defined(GH_WIDE)
+    if (s.n < 16 && !((token_of_host(wide_short(s.p, s.n)) + 1) & ((1u << s.n) - 1))) /* letters, digits, "-_." as nearly always */
+        return s.n > 0;
+#endif
+    return s.n > 0 && token_all(s, TOKEN_TCHAR);
+}
 
 /*
  * Index in [from, n) of the first byte that is not of TOKEN_VALUE, or n. In a message head that is

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MEMORY_PER_BYTE 1024 /* a node of 96 bytes for a list element of two bytes; a finding for a key of four */
+#define MEMORY_PER_BYTE 1024 /* a node of 56 bytes for a list element of two bytes; a finding for a key of four */
 #define MEMORY_BASE     (4u << 20)
 
 static void same_after_json(struct parsed *p, const struct node *root)

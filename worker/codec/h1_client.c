@@ -98,7 +98,7 @@ static void fill_head(struct h1_client *k)
         .upgrade_to = from->upgrade_to,
         .fields = from->fields,
         .n_fields = from->n_fields,
-        .absent = ~from->ids,
+        .absent = field_set_others(&from->ids),
         .no_underscores = !(from->any_flags & FIELD_F_UNDERSCORE),
         .cap_fields = k->parser.max_fields,
     };

@@ -94,7 +94,7 @@ static enum h1_error on_option(struct h1_parser *p, struct str option)
 static enum h1_error on_connection(struct h1_parser *p, struct str value)
 {
     struct str option;
-    if (http_field_of(value) == FIELD_KEEP_ALIVE) { /* what most clients send */
+    if (str_eq(value, STR("keep-alive"))) { /* what most clients send */
         p->seen |= OPTION_KEEP_ALIVE;
         return H1_E_NONE;
     }

@@ -5,6 +5,7 @@
 #ifndef GH_H1_INTERNAL_H
 #define GH_H1_INTERNAL_H
 
+#include "shared/http/field_lookup.h"
 #include "worker/codec/h1_parse.h"
 
 enum h1_kind { H1_REQUEST, H1_RESPONSE, H1_TRAILERS };
@@ -28,18 +29,7 @@ enum {
 /* Does h1_frame_field have something to say about a field with that id? */
 static inline bool h1_frame_wants(const struct h1_parser *p, unsigned id)
 {
-    switch ((enum http_field_id)id) {
-    case FIELD_HOST:
-    case FIELD_CONTENT_LENGTH:
-    case FIELD_TRANSFER_ENCODING:
-    case FIELD_CONNECTION:
-    case FIELD_EXPECT:
-    case FIELD_UPGRADE:
-    case FIELD_TE:
-        return true;
-    default:
-        return p->kind == H1_TRAILERS;
-    }
+    return p->kind == H1_TRAILERS || (field_names[id].facts & FIELD_IS_OF_MESSAGE);
 }
 
 /* The last field of the head is complete. */

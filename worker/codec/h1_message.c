@@ -2,6 +2,8 @@
 #include "shared/tbl/enums.h"
 #include "worker/codec/h1_write.h"
 
+#define LONG_QUEUE (64u * 1024) /* of an answer that does not fit into the queue anyway */
+
 #define HEAD_ROOM 4096 /* most heads fit */
 #define HEAD_SKIP (HEAD_F_SKIP)
 
@@ -150,6 +152,14 @@ void h1_write_body(struct conn *c, struct h1_out *out, const char *data, size_t 
         conn_write(c, data, n);
         break;
     }
+}
+
+void h1_limit_queue(struct conn *c, const struct h1_out *out)
+{
+    bool is_long = out->kind == H1_OUT_LENGTH && out->left > c->net->high_water;
+    c->full_at = is_long ? LONG_QUEUE : 0;
+    if (is_long && conn_queued(c) >= LONG_QUEUE)
+        net_flush(c->net); /* only the kernel knows how much that is */
 }
 
 struct trailers {

@@ -36,6 +36,10 @@ bool h1_write_answer(struct conn *c, struct h1_answer *a, struct h1_out *out);
 bool h1_write_request(struct conn *c, const struct http_head *h, struct h1_out *out);
 /* `data` as in conn_write. */
 void h1_write_body(struct conn *c, struct h1_out *out, const char *data, size_t n, bool end);
+/* After a piece of an answer: when is the connection full? One that fits into the queue goes there, so that the endpoint is free
+ * soon. Of a longer one only what the client did not take in time: to read ahead costs memory for each slow client, and
+ * the bytes have left the processor's cache when they are sent. Flushes when it may be full. */
+void h1_limit_queue(struct conn *c, const struct h1_out *out);
 /* The end, with trailers where the framing has a place for them. Slices are used up. */
 void h1_write_trailers(struct conn *c, struct h1_out *out, const struct http_field *f, size_t n);
 

@@ -305,8 +305,9 @@ static inline enum h1_error add_field(struct h1_parser *p, const char *d, size_t
     struct http_field *f = &p->head->fields[p->head->n_fields++];
     f->value = str_of(d + mark, at - mark);
     f->flags |= line;
-    p->head->any_flags |= f->flags;
-    p->head->ids |= UINT64_C(1) << f->id % 64;
+    if (f->id == FIELD_OTHER)
+        p->head->any_flags |= f->flags;
+    field_set_add(&p->head->ids, f->id);
     return h1_frame_wants(p, f->id) ? h1_frame_field(p) : H1_E_NONE;
 }
 
@@ -334,20 +335,6 @@ static enum step parse_value(struct h1_parser *p, const char *d, size_t end)
 }
 
 #if defined(GH_WIDE)
-#define WANTED 0x80 /* beside the flags: h1_frame_field has something to say about it */
-#define WANTS(id)                                                                                                        \
-    ((id) == FIELD_HOST || (id) == FIELD_CONTENT_LENGTH || (id) == FIELD_TRANSFER_ENCODING || (id) == FIELD_CONNECTION || \
-     (id) == FIELD_EXPECT || (id) == FIELD_UPGRADE || (id) == FIELD_TE)
-
-/* flags_of_known and h1_frame_wants, as one look. */
-static const uint8_t usual[FIELD_COUNT] = {
-#define X(id, name, properties, slot)                                                                                    \
-    [FIELD_##id] = ((properties) & (FIELD_F_HOP | FIELD_F_FRAMING)) | (WANTS(FIELD_##id) ? WANTED : 0),
-#include "shared/tbl/http_field.def"
-#undef X
-};
-_Static_assert(WANTED > FIELD_F_LINE, "flags of names and WANTED share a byte");
-
 /* What stands at `p`, at most sixteen bytes before `end`, and zeros behind them. */
 static inline __m128i load_part(const char *p, const char *end)
 {
@@ -396,13 +383,13 @@ static inline const char *usual_line(const char *line, const char *end, struct h
     const char *to = at + (unsigned)__builtin_ctz(stop), *from = name_end + 2;
     if (unlikely(end - to < 2))
         return NULL;
-    if (unlikely(*to != '\r')) { /* HTAB or a byte from 0x80 on belongs to the value */
+    if (unlikely(!is_pair(to, "\r\n"))) { /* HTAB or a byte from 0x80 on belongs to the value */
         to += token_value_end(to, 0, (size_t)(end - to));
-        if (end - to < 2)
+        if (end - to < 2 || !is_pair(to, "\r\n"))
             return NULL;
     }
     /* Of a value's bytes only those of white space are not above ' '; nor is the CR of an empty value. */
-    if (unlikely(!is_pair(to, "\r\n") || name_end[1] != ' ' || (unsigned char)*from <= ' ' ||
+    if (unlikely(name_end[1] != ' ' || (unsigned char)*from <= ' ' ||
                  (unsigned char)to[-1] <= ' ' || name_end == line))
         return NULL;
     f->name = str_of(line, (size_t)(name_end - line));
@@ -419,24 +406,26 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
 {
     struct h1_head *h = p->head;
     struct http_field *f = h->fields + h->n_fields, *last = h->fields + p->max_fields;
-    const unsigned always = p->kind == H1_TRAILERS ? WANTED : 0;
     const char *line = d + p->line, *next, *end = d + GH_MIN(n, (size_t)p->max_head);
     const size_t max_line = p->max_line;
-    uint64_t ids = h->ids;
-    unsigned any_flags = h->any_flags;
+    struct field_set ids = h->ids;
     enum h1_error e = H1_E_NONE;
+    if (p->kind == H1_TRAILERS) /* of which h1_frame_field judges each line; there are few */
+        return NEXT;
     for (; f < last; line = next) {
         next = usual_line(line, end, f);
         if (!next || (size_t)(next - line) > max_line)
             break;
-        unsigned flags = usual[f->id];
-        f->flags = (uint16_t)((flags & (WANTED - 1u)) | FIELD_F_LINE);
-        if (unlikely(f->id == FIELD_OTHER) && !judge_other(f))
-            break;
-        any_flags |= f->flags;
-        ids |= UINT64_C(1) << f->id % 64;
+        unsigned facts = field_names[f->id].facts;
+        f->flags = (uint16_t)((facts & (FIELD_F_HOP | FIELD_F_FRAMING)) | FIELD_F_LINE);
+        if (unlikely(f->id == FIELD_OTHER)) {
+            if (!judge_other(f))
+                break;
+            h->any_flags |= f->flags;
+        }
+        field_set_add(&ids, f->id);
         f++;
-        if ((flags | always) & WANTED) {
+        if (facts & FIELD_IS_OF_MESSAGE) {
             h->n_fields = (uint16_t)(f - h->fields);
             e = h1_frame_field(p);
             if (e != H1_E_NONE)
@@ -444,7 +433,6 @@ static enum step parse_usual_lines(struct h1_parser *p, const char *d, size_t n)
         }
     }
     h->n_fields = (uint16_t)(f - h->fields);
-    h->any_flags = (uint16_t)any_flags;
     h->ids = ids;
     begin_line(p, (uint32_t)(line - d), NAME);
     return e == H1_E_NONE ? NEXT : fail(p, e);
@@ -537,7 +525,7 @@ static void init(struct h1_parser *p, struct h1_head *head, struct http_field *f
     };
     head->fields = fields;
     head->n_fields = head->any_flags = 0;
-    head->ids = 0;
+    head->ids = (struct field_set){{0, 0}};
     begin_line(p, 0, phase);
 }
 

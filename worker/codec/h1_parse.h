@@ -82,8 +82,8 @@ struct h1_head {
     struct str upgrade_to;     /* the value of Upgrade, when `upgrade` */
     struct http_field *fields; /* the caller's array */
     uint16_t n_fields;
-    uint16_t any_flags;        /* FIELD_F_ of all lines together, but FIELD_F_HOP that Connection gave */
-    uint64_t ids;              /* bit id % 64 is set for the id of each line */
+    uint16_t any_flags;        /* FIELD_F_ that names not in the table have got: FIELD_F_UNDERSCORE */
+    struct field_set ids;      /* of the lines */
 };
 
 /* State between calls; private but for the first three members. */

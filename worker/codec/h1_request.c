@@ -55,7 +55,7 @@ static void fill_head(struct h1_work *w)
     h->close = false;
     h->fields = from->fields;
     h->n_fields = from->n_fields;
-    h->absent = ~from->ids;
+    h->absent = field_set_others(&from->ids);
     h->no_underscores = !(from->any_flags & FIELD_F_UNDERSCORE);
 }
 

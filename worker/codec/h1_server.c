@@ -569,6 +569,7 @@ static bool send_body(struct stream *st, const char *data, size_t n, bool end)
             conn_shutdown(&s->c);
     } else if (s->tx == TX_BODY) {
         h1_write_body(&s->c, &s->work->out, data, n, end);
+        h1_limit_queue(&s->c, &s->work->out);
         goes_on(s);
         if (end)
             s->tx = TX_DONE;

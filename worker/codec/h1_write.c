@@ -38,7 +38,7 @@ void h1_write_raw(struct h1_writer *w, struct str text)
 void h1_write_request_line(struct h1_writer *w, struct str method, struct str path, struct str query)
 {
     const struct str version = STR(" HTTP/1.1\r\n");
-    check(w, token_valid(method) && path.n && token_target_valid(path) && token_target_valid(query));
+    check(w, (str_eq(method, STR("GET")) || token_valid(method)) && path.n && token_target_valid(path) && token_target_valid(query));
     char *p = room(w, method.n + 1 + path.n + (query.p ? 1 + query.n : 0) + version.n);
     if (!p)
         return;
@@ -55,7 +55,8 @@ void h1_write_request_line(struct h1_writer *w, struct str method, struct str pa
 void h1_write_status_line(struct h1_writer *w, unsigned status, struct str reason)
 {
     struct str line = http_status_line(status);
-    if (reason.n == 0 && line.n) {
+    const size_t before = STR("HTTP/1.1 200 ").n;
+    if (line.n && (reason.n == 0 || (reason.n == line.n - before - 2 && memcmp(reason.p, line.p + before, reason.n) == 0))) {
         h1_write_raw(w, line);
         return;
     }
@@ -136,9 +137,9 @@ static inline bool write_tables_line(struct h1_writer *w, const struct http_fiel
     struct str value = f->value;
     char *p = w->at;
     unsigned bad = 0;
-    if (w->full || (size_t)(w->end - p) < FIELD_NAME_ROOM + 1 + value.n + 16)
+    if (w->full || (size_t)(w->end - p) < FIELD_NAME_ROOM + 2 + value.n + 16)
         return false;
-    memcpy(p, f->name.p, 32);
+    memcpy(p, f->name.p, FIELD_NAME_ROOM);
     p += f->name.n;
     memcpy(p, ": ", 2);
     p += 2;

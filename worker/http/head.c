@@ -1,5 +1,7 @@
 #include "worker/http/head.h"
 
+#include "shared/http/field_lookup.h"
+
 struct http_field *head_find_line(const struct http_head *h, enum http_field_id id)
 {
     for (uint16_t i = 0; i < h->n_fields; i++)
@@ -95,8 +97,13 @@ static bool add(struct http_head *h, struct arena *a, enum http_field_id id, str
     f->value = value;
     f->id = (uint16_t)id;
     f->flags = HEAD_F_ADDED | (never ? FIELD_F_HOP : 0);
-    h->absent &= ~(UINT64_C(1) << id % 64);
+    field_set_remove(&h->absent, id);
     return true;
+}
+
+static inline struct str name_of(enum http_field_id id)
+{
+    return str_of(field_names[id].text, field_names[id].len);
 }
 
 static void remove_all(struct http_head *h, enum http_field_id id, struct str name)
@@ -135,13 +142,14 @@ void head_remove(struct http_head *h, struct str name)
 
 bool head_add_id(struct http_head *h, struct arena *a, enum http_field_id id, struct str value)
 {
-    return add(h, a, id, http_field_name(id), value);
+    return add(h, a, id, name_of(id), value);
 }
 
 bool head_set_id(struct http_head *h, struct arena *a, enum http_field_id id, struct str value)
 {
-    remove_all(h, id, STR_NONE);
-    return add(h, a, id, http_field_name(id), value);
+    if (!head_lacks(h, id))
+        remove_all(h, id, STR_NONE);
+    return add(h, a, id, name_of(id), value);
 }
 
 void head_remove_id(struct http_head *h, enum http_field_id id)

@@ -53,13 +53,13 @@ struct http_head {
     struct http_field *fields;
     uint16_t n_fields, cap_fields;
     /* What a codec may know of the lines, so that nobody has to look through them for what is not there; zero: nothing. */
-    uint64_t absent;           /* bit id % 64: no line has that id, nor another one with this bit */
+    struct field_set absent;   /* no line has these ids */
     bool no_underscores;       /* no line was received that has FIELD_F_UNDERSCORE */
 };
 
 static inline bool head_lacks(const struct http_head *h, enum http_field_id id)
 {
-    return h->absent >> id % 64 & 1;
+    return field_set_has(&h->absent, id);
 }
 
 struct http_field *head_find_line(const struct http_head *h, enum http_field_id id);

@@ -22,7 +22,15 @@ static inline uint32_t conn_read_most(const struct conn *c)
 }
 /* It has events: do they wait, and for whose turn? `hup`: the peer's end, or worse, is among them. */
 enum conn_wait { CONN_WAIT_NOT, CONN_WAIT_ASKS, CONN_WAIT_BULK };
-enum conn_wait conn_turn_wait(struct conn *c, bool hup);
+enum conn_wait conn_turn_choose(struct conn *c, bool hup);
+static inline enum conn_wait conn_turn_wait(struct conn *c, bool hup)
+{
+    if ((c->flags & (CONN_F_BULK | CONN_F_WAS_BULK)) || c->queue.n || c->tls || c->net->crowded)
+        return conn_turn_choose(c, hup);
+    if (c->flags & CONN_F_TAKEN)
+        c->net->small_until_ns = c->net->now_ns + NET_SMALL_NS;
+    return CONN_WAIT_NOT;
+}
 /* Too much is to be done and nothing was for this one yet: has its client gone? A close_notify alone is no request. */
 bool conn_turn_left(struct conn *c);
 /* Reads on, writes on: soon, or when it is the turn of bulk. */

@@ -57,16 +57,22 @@ static char *put_u64(char *to, uint64_t v)
     return to + str_put_u64(to, v);
 }
 
+/* Three digits. */
+static inline char *put_3(char *to, uint32_t v)
+{
+    to[0] = (char)('0' + v / 100);
+    to[1] = (char)('0' + v / 10 % 10);
+    to[2] = (char)('0' + v % 10);
+    return to + 3;
+}
+
 /* Microseconds as milliseconds with three decimals. */
 static char *put_ms(char *to, uint64_t us)
 {
-    to = put_u64(to, us / 1000);
-    us %= 1000;
+    uint64_t ms = us / 1000;
+    to = put_u64(to, ms);
     *to++ = '.';
-    *to++ = (char)('0' + us / 100);
-    *to++ = (char)('0' + us / 10 % 10);
-    *to++ = (char)('0' + us % 10);
-    return to;
+    return put_3(to, (uint32_t)(us - ms * 1000));
 }
 
 /* RFC 3339 with milliseconds; the text of the second is kept. */
@@ -81,10 +87,7 @@ static char *put_time(struct access_line *l, char *to, uint64_t wall_us)
     }
     uint32_t ms = (uint32_t)(wall_us / 1000 % 1000);
     memcpy(to, l->stamp, 20);
-    to += 20;
-    *to++ = (char)('0' + ms / 100);
-    *to++ = (char)('0' + ms / 10 % 10);
-    *to++ = (char)('0' + ms % 10);
+    to = put_3(to + 20, ms);
     *to++ = 'Z';
     return to;
 }

@@ -7,7 +7,7 @@
 
 static struct board_series *series(const struct request *r, uint32_t slot)
 {
-    return board_series(r->p->board, r->p->row, slot);
+    return r->p->series + (slot < BOARD_MAX_SLOTS ? slot : 0);
 }
 
 /* Requests without a host count for the first listener of their socket. */
@@ -157,7 +157,7 @@ static void log_it(struct request *r, uint64_t us)
         a.client_cert = peer_subject(&r->facts);
     }
     for (const struct http_field *f = x->req.fields; f < end; f++) {
-        if (!(shown >> f->id % 64 & 1))
+        if (!(shown >> f->id % 64 & 1)) /* most are none of these */
             continue;
         if (f->id == FIELD_USER_AGENT)
             a.user_agent = f->value;

@@ -101,9 +101,11 @@ int generation_take_keys(struct generation *g, int keys_fd, struct buf *why)
     return rc;
 }
 
-const struct snap_bind *generation_bind(const struct generation *g, uint64_t bind_id)
+const struct snap_bind *generation_bind(struct generation *g, uint64_t bind_id)
 {
     uint32_t lo = 0, hi = g->n_binds;
+    if (likely(g->last_bind < hi && g->binds[g->last_bind].id == bind_id))
+        return &g->s->BINDS[g->binds[g->last_bind].index];
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         if (g->binds[mid].id < bind_id)
@@ -111,7 +113,10 @@ const struct snap_bind *generation_bind(const struct generation *g, uint64_t bin
         else
             hi = mid;
     }
-    return lo < g->n_binds && g->binds[lo].id == bind_id ? &g->s->BINDS[g->binds[lo].index] : NULL;
+    if (lo == g->n_binds || g->binds[lo].id != bind_id)
+        return NULL;
+    g->last_bind = lo;
+    return &g->s->BINDS[g->binds[lo].index];
 }
 
 struct cluster *generation_cluster(struct generation *g, uint32_t index)

@@ -19,7 +19,7 @@ struct generation {
     struct snap_regexes *regexes;
     struct cluster **clusters;  /* of CLUSTERS, held; NULL = not asked for yet */
     uint32_t *turns;            /* of RULES: balance_split's state; 0 = not begun */
-    uint32_t n_binds;
+    uint32_t n_binds, last_bind; /* the latter: the one that was asked for last */
     struct bind_slot { uint64_t id; uint32_t index; } *binds; /* by id */
     struct keys *keys;          /* private keys of CERTS, by their id (shared/tls/keys.h); NULL = none are needed */
     _Atomic uint32_t *held;     /* counts those that live, this one included; NULL = nobody counts */
@@ -37,7 +37,7 @@ static inline struct generation *generation_of(const struct snap *s)
     return s->user;
 }
 /* NULL: this generation does not have it. */
-const struct snap_bind *generation_bind(const struct generation *g, uint64_t bind_id);
+const struct snap_bind *generation_bind(struct generation *g, uint64_t bind_id);
 /* NULL: no memory. */
 struct cluster *generation_cluster(struct generation *g, uint32_t index);
 /* Index into SPLITS, or BALANCE_NONE. */

@@ -600,6 +600,7 @@ static const struct stream_events CLIENT_EVENTS = {
 int http_init(struct http_proxy *p)
 {
     p->host = (struct server_host){.open = open_request, .refuse = refuse_request, .keep = keep_connection};
+    p->series = board_series(p->board, p->row, 0);
     list_init(&p->busy);
     list_init(&p->kept);
     list_init(&p->spare);

@@ -32,6 +32,7 @@ struct http_proxy {
     struct net *net;
     struct board *board;
     uint32_t row;
+    struct board_series *series;/* of that row, all slots; set by http_init */
     struct upstream *upstream;
     struct access_log *access;  /* NULL = none */
     struct snap *(*current)(void *ctx);                       /* NULL: nothing to serve yet */

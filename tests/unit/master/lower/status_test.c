@@ -160,6 +160,28 @@ static void an_unchanged_status_is_the_previous_text(void **state)
     teardown(&f);
 }
 
+static void the_same_again_need_not_be_written(void **state)
+{
+    struct fixture f;
+    struct object same = {.generation = 7}, before = {.generation = 7, .prev_status_json = STR(STATUS("True", "7", BEFORE, "m"))};
+    struct object changed = {.generation = 7, .prev_status_json = STR(STATUS("True", "6", BEFORE, "m"))}, later = {.generation = 8};
+    (void)state;
+    setup(&f);
+    assert_false(status_again(&f.w, &same)); /* there is nothing yet */
+    write_one(&f, COND_TRUE, "m");
+    assert_true(status_again(&f.w, &same));
+    assert_ptr_equal(same.status_json.p, f.o.status_json.p);
+    assert_true(status_again(&f.w, &before));
+    assert_ptr_equal(before.status_json.p, before.prev_status_json.p);
+    assert_false(status_again(&f.w, &later));
+    assert_false(status_again(&f.w, &changed)); /* its time is to be kept */
+    f.o.prev_status_json = changed.prev_status_json;
+    write_one(&f, COND_TRUE, "m");
+    assert_true(str_eqc(f.o.status_json, STATUS("True", "7", BEFORE, "m")));
+    assert_false(status_again(&f.w, &same)); /* and would be that of others now */
+    teardown(&f);
+}
+
 static void messages_are_escaped(void **state)
 {
     struct fixture f;
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test(pools_deal_out_host_addresses),
         cmocka_unit_test(times_change_only_with_the_status),
         cmocka_unit_test(an_unchanged_status_is_the_previous_text),
+        cmocka_unit_test(the_same_again_need_not_be_written),
         cmocka_unit_test(messages_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,31 @@ static void search_finds_first_and_last(void **state)
     assert_int_equal(str_find(STR_NONE, STR("a")), -1);
 }
 
+static bool differ_but_for_case(unsigned char a, unsigned char b)
+{
+    return ascii_lower((char)a) != ascii_lower((char)b);
+}
+
+/* Sixteen bytes at a time and a byte at a time: any pair of bytes, at any place of texts of any length. */
+static void only_the_case_of_letters_is_ignored(void **state)
+{
+    (void)state;
+    char a[40], b[40];
+    memset(a, 'k', sizeof(a));
+    memset(b, 'K', sizeof(b));
+    for (size_t n = 1; n < sizeof(a); n++)
+        for (size_t at = 0; at < n; at += n < 18 ? 1 : 7)
+            for (unsigned x = 0; x < 256; x++)
+                for (unsigned flip = 0; flip < 8; flip++) {
+                    unsigned char y = (unsigned char)(x ^ (1u << flip));
+                    a[at] = (char)x;
+                    b[at] = (char)y;
+                    assert_int_equal(str_ieq(str_of(a, n), str_of(b, n)), !differ_but_for_case((unsigned char)x, y));
+                    a[at] = 'k';
+                    b[at] = 'K';
+                }
+}
+
 static void comparison_orders_bytes_then_length(void **state)
 {
     (void)state;
@@ -256,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(search_finds_first_and_last),
+        cmocka_unit_test(only_the_case_of_letters_is_ignored),
         cmocka_unit_test(comparison_orders_bytes_then_length),
         cmocka_unit_test(trim_takes_both_ends),
         cmocka_unit_test(split_gives_every_piece),

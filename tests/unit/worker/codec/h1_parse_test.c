@@ -59,6 +59,7 @@ static void compare(const struct parsed *a, const struct parsed *b, size_t step)
     assert_true(x->body == y->body && x->length == y->length && x->keep_alive == y->keep_alive);
     assert_true(x->upgrade == y->upgrade && x->expect_continue == y->expect_continue);
     assert_int_equal(x->n_fields, y->n_fields);
+    assert_true(x->any_flags == y->any_flags && memcmp(&x->ids, &y->ids, sizeof(x->ids)) == 0);
     for (int i = 0; i < x->n_fields; i++) {
         assert_true(str_eq(x->fields[i].name, y->fields[i].name));
         assert_true(str_eq(x->fields[i].value, y->fields[i].value));
@@ -411,6 +412,36 @@ static void names_with_an_underscore_are_marked(void **state)
     free(r.data);
 }
 
+/* Usual lines are read sixteen bytes at a time: names and values of any length, and each odd byte at each place of them,
+ * are judged as byte by byte (`parse` compares). */
+static void lines_are_judged_alike_however_they_lie(void **state)
+{
+    static const char *const NAMES[] = {"te", "date", "x-b3-traceid", "strict-transport-security", "x-unknown",
+                                        "access-control-allow-credentials", "x_real_ip", "a-name-of-more-than-forty-eight-bytes-nobody-knows"};
+    static const char ODD[] = "\0\t\n\r\x1f \"-:_\x7f\x80\xff\x11\x19";
+    char text[200];
+    struct parsed r;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+        for (size_t n = 0; n < 36; n += n < 18 ? 1 : 5) {
+            size_t len = (size_t)snprintf(text, sizeof(text), GET "%s: %.*s\r\n", NAMES[i], (int)n,
+                                          "abcdefghijklmnopqrstuvwxyz0123456789");
+            size_t line = sizeof(GET) - 1, end = len;
+            memcpy(text + len, "Accept: */*\r\n\r\n", 15);
+            len += 15;
+            parse(&r, REQUEST, str_of(text, len));
+            free(r.data);
+            for (size_t at = line; n % 6 == 1 && at < end; at++)
+                for (size_t k = 0; k < sizeof(ODD) - 1; k++) {
+                    char was = text[at];
+                    text[at] = ODD[k];
+                    parse(&r, REQUEST, str_of(text, len));
+                    free(r.data);
+                    text[at] = was;
+                }
+        }
+}
+
 static void lines_without_more_white_space_can_be_copied(void **state)
 {
     (void)state;
@@ -679,6 +710,7 @@ int main(void)
         cmocka_unit_test(only_chunked_alone_is_a_coding),
         cmocka_unit_test(connection_decides_about_its_own_hop),
         cmocka_unit_test(names_with_an_underscore_are_marked),
+        cmocka_unit_test(lines_are_judged_alike_however_they_lie),
         cmocka_unit_test(lines_without_more_white_space_can_be_copied),
         cmocka_unit_test(an_upgrade_has_no_content_and_is_never_h2c),
         cmocka_unit_test(only_100_continue_is_expected),

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import select
+import signal
 import socket
 import struct
 import sys
@@ -120,6 +121,63 @@ class Lingering(unittest.TestCase):
             self.assertEqual(c.response()[2], b"hello")
             c.send("x" * 59995 + GET)
             self.assertEqual(c.response()[2], b"hello")
+
+
+class Crowd(unittest.TestCase):
+    """More clients want something at a time than can be served soon."""
+
+    CLIENTS, LEAVE = 400, 40
+
+    def ask_all(self, d, leave, path="/"):
+        """All ask while the worker does nothing, and some have left, in some way, when it goes on. The clients."""
+        clients = [d.connect() for _ in range(self.CLIENTS)]
+        d.until("client_active", self.CLIENTS)
+        os.kill(d.process.pid, signal.SIGSTOP)
+        for c in clients:
+            c.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+        for c in clients[:self.LEAVE]:
+            leave(c)
+        os.kill(d.process.pid, signal.SIGCONT)
+        return clients
+
+    def test_all_that_stay_get_their_answers_and_who_has_left_is_not_worked_for(self):
+        asked = []
+
+        def serve(p, _n):
+            while True:
+                p.request()
+                asked.append(1)
+                p.send(OK)
+        with Backend(serve) as up, Driver(up=up) as d:
+            clients = self.ask_all(d, lambda c: c.close())
+            for c in clients[self.LEAVE:]:
+                self.assertEqual(c.response()[2], b"ok")
+            d.until("client_active", self.CLIENTS - self.LEAVE)
+            self.assertEqual(d.counters()["client_abandoned"], self.LEAVE)
+            self.assertEqual(len(asked), self.CLIENTS - self.LEAVE)
+            for c in clients:
+                c.close()
+
+    def test_a_client_that_has_only_closed_its_side_is_answered_while_there_is_no_crowd(self):
+        with Backend(answers(OK)) as up, Driver(up=up) as d, d.connect() as c:
+            os.kill(d.process.pid, signal.SIGSTOP)
+            c.send(GET)
+            c.sock.shutdown(socket.SHUT_WR)
+            os.kill(d.process.pid, signal.SIGCONT)
+            self.assertEqual(c.response()[2], b"ok")
+            self.assertEqual(d.counters()["client_abandoned"], 0)
+
+    def test_clients_that_leave_without_a_request_are_not_counted(self):
+        with Driver(rules=["prefix=/ direct=200:ok"]) as d:
+            clients = self.ask_all(d, lambda c: None)
+            for c in clients:
+                self.assertEqual(c.response()[2], b"ok")
+            os.kill(d.process.pid, signal.SIGSTOP)
+            for c in clients:
+                c.close()
+            os.kill(d.process.pid, signal.SIGCONT)
+            d.until("client_active", 0)
+            self.assertEqual(d.counters()["client_abandoned"], 0)
 
 
 class Pool(unittest.TestCase):
