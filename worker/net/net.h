@@ -69,6 +69,7 @@ struct net {
     uint64_t bulk_until_ns;          /* there was bulk lately */
     uint64_t bulk_ns;                /* how long bulk may go on while they are about; 0: one piece */
     struct list closed;              /* struct conn: on_closed is due */
+    uint8_t luck, unlucky;           /* what reading at once brought of late, connections that did not try (conn_accept) */
     struct slab outqs;
     struct chunk_pool chunks;
     size_t high_water;               /* bytes queued on a connection from which on it is "full" */

@@ -94,6 +94,8 @@ static void go_on(struct conn *c)
         conn_tell_error(c);
     else
         conn_pump_read(c);
+    if (c->flags & CONN_F_DEAF)
+        conn_first_read(c);
 }
 
 void conn_turn_again(struct net *n)
