@@ -12,12 +12,13 @@
 
 #define MAX_MS        (int64_t)(30 * 24 * 3600) * 1000
 #define MAX_TICKET_MS (int64_t)(7 * 24 * 3600) * 1000 /* RFC 8446 4.6.1 */
+#define MAX_SILENT_MS 60000
 #define MAX_SIZE      (int64_t)1 << 40
 #define MAX_COUNT     1000000
 
 struct instance_timeouts {
     const struct node *node;
-    struct opt_ms header, idle, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, tcp_idle, udp_idle, connect,
+    struct opt_ms header, idle, silent, body_grace, send_grace, request, backend, stream_idle, tunnel_idle, tcp_idle, udp_idle, connect,
         upstream_idle, drain, ticket;
 };
 
@@ -77,6 +78,8 @@ struct instance_doc {
 static const struct field TIMEOUT_FIELDS[] = {
     DURATION(header, "header", "A request head must be complete within this time of its first byte. Default 10s"),
     DURATION(idle, "idle", "A keep-alive connection without a request is closed after this. Default 75s"),
+    FIELD_DURATION(T, silent, "silent", 0, FMT_GO_DURATION, "A client of HTTP or TLS that says nothing is accepted after this, in whole seconds; 0s = at once. Default 1s",
+                   .min = -1, .max = MAX_SILENT_MS),
     DURATION(body_grace, "bodyGrace", "A request body may be slower than limits.bodyMinRate for this long. Default 10s"),
     DURATION(send_grace, "sendGrace", "A client may take no byte of an answer for this long. Default 30s"),
     DURATION(request, "request", "The whole exchange, where the rule says nothing; 0s = none, the default"),
@@ -322,6 +325,8 @@ static void take_timeouts(struct model_settings *s, const struct instance_timeou
     TAKE(upstream_idle_timeout_ms, upstream_idle);
     TAKE(drain_timeout_ms, drain);
 #undef TAKE
+    if (t->silent.set)
+        s->silent_s = (uint32_t)((t->silent.ms + 999) / 1000);
     if (t->ticket.set)
         s->ticket_lifetime_s = (uint32_t)((t->ticket.ms + 999) / 1000);
 }

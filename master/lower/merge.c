@@ -154,24 +154,34 @@ _Static_assert(offsetof(struct model_host, name) == 0 && offsetof(struct model_c
             (list)->v = sorted_, (list)->cap = (list)->n;                                          \
     } while (0)
 
-static bool has_wildcard(const struct model_bind *b)
+static bool has_suffixes(const struct model_bind *b)
 {
     for (size_t i = 0; i < b->hosts.n; i++)
-        if (b->hosts.v[i]->name.n && b->hosts.v[i]->name.p[0] == '*')
+        if (str_starts(b->hosts.v[i]->name, STR("*.")))
             return true;
     return false;
+}
+
+static void link_fallbacks(struct lower *l, struct model_bind *b)
+{
+    bool suffixes = has_suffixes(b); /* without one there is "*" alone to fall back to, if at all */
+    struct model_host *any = map_get(&b->hosts_by_name, STR("*"));
+    for (size_t j = 0; j < b->hosts.n && (suffixes || any); j++) {
+        struct model_host *h = b->hosts.v[j];
+        if (lower_group_of(l, b, h->name) != h->listener)
+            continue; /* a Gateway listener's hosts do; Istio's never */
+        if (suffixes)
+            link_fallback(b, h);
+        else if (any != h && any->listener == h->listener)
+            h->fallback = any;
+    }
 }
 
 void lower_merge(struct lower *l)
 {
     for (size_t i = 0; i < l->model->binds.n; i++) {
         struct model_bind *b = l->model->binds.v[i];
-        bool wildcards = has_wildcard(b); /* without one there is nothing to fall back to */
-        for (size_t j = 0; j < b->hosts.n && wildcards; j++) {
-            struct model_host *h = b->hosts.v[j];
-            if (lower_group_of(l, b, h->name) == h->listener)
-                link_fallback(b, h); /* a Gateway listener's host; Istio's never fall back */
-        }
+        link_fallbacks(l, b);
         ORDER(l, &b->hosts);
         ORDER(l, &b->chains);
     }

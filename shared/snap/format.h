@@ -57,7 +57,7 @@
 #include <stdint.h>
 
 #define SNAP_MAGIC   0x50414e53454854UL /* "THESNAP" */
-#define SNAP_VERSION 4
+#define SNAP_VERSION 5
 #define SNAP_ALIGN   64
 #define SNAP_NONE    0xffffffffu
 

@@ -1,11 +1,16 @@
 """fairness.py - too much to do, greedy neighbours, and how evenly workers share.
 
 Overload: two other programs spin on the proxy's processor, so that the load generator, on its own, can offer twice
-of what is left. Capacity and goodput are measured beside the same two. A client gives up after a second, as people do.
+of what is left. Capacity and goodput are measured beside the same two. A client gives up after a second, as people do. Capacity is
+what 50 connections get, the overload comes on 2,000, each of which has to be accepted, and is cold when its turn comes; so the detail also
+says what a closed loop of 2,000, in which nobody gives up, reaches in percent of the capacity: what lies between that and the goodput is
+the price of too much work, the rest the price of many connections.
 
 Neighbours: small requests at a fixed rate, alone and beside one greedy HTTP/2 connection (1,000 streams, or one download of 1 GiB
 after the other) on another port, whose backend and client have a lower priority, so that what is seen is the proxy's doing
-and not the load's.
+and not the load's. How far that succeeds is in the detail: the same beside a neighbour that passes the proxy by, from its client straight to
+its backend (and so takes all of the load's processor that is left). Where that is no better than through the proxy, it is that processor
+that small requests wait for.
 """
 import json
 import os
@@ -44,9 +49,11 @@ def overload_round(field, name, seconds):
     cpu1 = field.cpu(name)
     r = paced(lab, port, capacity / seconds * OFFERED, seconds * 2, OVERLOAD_CONNECTIONS, PATIENCE_MS, "drop")
     cpu2 = field.cpu(name)
-    goodput = (r["ok"] / (cpu2 - cpu1)) / (capacity / (cpu1 - cpu0)) * 100
+    many = loads.wrk(lab, port, Row("c", "", args=dict(path="/1k", connections=OVERLOAD_CONNECTIONS)), seconds * 2)["requests"]
+    cpu3, each = field.cpu(name), capacity / (cpu1 - cpu0)
+    goodput = r["ok"] / (cpu2 - cpu1) / each * 100
     return goodput, dict(p99=r["p99"], capacity=capacity / seconds, answered=r["ok"] / r["seconds"], failed=r["failed"], other=r["other"],
-                         grown=field.pss_mb(name) - memory)
+                         many=many / (cpu3 - cpu2) / each * 100, grown=field.pss_mb(name) - memory)
 
 
 def overload(ctx, row):
@@ -71,30 +78,32 @@ def overload_figures(rounds):
     def median_of(key):
         return loads.percentiles([r[key] for r in rounds])[0]
     return dict(p99=median_of("p99"), failed=sum_of("failed"),
-                detail=f"{median_of('capacity'):,.0f}/s alone, {median_of('answered'):,.0f}/s of twice as many; memory "
+                detail=f"{median_of('capacity'):,.0f}/s alone, {median_of('answered'):,.0f}/s of twice as many; a closed loop of as many: "
+                       f"{median_of('many'):.0f} %; memory "
                        f"+{max(r['grown'] for r in rounds):.1f} MB; {sum_of('other')} told no")
 
 
 # ---- neighbours ----
 
 
-def greedy_load(lab, port, kind):
+def greedy_load(lab, port, kind, *more):
     """Starts the neighbour; it runs until it is ended."""
     how = {"h2": ["-c1", "-m1000", "-D600"], "download": ["-c1", "-m1", "-D600"]}[kind]
     path = {"h2": "/1k", "download": "/1g"}[kind]
-    return lab.helper("nice", "-n", "10", "h2load", "-t1", *how, "--warm-up-time=0", f"http://127.0.0.1:{port}{path}",
+    return lab.helper("nice", "-n", "10", "h2load", "-t1", *how, *more, "--warm-up-time=0", f"http://127.0.0.1:{port}{path}",
                       stdout=subprocess.DEVNULL)
 
 
 def fair_round(field, name, kind, seconds):
-    """p99 in us of small requests alone, and beside the neighbour."""
+    """Small requests alone, beside the neighbour, and beside one that passes the proxy by."""
     lab, port = field.lab, field.proxies[name][0]
-    alone = paced(lab, port["http"], SMALL_RATE, seconds, SMALL_CONNECTIONS, 10000)
-    neighbour = greedy_load(lab, port["big"], kind)
-    time.sleep(0.5)  # it has its window full and its streams open
-    beside = paced(lab, port["http"], SMALL_RATE, seconds, SMALL_CONNECTIONS, 10000)
-    lab.end(neighbour)
-    return alone, beside
+    seen = [paced(lab, port["http"], SMALL_RATE, seconds, SMALL_CONNECTIONS, 10000)]
+    for where, more in ((port["big"], []), (field.up["big"], ["--h1"])):
+        neighbour = greedy_load(lab, where, kind, *more)
+        time.sleep(0.5)  # it has its window full and its streams open
+        seen.append(paced(lab, port["http"], SMALL_RATE, seconds, SMALL_CONNECTIONS, 10000))
+        lab.end(neighbour)
+    return seen
 
 
 def fair(ctx, row):
@@ -102,14 +111,18 @@ def fair(ctx, row):
     names = field.able(row)
     for i in range(ctx.args.rounds):
         for name in names if i % 2 == 0 else names[::-1]:
-            alone, beside = fair_round(field, name, row.arg("greedy"), ctx.args.seconds)
+            alone, beside, past = fair_round(field, name, row.arg("greedy"), ctx.args.seconds)
             samples.setdefault(name, []).append(beside["p99"] / alone["p99"])
-            e = extras.setdefault(name, dict(failed=0, before=[], during=[]))
+            e = extras.setdefault(name, dict(failed=0, before=[], during=[], past=[], p50=[]))
             e["failed"] += beside["failed"] + beside["gave_up"] + beside["other"]
             e["before"].append(alone["p99"])
             e["during"].append(beside["p99"])
+            e["past"].append(past["p99"])
+            e["p50"].append(beside["p50"] / alone["p50"])
     for e in extras.values():
         e["p99_before"], e["p99_during"] = (loads.percentiles(e.pop(k))[0] for k in ("before", "during"))
+        past, p50 = (loads.percentiles(e.pop(k))[0] for k in ("past", "p50"))
+        e["detail"] = f"half of them: x{p50:.2f}; p99 past the proxy {past / 1000:.1f} ms"
     return report.summarise(row, samples, extras)
 
 

@@ -150,7 +150,9 @@ def test_while_draining_answers_say_close_and_readyz_says_no(served):
 
 
 def test_a_new_connection_brings_its_first_request_to_a_worker_that_ends(upstream):
-    with gh.Gateway(gh.simple_files(upstream), workers=1) as g, g.connect() as kept, g.connect() as fresh:
+    # Else the kernel had it, until it speaks or a second has passed.
+    settings = "timeouts:\n  silent: 0s\n"
+    with gh.Gateway(gh.simple_files(upstream), workers=1, settings=settings) as g, g.connect() as kept, g.connect() as fresh:
         kept.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert kept.response()[0] == 200
         g.process.send_signal(signal.SIGTERM)

@@ -452,7 +452,8 @@ static bool send_body(struct stream *s, const char *data, size_t n, bool end)
 {
     struct h1_client *k = of_stream(s);
     if (k->rx == RX_TUNNEL || k->out.kind == H1_OUT_RAW) {
-        conn_write(&k->c, data, n);
+        if (end || !conn_write_now(&k->c, data, n))
+            conn_write(&k->c, data, n);
         if (end)
             conn_shutdown(&k->c);
     } else if (!k->sent) {

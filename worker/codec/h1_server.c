@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define CHECK_MS     1000 /* between looks at the timers of a running request */
+#define DEAF_MS      10   /* an answer that takes longer: has the client gone meanwhile? */
 #define CALM_CHECK_MS 5000 /* ... while there is nothing to measure */
 #define SMALL_ANSWER (32u * 1024) /* fits into any socket's buffer */
 
@@ -102,7 +103,7 @@ static void start_rates(struct h1_server *s)
     s->mark_sent = s->c.sent;
     s->body_credit_ms = (int32_t)s->all->settings.body_grace_ms;
     s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
-    timer_set(&s->c.net->timers, &s->timer, s->mark_ms + CHECK_MS);
+    timer_set(&s->c.net->timers, &s->timer, s->mark_ms + (conn_is_deaf(&s->c) ? DEAF_MS : CHECK_MS));
 }
 
 /* The connection is to end: from here on it lives for a bounded time. */
@@ -114,6 +115,7 @@ static void look_soon(struct h1_server *s)
 /* Our side is closed once the answer is written; the client's bytes are thrown away meanwhile. */
 static void linger(struct h1_server *s)
 {
+    conn_hear(&s->c);
     leave_idle(s);
     s->rx = RX_LINGER;
     s->since_ms = s->c.net->now_ms;
@@ -316,6 +318,8 @@ static void on_read(struct conn *c, char *data, size_t n)
     size_t used = s->ahead.n ? 0 : feed(s, data, n);
     if (used < n && !conn_is_closed(c))
         keep_ahead(s, data + used, n - used);
+    if (s->rx == RX_DONE && !s->bad)
+        conn_calm(c);
 }
 
 static void check_end(struct h1_server *s);
@@ -397,17 +401,6 @@ static const struct conn_events EVENTS = {
 
 /* --- time ------------------------------------------------------------------------------------------- */
 
-/* Time costs credit, bytes earn it back. False: used up. */
-static bool pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rate, uint32_t grace_ms)
-{
-    if (!rate)
-        return true;
-    uint64_t earned = bytes > UINT64_C(1) << 40 ? UINT32_MAX : bytes * 1000 / rate;
-    int64_t left = *credit_ms + (int64_t)GH_MIN(earned, (uint64_t)INT32_MAX) - (int64_t)dt_ms;
-    *credit_ms = (int32_t)GH_MIN(left, (int64_t)grace_ms);
-    return left > 0;
-}
-
 static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
 {
     struct h1_work *w = s->work;
@@ -415,7 +408,7 @@ static bool body_in_time(struct h1_server *s, uint64_t dt_ms)
         return true;
     uint64_t got = w->got;
     w->got = 0;
-    if (pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
+    if (h1_pay(&s->body_credit_ms, dt_ms, got, s->all->settings.body_min_rate, s->all->settings.body_grace_ms))
         return true;
     board_add(&s->c.net->count->timeouts_body, 1);
     if (s->rx == RX_DISCARD)
@@ -433,7 +426,7 @@ static void answer_in_time(struct h1_server *s, uint64_t dt_ms)
         s->send_credit_ms = (int32_t)s->all->settings.send_grace_ms;
         return;
     }
-    if (pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
+    if (h1_pay(&s->send_credit_ms, dt_ms, took, s->all->settings.send_min_rate, s->all->settings.send_grace_ms))
         return;
     board_add(&s->c.net->count->timeouts_send, 1);
     reset_now(s);
@@ -447,6 +440,7 @@ static void on_timer(struct timer *t)
     struct net *n = s->c.net;
     uint64_t now = n->now_ms, dt = now - s->mark_ms, next = now + CHECK_MS;
     s->mark_ms = now;
+    conn_hear(&s->c);
     switch ((enum rx)s->rx) {
     case RX_IDLE: {
         uint64_t end = s->since_ms + (s->preface ? s->all->settings.header_timeout_ms : s->all->settings.idle_timeout_ms);
@@ -554,6 +548,7 @@ static bool send_head(struct stream *st, const struct http_head *h, bool end)
         s->tx = TX_TUNNEL;
         s->rx = RX_TUNNEL;
         s->stream.flags |= STREAM_F_TUNNEL;
+        conn_hear(&s->c);
         w->out.kind = H1_OUT_RAW;
         if (s->ahead.n || (s->c.flags & CONN_F_END))
             conn_kick(&s->c);
@@ -568,7 +563,8 @@ static bool send_body(struct stream *st, const char *data, size_t n, bool end)
 {
     struct h1_server *s = of_stream(st);
     if (s->tx == TX_TUNNEL) {
-        conn_write(&s->c, data, n);
+        if (end || !conn_write_now(&s->c, data, n))
+            conn_write(&s->c, data, n);
         if (end)
             conn_shutdown(&s->c);
     } else if (s->tx == TX_BODY) {
@@ -616,6 +612,7 @@ static void abort_answer(struct stream *st)
 /* The request is over on both sides and the connection lives. */
 static void next_request(struct h1_server *s)
 {
+    conn_hear(&s->c);
     go_idle(s);
     if (s->feeding)
         return;
@@ -644,7 +641,8 @@ static void release(struct stream *st)
     } else if (s->keep && s->rx == RX_LENGTH) {
         s->rx = RX_DISCARD;
         s->since_ms = s->c.net->now_ms;
-    } else if (s->rx == RX_DONE && !s->bad && !s->ahead.n && !s->work->h1.keep_alive) {
+    } else if (s->rx == RX_DONE && !s->bad && !s->ahead.n && !s->work->h1.keep_alive &&
+               !(conn_is_deaf(&s->c) && conn_heard(&s->c, true))) {
         finish(s); /* the client's wish: it sends nothing more */
     } else {
         linger(s);
@@ -726,7 +724,7 @@ int h1_server_accept(struct h1_servers *all, int fd, const struct stream_link *l
         return GH_E_NOMEM;
     }
     memset(s, 0, sizeof(*s));
-    int err = conn_open(&s->c, all->net, fd, &EVENTS);
+    int err = conn_accept(&s->c, all->net, fd, &EVENTS);
     if (err) {
         slab_put(&all->conns, s);
         return err;

@@ -56,4 +56,15 @@ void h1_refuse(struct h1_server *s, enum reason why, const char *text);
 /* The message is broken in its body: an answer may still be possible. */
 void h1_bad_body(struct h1_server *s, enum reason why);
 
+/* Time costs credit, bytes earn it back. False: used up. */
+static inline bool h1_pay(int32_t *credit_ms, uint64_t dt_ms, uint64_t bytes, uint32_t rate, uint32_t grace_ms)
+{
+    if (!rate)
+        return true;
+    uint64_t earned = bytes > UINT64_C(1) << 40 ? UINT32_MAX : bytes * 1000 / rate;
+    int64_t left = *credit_ms + (int64_t)GH_MIN(earned, (uint64_t)INT32_MAX) - (int64_t)dt_ms;
+    *credit_ms = (int32_t)GH_MIN(left, (int64_t)grace_ms);
+    return left > 0;
+}
+
 #endif

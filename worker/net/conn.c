@@ -11,7 +11,6 @@
 #define SEGMENT_LEAST  1220 /* bytes that fit into one segment of any path that can carry IPv6 */
 #define JOIN_MOST      2048 /* bytes whose copy costs less than a vector */
 
-static void on_socket(struct watch *w, uint32_t events);
 static void unheard(struct conn *c);
 
 /* --- the two functions that touch the bytes ------------------------------------------------------- */
@@ -83,55 +82,6 @@ ssize_t conn_raw_write(struct conn *c, struct iovec *v, unsigned n, bool last)
     }
 }
 
-/* --- begin ------------------------------------------------------------------------------------------- */
-
-static void conn_init(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
-{
-    *c = (struct conn){.watch.fn = on_socket, .net = n, .ev = ev, .fd = fd, .read_max = NET_SCRATCH};
-    list_init(&c->node);
-}
-
-int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev)
-{
-    conn_init(c, n, fd, ev);
-    c->flags = CONN_F_TAKEN;
-    c->watch.asks = true;
-    if (net_watch(n, fd, &c->watch, CONN_WATCHED) == 0)
-        return 0;
-    close(fd);
-    c->fd = -1;
-    c->flags = CONN_F_CLOSED;
-    return GH_E_SYSTEM;
-}
-
-int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, socklen_t to_len,
-                 const struct conn_events *ev)
-{
-    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    int err = 0;
-    conn_init(c, n, fd, ev);
-    c->flags = CONN_F_CONNECTING | CONN_F_WATCH_OUT | (to->sa_family != AF_UNIX ? CONN_F_NAGLE : 0);
-    /* A full queue of a unix socket says EAGAIN where TCP would wait. */
-    if (connect(fd, to, to_len) && errno != EINPROGRESS)
-        err = -errno;
-    else
-        err = net_watch(n, fd, &c->watch, CONN_WATCHED | EPOLLOUT);
-    if (err) {
-        close(fd);
-        c->fd = -1;
-        c->flags = CONN_F_CLOSED;
-    }
-    return err;
-}
-
-bool conn_preface(struct conn *c, const void *data, size_t n)
-{
-    must(!c->sent && !c->out && !(c->tls && !tls_shaking(c)));
-    return chunkq_add(&c->queue, &c->net->chunks, data, n);
-}
-
 /* --- gather and flush -------------------------------------------------------------------------------- */
 
 static void out_release(struct conn *c)
@@ -193,16 +143,6 @@ void conn_written_all(struct conn *c)
         c->flags |= CONN_F_SHUT;
         shutdown(c->fd, SHUT_WR);
     }
-}
-
-/* From now on the loop says when there is room. */
-void conn_watch_out(struct conn *c)
-{
-    if (c->flags & CONN_F_WATCH_OUT)
-        return;
-    c->flags |= CONN_F_WATCH_OUT;
-    if (net_rewatch(c->net, c->fd, &c->watch, CONN_WATCHED | EPOLLOUT))
-        conn_fail(c, errno);
 }
 
 static bool queue_rest(struct conn *c, const struct outq *o, size_t done)
@@ -377,6 +317,7 @@ void conn_write(struct conn *c, const void *data, size_t n)
         /* No memory to gather, none to tell of it either: the peer goes; the owner sees it as reset. */
         conn_fail(c, ENOBUFS);
         shutdown(c->fd, SHUT_RDWR);
+        conn_hear(c);
         return;
     }
     if (o->n) {
@@ -394,6 +335,23 @@ void conn_write(struct conn *c, const void *data, size_t n)
     }
     o->v[o->n++] = (struct iovec){(void *)(uintptr_t)data, n};
     o->bytes += n;
+}
+
+bool conn_write_now(struct conn *c, const void *data, size_t n)
+{
+    const uint32_t busy = CONN_F_DEAD | CONN_F_CLOSED | CONN_F_SHUT_WANTED | CONN_F_FINISH | CONN_F_MUTE | CONN_F_CONNECTING;
+    struct iovec v = {(void *)(uintptr_t)data, n};
+    if (!n || n >= CONN_BULK || c->tls || c->out || c->queue.n || (c->flags & busy))
+        return false;
+    ssize_t k = conn_raw_write(c, &v, 1, false);
+    if (k < 0 && errno != EAGAIN) {
+        conn_write_failed(c, errno);
+        conn_read_later(c); /* where a loss is told */
+    } else if (k < (ssize_t)n) {
+        size_t done = k < 0 ? 0 : (size_t)k;
+        conn_write(c, (const char *)data + done, n - done);
+    }
+    return true;
 }
 
 char *conn_room(struct conn *c, size_t n)
@@ -544,8 +502,11 @@ static bool pump_plain(struct conn *c)
         conn_give(c, (size_t)k);
         return true;
     }
+    int err = k ? errno : conn_end_or_error(c);
     c->flags &= ~(uint32_t)(CONN_F_READABLE | CONN_F_URGENT);
-    conn_tell_end(c, k ? errno : conn_end_or_error(c));
+    if ((c->flags & CONN_F_DEAF) && err == EAGAIN)
+        conn_in_vain(c);
+    conn_tell_end(c, err);
     return false;
 }
 
@@ -605,7 +566,7 @@ static void note_input(struct conn *c, uint32_t events)
         c->flags |= CONN_F_GONE;
 }
 
-static void on_socket(struct watch *w, uint32_t events)
+void conn_on_socket(struct watch *w, uint32_t events)
 {
     struct conn *c = CONTAINER_OF(w, struct conn, watch);
     if (c->flags & CONN_F_CLOSED)
@@ -658,39 +619,6 @@ void conn_resume(struct conn *c, enum conn_pause why)
     c->paused &= (uint8_t)~why;
     if (!c->paused && (c->flags & CONN_F_READABLE) && !(c->flags & (CONN_F_CLOSED | CONN_F_DEAD)))
         conn_read_later(c);
-}
-
-/* --- to another owner -------------------------------------------------------------------------------- */
-
-void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
-{
-    struct net *n = from->net;
-    uint32_t out = from->flags & CONN_F_WATCH_OUT ? EPOLLOUT : 0;
-    must(!(from->flags & (CONN_F_CLOSED | CONN_F_CONNECTING | CONN_F_TOLD)));
-    *to = *from;
-    to->ev = ev;
-    to->watch.pending = 0;
-    to->paused = 0;
-    to->flags &= ~(uint32_t)(CONN_F_KICK | CONN_F_WANT_ROOM | CONN_F_ASKS | CONN_F_RESTS);
-    list_init(&to->node);
-    if (to->out)
-        to->out->conn = to;
-
-    list_del(&from->node);
-    from->out = NULL;
-    from->tls = NULL;
-    from->queue = (struct chunkq){NULL, NULL, 0};
-    from->fd = -1;
-    from->flags |= CONN_F_CLOSED;
-    list_push(&n->closed, &from->node);
-
-    /* What the loop was about to tell `from` is told again, for epoll judges the socket anew. */
-    if (net_rewatch(n, to->fd, &to->watch, CONN_WATCHED | out)) {
-        conn_fail(to, errno);
-        shutdown(to->fd, SHUT_RDWR);
-    }
-    if (to->flags & (CONN_F_READABLE | CONN_F_DEAD | CONN_F_ROOM))
-        conn_read_later(to);
 }
 
 /* --- end --------------------------------------------------------------------------------------------- */
@@ -767,6 +695,7 @@ void conn_last_words(struct conn *c)
     must(c->flags & CONN_F_DEAD);
     if (c->flags & CONN_F_CLOSED)
         return;
+    conn_hear(c);
     c->flags |= CONN_F_FINISH | CONN_F_SHUT;
     shutdown(c->fd, SHUT_WR);
     unheard(c);

@@ -83,6 +83,8 @@ enum {
     CONN_F_WAS_BULK = 1 << 24,  /* ... the one before it was */
     CONN_F_ASKS = 1 << 25,      /* it waits in net.asks, or is to */
     CONN_F_RESTS = 1 << 26,     /* the owner sets it: nothing of a request was read; who leaves now wants nothing */
+    CONN_F_DEAF = 1 << 27,      /* epoll does not know of it yet (conn_accept) */
+    CONN_F_CALM = 1 << 28,      /* ... and need not, for a moment: the owner has what it wanted (conn_calm) */
 };
 
 struct outq; /* gathered output of one connection, private */
@@ -110,6 +112,15 @@ struct conn {
 /* Takes over `fd` (connected, non-blocking) and begins to read. Negative gh_err; then fd is closed and
  * there will be no callback. */
 int conn_open(struct conn *c, struct net *n, int fd, const struct conn_events *ev);
+/* The same for one that was just accepted, by an owner who mostly gets a whole request with the first read and may be done
+ * after it: it is read at the end of this turn, and if the owner is calm then, epoll is not told, which is 5 % of what a
+ * connection costs. */
+int conn_accept(struct conn *c, struct net *n, int fd, const struct conn_events *ev);
+/* While reading, of such a connection: nothing that the peer may say matters now, nor its end. The owner calls conn_hear,
+ * within some milliseconds, when it waits for the peer or has waited long for somebody else; before it closes it asks
+ * conn_heard whether something came that nobody has read. Nothing for others. */
+static inline void conn_calm(struct conn *c);
+void conn_hear(struct conn *c);
 /* Makes a socket and begins to connect; on_connect follows. Negative errno when it fails at once; then
  * there will be no callback. */
 int conn_connect(struct conn *c, struct net *n, const struct sockaddr *to, socklen_t to_len,
@@ -130,6 +141,9 @@ void conn_move(struct conn *from, struct conn *to, const struct conn_events *ev)
 bool conn_preface(struct conn *c, const void *data, size_t n);
 /* Gathers. After an error the bytes go nowhere. */
 void conn_write(struct conn *c, const void *data, size_t n);
+/* A message that nothing follows in this callback, to a connection that nothing waits for: it need not be gathered.
+ * False: it must, with conn_write. */
+bool conn_write_now(struct conn *c, const void *data, size_t n);
 /* `n` bytes of memory valid until net_leave, to be filled and then given to conn_write (any number of
  * them, from the front). NULL when memory has run out. */
 char *conn_room(struct conn *c, size_t n);
@@ -185,6 +199,17 @@ bool conn_cut(const struct conn *c);
 
 /* Our end will not be announced either: for what passes on the bytes of somebody who was cut off. Nothing without TLS. */
 void conn_end_unannounced(struct conn *c);
+
+static inline bool conn_is_deaf(const struct conn *c)
+{
+    return (c->flags & CONN_F_DEAF) != 0;
+}
+
+static inline void conn_calm(struct conn *c)
+{
+    if (c->flags & CONN_F_DEAF)
+        c->flags |= CONN_F_CALM;
+}
 
 /* The bytes of the socket are the bytes of the owner: nothing is encrypted in between. */
 static inline bool conn_is_plain(const struct conn *c)

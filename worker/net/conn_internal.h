@@ -1,6 +1,6 @@
 /*
- * conn_internal.h - between conn.c (the socket, the queue, what the owner hears) and conn_tls.c (where records come in
- * between). Nobody else includes it.
+ * conn_internal.h - between conn.c (the socket, the queue, what the owner hears), conn_begin.c (what epoll knows), turn.c (whose
+ * turn it is) and conn_tls.c (where records come in between). Nobody else includes it.
  */
 #ifndef GH_NET_CONN_INTERNAL_H
 #define GH_NET_CONN_INTERNAL_H
@@ -22,7 +22,15 @@ static inline uint32_t conn_read_most(const struct conn *c)
 }
 /* It has events: do they wait, and for whose turn? `hup`: the peer's end, or worse, is among them. */
 enum conn_wait { CONN_WAIT_NOT, CONN_WAIT_ASKS, CONN_WAIT_BULK };
-enum conn_wait conn_turn_wait(struct conn *c, bool hup);
+enum conn_wait conn_turn_choose(struct conn *c, bool hup);
+static inline enum conn_wait conn_turn_wait(struct conn *c, bool hup)
+{
+    if ((c->flags & (CONN_F_BULK | CONN_F_WAS_BULK)) || c->queue.n || c->tls || c->net->crowded)
+        return conn_turn_choose(c, hup);
+    if (c->flags & CONN_F_TAKEN)
+        c->net->small_until_ns = c->net->now_ns + NET_SMALL_NS;
+    return CONN_WAIT_NOT;
+}
 /* Too much is to be done and nothing was for this one yet: has its client gone? A close_notify alone is no request. */
 bool conn_turn_left(struct conn *c);
 /* Reads on, writes on: soon, or when it is the turn of bulk. */
@@ -42,7 +50,6 @@ void conn_no_delay(struct conn *c, size_t n);
 /* DEAD; who calls makes sure that the owner hears of it, later. */
 void conn_fail(struct conn *c, int err);
 void conn_write_failed(struct conn *c, int err);
-void conn_watch_out(struct conn *c);
 /* As much of the queue as the kernel takes. No callback. */
 void conn_write_queue(struct conn *c);
 /* What the loop asks for: the queue, or a part of it, and whoever waits for room; reads while there is something. READABLE
@@ -59,6 +66,18 @@ void conn_tell_end(struct conn *c, int err);
 int conn_end_or_error(const struct conn *c);
 /* Bytes for the owner are in net->scratch. */
 void conn_give(struct conn *c, size_t n);
+
+/* From epoll. */
+void conn_on_socket(struct watch *w, uint32_t events);
+
+/* --- conn_begin.c --- */
+
+/* From now on the loop says when there is room. */
+void conn_watch_out(struct conn *c);
+/* DEAF, and it was read: epoll is told, unless the owner is CALM. */
+void conn_first_read(struct conn *c);
+/* DEAF, and there was nothing to read. */
+void conn_in_vain(struct conn *c);
 
 /* --- conn_tls.c --- */
 

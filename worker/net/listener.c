@@ -21,7 +21,9 @@ struct listener {
     struct listeners *all;
     int fd;
     uint32_t batch;   /* doubles while a burst lasts */
+    uint64_t full;    /* the turn of the loop that took a whole batch */
     bool armed;
+    uint32_t silent_s;  /* as the socket knows it; UINT32_MAX = not known, it comes from the master */
     uint64_t bind_id;
     struct accepted bound; /* of every connection: bind_id, local port, and the local address unless it is a wildcard */
 };
@@ -95,6 +97,24 @@ static void arm_one(struct listener *s, bool on)
     s->armed = on;
 }
 
+static void set_silent(struct listener *s)
+{
+    uint32_t now = s->all->owner->silent_s(s->all, s->bind_id);
+    if (now == s->silent_s)
+        return;
+    s->silent_s = now;
+    setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){(int)now}, sizeof(int)); /* fails on unix sockets */
+}
+
+/* Is it to be polled, if any? */
+static bool ready(struct listener *s)
+{
+    if (!s->all->owner->wanted(s->all, s->bind_id))
+        return false;
+    set_silent(s);
+    return true;
+}
+
 static void arm(struct listeners *l)
 {
     bool on = l->active && !l->rest_until_ms;
@@ -102,7 +122,7 @@ static void arm(struct listeners *l)
     LIST_EACH(it, &l->all)
     {
         struct listener *s = LIST_ITEM(it, struct listener, node);
-        arm_one(s, on && l->owner->wanted(l, s->bind_id));
+        arm_one(s, on && ready(s));
     }
     atomic_store_explicit(&board_proc(l->board, l->row)->accepting, on, memory_order_relaxed);
 }
@@ -264,7 +284,11 @@ static void on_event(struct watch *w, uint32_t events)
 {
     struct listener *s = CONTAINER_OF(w, struct listener, watch);
     struct listeners *l = s->all;
+    uint64_t turn = board_get(&l->net->count->loop_turns) + 1;
     (void)events;
+    /* Still ready in the next turn: a burst. Else one is all there is, mostly, and no second accept has to find that out. */
+    s->batch = s->full && s->full + 1 == turn ? GH_MIN(s->batch * 2, (uint32_t)MAX_BATCH) : 1;
+    s->full = turn;
     for (uint32_t i = 0; s->armed && i < s->batch; i++) {
         if (!l->owner->room(l, false)) {
             out_of_room(l);
@@ -272,7 +296,7 @@ static void on_event(struct watch *w, uint32_t events)
         }
         enum taken t = take_one(s);
         if (t != TAKEN)
-            s->batch = 1;
+            s->full = 0;
         if (t == SHORT) { /* what is closed now is free in the next turn */
             l->owner->room(l, true);
             out_of_room(l);
@@ -284,7 +308,6 @@ static void on_event(struct watch *w, uint32_t events)
             return;
         }
     }
-    s->batch = GH_MIN(s->batch * 2, (uint32_t)MAX_BATCH);
 }
 
 /* --- which sockets --------------------------------------------------------------------------------------- */
@@ -333,7 +356,7 @@ int listeners_add(struct listeners *l, uint64_t bind_id, int fd)
         return GH_E_NOMEM;
     }
     listeners_remove(l, bind_id);
-    *s = (struct listener){.watch.fn = on_event, .all = l, .fd = fd, .batch = 1, .bind_id = bind_id};
+    *s = (struct listener){.watch.fn = on_event, .all = l, .fd = fd, .batch = 1, .silent_s = UINT32_MAX, .bind_id = bind_id};
     s->bound.bind_id = bind_id;
     set_bound(s);
     /* Accepted sockets inherit it: one system call here instead of one for each. Fails on unix sockets. */
@@ -341,7 +364,7 @@ int listeners_add(struct listeners *l, uint64_t bind_id, int fd)
     /* What a slow client leaves in the kernel: enough for any round trip, no more (default: megabytes). */
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
     list_push(&l->all, &s->node);
-    bool on = l->armed && l->owner->wanted(l, bind_id);
+    bool on = l->armed && ready(s);
     arm_one(s, on);
     if (on && !s->armed) {
         close_one(s);

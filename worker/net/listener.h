@@ -9,6 +9,12 @@
  * wake-up and its accept; the kernel then wakes nobody else for that connection. So where there are several workers, each
  * looks at the backlogs by itself now and then.
  *
+ * Who says nothing: where clients speak first, a connection is accepted with its first bytes (TCP_DEFER_ACCEPT), or a second or
+ * so later without. Then it costs one event where it cost two, its request is read at once, and one that ends with its answer
+ * is never registered (conn_accept): a seventh of what such a connection costs. Until then the kernel has it and no process
+ * does; who only looks whether the port is open finds it so. The price: who has connected within that second and not spoken
+ * when the last worker closes the socket (a stop, not a reload, nor an update, which pass it on) is reset instead of served.
+ *
  * Descriptors: when the worker is full, or the kernel has no more, the owner closes idle connections; when
  * there are none, accepting pauses for LISTENER_PAUSE_MS, and the backlog waits for this or another worker.
  */
@@ -46,6 +52,8 @@ struct listeners_owner {
     bool (*room)(struct listeners *l, bool kernel_is_out);
     /* Is this socket to be served (yet)? */
     bool (*wanted)(struct listeners *l, uint64_t bind_id);
+    /* Its clients speak first: for how many seconds those who don't are not accepted. 0: they are, at once. */
+    uint32_t (*silent_s)(struct listeners *l, uint64_t bind_id);
 };
 
 struct listeners {

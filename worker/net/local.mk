@@ -1,7 +1,7 @@
 noinst_LIBRARIES += libwnet.a
 libwnet_a_SOURCES = \
 	%D%/chunk.c %D%/chunk.h \
-	%D%/conn.c %D%/conn.h %D%/conn_internal.h %D%/conn_tls.c \
+	%D%/conn.c %D%/conn.h %D%/conn_begin.c %D%/conn_internal.h %D%/conn_tls.c \
 	%D%/gather.c %D%/gather.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/net.c %D%/net.h %D%/outq.h \

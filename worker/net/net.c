@@ -195,6 +195,10 @@ static bool hear(struct net *n, int wait_ms, bool first)
         read_clock(n);
         uv_update_time(n->loop); /* its timers are judged by this below */
     }
+    if (k == 1 && n->batch > 1 && !n->crowded) { /* nobody to choose from */
+        tell(n, events);
+        return false;
+    }
     n->crowded = n->crowded || k == (int)n->batch;
     /* All of a turn's news count from its beginning (conn_heard): nobody writes to who has just closed. */
     for (int i = 0; i < k; i++)

@@ -27,7 +27,7 @@
 #include "worker/net/timer.h"
 
 #define NET_PIECE   (64u * 1024) /* bytes of one read while turns are short */
-#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; more falls out of the second level cache */
+#define NET_SCRATCH (128u * 1024)/* bytes of one read else: 64 KiB and a head fit; twice as many were no cheaper */
 #define NET_BATCH   256u
 #define NET_SMALL_NS (10u * 1000 * 1000) /* so long after a small request turns are short */
 
@@ -69,6 +69,7 @@ struct net {
     uint64_t bulk_until_ns;          /* there was bulk lately */
     uint64_t bulk_ns;                /* how long bulk may go on while they are about; 0: one piece */
     struct list closed;              /* struct conn: on_closed is due */
+    uint8_t luck, unlucky;           /* what reading at once brought of late, connections that did not try (conn_accept) */
     struct slab outqs;
     struct chunk_pool chunks;
     size_t high_water;               /* bytes queued on a connection from which on it is "full" */

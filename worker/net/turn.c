@@ -26,7 +26,7 @@
 #define NOTIFY_MOST  64   /* bytes of a close_notify */
 #define NEWEST_MS    1000 /* so long after a client has given up waiting, the newest go first */
 
-enum conn_wait conn_turn_wait(struct conn *c, bool hup)
+enum conn_wait conn_turn_choose(struct conn *c, bool hup)
 {
     if ((c->flags & CONN_F_BULK) || c->queue.n >= CONN_BULK || conn_shaking(c))
         return CONN_WAIT_BULK;
@@ -94,6 +94,8 @@ static void go_on(struct conn *c)
         conn_tell_error(c);
     else
         conn_pump_read(c);
+    if (c->flags & CONN_F_DEAF)
+        conn_first_read(c);
 }
 
 void conn_turn_again(struct net *n)

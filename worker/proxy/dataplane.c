@@ -122,6 +122,14 @@ static bool wanted(struct listeners *l, uint64_t bind_id)
     return s && generation_bind(generation_of(s), bind_id);
 }
 
+/* Servers of bytes may speak first. */
+static uint32_t silent_s(struct listeners *l, uint64_t bind_id)
+{
+    const struct snap *s = of_listeners(l)->live.current;
+    const struct snap_bind *b = generation_bind(generation_of(s), bind_id);
+    return b->protocol == LISTENER_TCP ? 0 : s->SETTINGS->silent_s;
+}
+
 static bool take_h2(struct h1_servers *all, struct conn *from, const struct stream_link *l, const char *data, size_t n)
 {
     struct dataplane *d = CONTAINER_OF(all, struct dataplane, servers);
@@ -153,7 +161,7 @@ static void front_stream(struct front_host *h, struct conn *from, const struct s
 }
 
 static const struct front_host FRONT_HOST = {front_current, front_http, front_stream};
-static const struct listeners_owner LISTENERS = {.accepted = accepted, .room = room, .wanted = wanted};
+static const struct listeners_owner LISTENERS = {.accepted = accepted, .room = room, .wanted = wanted, .silent_s = silent_s};
 
 static struct snap *current(void *ctx)
 {

@@ -442,7 +442,7 @@ int front_accept(struct fronts *all, int fd, const struct stream_link *link)
         return GH_E_NOMEM;
     }
     memset(f, 0, sizeof(*f));
-    int err = conn_open(&f->c, all->net, fd, &EVENTS);
+    int err = conn_accept(&f->c, all->net, fd, &EVENTS);
     if (err) {
         slab_put(&all->slab, f);
         return err;

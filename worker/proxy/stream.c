@@ -306,6 +306,13 @@ static bool pump(struct relay *r, bool forth)
 static void pass(struct relay *r, struct conn *from, struct conn *to, struct splice *d, const char *data, size_t n)
 {
     touch(r);
+    /* A short message; the end can't be behind it. */
+    if (n < FULL_AT && !(from->flags & (CONN_F_FIN | CONN_F_HUP)) && conn_write_now(to, data, n)) {
+        d->streak = 0;
+        if (conn_full(to))
+            conn_pause(from, CONN_PAUSE_PEER);
+        return;
+    }
     conn_write(to, data, n);
     /* Is it too much for the receiver? Only the kernel knows. Little waits: the end may follow at once. */
     if (conn_queued(to) >= FULL_AT)

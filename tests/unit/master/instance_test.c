@@ -148,7 +148,7 @@ static void what_is_written_is_taken(void **state)
                   "  addressPool: 127.0.1.0/24\n  loadBalancer: random\n  logLevel: debug\n  dnsServers: [1.1.1.1, \"[::1]:53\", \"::1\"]\n"
                   "  accessLog: {path: /var/log/a, format: \"%RESPONSE_CODE%\"}\n  metrics: {maxSeries: 50}\n"
                   "  mesh: {certificate: /m/c, privateKey: /m/k, rootCertificate: /m/r, trustDomain: td, rootNamespace: root}\n"
-                  "  timeouts: {header: 1s, idle: 1s, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
+                  "  timeouts: {header: 1s, idle: 1s, silent: 1500ms, bodyGrace: 1s, sendGrace: 1s, request: 2s, backend: 0s, streamIdle: 1s, tunnelIdle: 1s,\n"
                   "    tcpIdle: 1s, udpIdle: 1s, connect: 1s, upstreamIdle: 1s, tlsTicket: 90m, drain: 1m30s}\n"
                   "  limits: {maxHeaderBytes: 2048, maxUriBytes: 1024, maxFields: 8, maxBodyBytes: 10000000000, bufferBytes: 20000, replayBytes: 1,\n"
                   "    bodyMinRate: 1, sendMinRate: 1, maxRequestsPerConnection: 1, maxStreams: 1, maxConnections: 1, udpFlows: 16,\n"
@@ -177,6 +177,7 @@ static void what_is_written_is_taken(void **state)
     assert_str(f.in.mesh.root_ns, "root");
     assert_int_equal(f.in.settings.header_timeout_ms, 1000);
     assert_int_equal(f.in.settings.ticket_lifetime_s, 5400);
+    assert_int_equal(f.in.settings.silent_s, 2);
     assert_int_equal(f.in.settings.request_timeout_ms, 2000);
     assert_int_equal(f.in.settings.backend_timeout_ms, 0);
     assert_int_equal(f.in.settings.drain_timeout_ms, 90000);

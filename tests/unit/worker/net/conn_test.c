@@ -14,7 +14,7 @@ struct side {
     struct buf got;
     unsigned ends, writables, closed;
     int error;
-    bool echo;
+    bool echo, calm;
 };
 struct rig {
     uv_loop_t loop;
@@ -31,6 +31,8 @@ static void on_read(struct conn *c, char *data, size_t n)
     buf_add(&s->got, data, n);
     if (s->echo)
         conn_write(c, data, n);
+    if (s->calm)
+        conn_calm(c);
 }
 static void on_end(struct conn *c)
 {
@@ -506,6 +508,130 @@ static void news_of_the_turn_in_which_the_owner_changes_are_not_lost(void **stat
     buf_fini(&next_owner.got);
 }
 
+/* The same rig with a connection that was just accepted, `said` to it already. */
+static struct rig *accepted(void **state, const char *said)
+{
+    struct rig *r = *state;
+    int v[2];
+    conn_close(&r->s.c);
+    turns(r, 1);
+    close(r->peer);
+    r->s.closed = 0;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, v), 0);
+    r->peer = v[1];
+    r->net.luck = 1;
+    if (*said)
+        assert_int_equal(write(r->peer, said, strlen(said)), strlen(said));
+    assert_int_equal(conn_accept(&r->s.c, &r->net, v[0], &EVENTS), 0);
+    return r;
+}
+
+static void what_was_said_before_it_was_accepted_is_read_at_once_and_the_rest_follows(void **state)
+{
+    struct rig *r = accepted(state, "hello");
+    assert_true(conn_is_deaf(&r->s.c));
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 5);
+    assert_false(conn_is_deaf(&r->s.c));
+    assert_int_equal(write(r->peer, " world", 6), 6);
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 11);
+    shutdown(r->peer, SHUT_WR);
+    turns(r, 1);
+    assert_int_equal(r->s.ends, 1);
+}
+
+static void who_has_said_nothing_yet_is_heard_when_he_does(void **state)
+{
+    struct rig *r = accepted(state, "");
+    turns(r, 1);
+    assert_false(conn_is_deaf(&r->s.c));
+    assert_int_equal(r->net.luck, 0); /* that read was in vain: the next one does not try */
+    assert_int_equal(write(r->peer, "hello", 5), 5);
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 5);
+}
+
+static void a_calm_owner_hears_nothing_until_it_asks(void **state)
+{
+    struct rig *r = accepted(state, "hello");
+    r->s.calm = true;
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 5);
+    assert_false(conn_heard(&r->s.c, true));
+    assert_int_equal(write(r->peer, "more", 4), 4);
+    turns(r, 3);
+    assert_int_equal(r->s.got.n, 5);
+    assert_true(conn_heard(&r->s.c, true));
+    conn_hear(&r->s.c);
+    turns(r, 1);
+    assert_int_equal(r->s.got.n, 9);
+    shutdown(r->peer, SHUT_RDWR);
+    turns(r, 1);
+    assert_int_equal(r->s.ends, 1);
+}
+
+static void a_message_that_nothing_precedes_leaves_at_once(void **state)
+{
+    struct rig *r = *state;
+    char b[1 << 16] = "";
+    net_enter(&r->net);
+    assert_true(conn_write_now(&r->s.c, "one", 3));
+    assert_int_equal(read(r->peer, b, sizeof(b)), 3);
+    conn_write(&r->s.c, "two", 3);
+    assert_false(conn_write_now(&r->s.c, "three", 5)); /* it would come before the second */
+    net_leave(&r->net);
+    assert_int_equal(read(r->peer, b, sizeof(b)), 3);
+
+    size_t said = 0, got = 0;
+    net_enter(&r->net);
+    for (; !conn_queued(&r->s.c); said += 20000) /* until the kernel takes no more, or not all of one */
+        assert_true(conn_write_now(&r->s.c, b, 20000));
+    assert_false(conn_write_now(&r->s.c, b, 1));
+    net_leave(&r->net);
+    for (int i = 0; i < 100 && got < said; i++) {
+        got += drain_peer(r);
+        turns(r, 1);
+    }
+    assert_int_equal(got, said);
+}
+
+static void a_message_to_who_is_gone_is_an_error_told_from_the_loop(void **state)
+{
+    struct rig *r = *state;
+    r->s.c.flags |= CONN_F_EAGER;
+    close(r->peer);
+    net_enter(&r->net);
+    assert_true(conn_write_now(&r->s.c, "one", 3));
+    assert_int_equal(r->s.error, 0);
+    net_leave(&r->net);
+    turns(r, 1);
+    assert_int_equal(r->s.error, EPIPE);
+    turns(r, 1);
+    r->peer = dup(0);
+}
+
+static void a_calm_owner_s_answer_leaves_in_any_size(void **state)
+{
+    struct rig *r = accepted(state, "hello");
+    size_t size = 1 << 20, got = 0;
+    char *big = calloc(1, size);
+    r->s.calm = true;
+    turns(r, 1);
+    net_enter(&r->net);
+    conn_write(&r->s.c, big, size);
+    conn_finish(&r->s.c);
+    net_leave(&r->net);
+    assert_true(conn_queued(&r->s.c) > 0);
+    for (int i = 0; i < 10000 && !r->s.closed; i++) {
+        got += drain_peer(r);
+        turns(r, 1);
+    }
+    assert_int_equal(got + drain_peer(r), size);
+    assert_int_equal(r->s.closed, 1);
+    free(big);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -530,6 +656,12 @@ int main(void)
         T(unread_bytes_the_queue_and_pauses_when_the_owner_changes),
         T(news_of_the_turn_in_which_the_owner_changes_are_not_lost),
         T(nothing_listens_there),
+        T(what_was_said_before_it_was_accepted_is_read_at_once_and_the_rest_follows),
+        T(who_has_said_nothing_yet_is_heard_when_he_does),
+        T(a_calm_owner_hears_nothing_until_it_asks),
+        T(a_calm_owner_s_answer_leaves_in_any_size),
+        T(a_message_that_nothing_precedes_leaves_at_once),
+        T(a_message_to_who_is_gone_is_an_error_told_from_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ struct rig {
     unsigned n, closed_idle;
     struct accepted last;
     bool full, unwanted;
+    uint32_t silent_s;
 };
 
 static void accepted(struct listeners *l, const struct accepted *a)
@@ -43,7 +44,12 @@ static bool wanted(struct listeners *l, uint64_t bind_id)
     (void)bind_id;
     return !CONTAINER_OF(l, struct rig, l)->unwanted;
 }
-static const struct listeners_owner OWNER = {accepted, room, wanted};
+static uint32_t silent_s(struct listeners *l, uint64_t bind_id)
+{
+    (void)bind_id;
+    return CONTAINER_OF(l, struct rig, l)->silent_s;
+}
+static const struct listeners_owner OWNER = {accepted, room, wanted, silent_s};
 
 static void row(struct rig *r, uint32_t i, uint32_t connections, uint64_t beat_ns)
 {
@@ -243,6 +249,50 @@ static void without_room_the_backlog_waits(void **state)
         net_turn(&r->net, 10);
 }
 
+static int dial_one(struct rig *r)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&r->at, sizeof(r->at)), 0);
+    return fd;
+}
+
+static void who_says_nothing_is_not_accepted_yet_where_clients_speak_first(void **state)
+{
+    struct rig *r = *state;
+    r->silent_s = 30;
+    listeners_set_active(&r->l, true);
+    int silent = dial_one(r), speaks = dial_one(r);
+    turns(r, 3);
+    assert_int_equal(r->n, 0);
+    assert_int_equal(send(speaks, "GET", 3, 0), 3);
+    turns(r, 3);
+    assert_int_equal(r->n, 1);
+    r->silent_s = 0; /* another configuration */
+    listeners_refresh(&r->l);
+    int other = dial_one(r);
+    turns(r, 3);
+    assert_int_equal(r->n, 2);
+    close(silent);
+    close(speaks);
+    close(other);
+}
+
+static void a_burst_is_taken_in_growing_batches(void **state)
+{
+    struct rig *r = *state;
+    listeners_set_active(&r->l, true);
+    dial(r, 20);
+    unsigned turn = 0;
+    for (unsigned most = 1; r->n < 15; most *= 2, turn++) {
+        unsigned before = r->n;
+        turns(r, 1);
+        assert_int_equal(r->n - before, most);
+    }
+    assert_int_equal(turn, 4);
+    turns(r, 2);
+    assert_int_equal(r->n, 20);
+}
+
 static void a_drain_takes_what_waits_and_closes(void **state)
 {
     struct rig *r = *state;
@@ -267,6 +317,8 @@ int main(void)
         T(a_spare_and_an_unwanted_socket_accept_nothing),
         T(a_busy_worker_leaves_the_rest_to_others_for_a_moment),
         T(without_room_the_backlog_waits),
+        T(who_says_nothing_is_not_accepted_yet_where_clients_speak_first),
+        T(a_burst_is_taken_in_growing_batches),
         T(a_drain_takes_what_waits_and_closes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,34 @@ class Connections(unittest.TestCase):
                 self.assertEqual(seen(c.response())[0], f"GET /{i}")
             self.assertEqual(len(up.peers), 1)
 
+    def test_a_client_that_says_nothing_is_accepted_later_and_ends_as_an_idle_one(self):
+        with Backend(echo) as up, Driver(up=up, settings=["idle_timeout_ms=300"]) as d, d.connect() as mute:
+            self.assertTrue(mute.closed())
+
+    def test_what_comes_behind_the_last_request_does_not_cost_its_answer(self):
+        with Backend(echo) as up, Driver(up=up) as d:
+            for _ in range(50):
+                with d.connect() as c:
+                    c.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    c.send("\r\nGET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+                    self.assertEqual(seen(c.response())[0], "GET /last")
+                    self.assertTrue(c.closed())
+
+    def test_a_client_that_leaves_before_a_slow_answer_is_noticed_on_its_first_request(self):
+        asked, gone = threading.Event(), threading.Event()
+
+        def serve(p, _n):
+            p.request()
+            asked.set()
+            p.closed()
+            gone.set()
+        with Backend(serve) as up, Driver(up=up) as d:
+            c = d.connect()
+            c.send("GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            self.assertTrue(asked.wait(DEADLINE))
+            c.reset()
+            self.assertTrue(gone.wait(DEADLINE))
+
     def test_pipelined_requests_are_answered_in_order(self):
         with Backend(echo) as up, Driver(up=up) as d, d.connect() as c:
             c.send("".join(f"GET /{i} HTTP/1.1\r\nHost: a\r\n\r\n" for i in range(200)))
@@ -942,7 +970,8 @@ class Change(unittest.TestCase):
             p.request()
             p.send(OK)
             p.closed()
-        with Backend(serve) as up, Driver(up=up) as d, d.connect() as idle, d.connect() as c, d.connect() as new:
+        with Backend(serve) as up, Driver(up=up, settings=["silent_s=0"]) as d, d.connect() as idle, d.connect() as c, \
+                d.connect() as new:
             idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             self.assertEqual(idle.response()[0], 200)
             c.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
