@@ -47,6 +47,17 @@ def calm(driver):
         before, now = now, driver.counters()["requests"]
 
 
+def stop(driver):
+    """The worker does nothing from now on: it has been seen to have stopped."""
+    os.kill(driver.process.pid, signal.SIGSTOP)
+    end = time.monotonic() + DEADLINE
+    while True:
+        with open(f"/proc/{driver.process.pid}/stat", encoding="ascii") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "T":
+                return
+        assert time.monotonic() < end, "the worker does not stop"
+
+
 def untaken(sock):
     """Bytes sent that the other side's kernel does not have yet."""
     return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
@@ -132,7 +143,7 @@ class Crowd(unittest.TestCase):
         """All ask while the worker does nothing, and some have left, in some way, when it goes on. The clients."""
         clients = [d.connect() for _ in range(self.CLIENTS)]
         d.until("client_active", self.CLIENTS)
-        os.kill(d.process.pid, signal.SIGSTOP)
+        stop(d)
         for c in clients:
             c.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
         for c in clients[:self.LEAVE]:
@@ -160,7 +171,7 @@ class Crowd(unittest.TestCase):
 
     def test_a_client_that_has_only_closed_its_side_is_answered_while_there_is_no_crowd(self):
         with Backend(answers(OK)) as up, Driver(up=up) as d, d.connect() as c:
-            os.kill(d.process.pid, signal.SIGSTOP)
+            stop(d)
             c.send(GET)
             c.sock.shutdown(socket.SHUT_WR)
             os.kill(d.process.pid, signal.SIGCONT)
@@ -172,7 +183,7 @@ class Crowd(unittest.TestCase):
             clients = self.ask_all(d, lambda c: None)
             for c in clients:
                 self.assertEqual(c.response()[2], b"ok")
-            os.kill(d.process.pid, signal.SIGSTOP)
+            stop(d)
             for c in clients:
                 c.close()
             os.kill(d.process.pid, signal.SIGCONT)
