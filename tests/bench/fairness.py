@@ -2,7 +2,7 @@
 
 Overload: two other programs spin on the proxy's processor, so that the load generator, on its own, can offer twice
 of what is left. Capacity and goodput are measured beside the same two. A client gives up after a second, as people do. Capacity is
-what 50 connections get, the overload comes on 2,000, each of which has to be accepted, and is cold when its turn comes; so the detail also
+what 100 connections get, the overload comes on 2,000, each of which has to be accepted, and is cold when its turn comes; so the detail also
 says what a closed loop of 2,000, in which nobody gives up, reaches in percent of the capacity: what lies between that and the goodput is
 the price of too much work, the rest the price of many connections.
 
