@@ -174,7 +174,8 @@ static inline bool write_tables_line(struct h1_writer *w, const struct http_fiel
 void h1_write_parsed(struct h1_writer *w, const struct http_field *fields, uint16_t n, unsigned skip)
 {
     const char *run = NULL, *run_end = NULL; /* lines that are one piece of memory, not yet written */
-    for (const struct http_field *f = fields, *end = fields + n; f < end; f++) {
+    for (uint16_t i = 0; i < n; i++) { /* no pointer to the end: of a head without fields there is none */
+        const struct http_field *f = &fields[i];
         if (unlikely(f->flags & skip))
             continue;
         if (likely(is_parsed_line(f))) {

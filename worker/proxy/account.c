@@ -115,7 +115,6 @@ static void log_it(struct request *r, uint64_t us)
 {
     const struct exchange *x = &r->x;
     const struct snap_listener *l = account_listener(r);
-    const struct http_field *end = x->req.fields + x->req.n_fields;
     const uint64_t shown = 1ull << FIELD_USER_AGENT % 64 | 1ull << FIELD_REFERER % 64 | 1ull << FIELD_X_FORWARDED_FOR % 64;
     char local[PEER_TEXT_MAX + 10];
     struct access_record a = {
@@ -156,7 +155,8 @@ static void log_it(struct request *r, uint64_t us)
         a.tls_cipher = str_c(r->tls.cipher);
         a.client_cert = peer_subject(&r->facts);
     }
-    for (const struct http_field *f = x->req.fields; f < end; f++) {
+    for (uint16_t i = 0; i < x->req.n_fields; i++) {
+        const struct http_field *f = &x->req.fields[i];
         if (!(shown >> f->id % 64 & 1)) /* most are none of these */
             continue;
         if (f->id == FIELD_USER_AGENT)
