@@ -32,6 +32,7 @@ static void to_list(struct h1_server *s, struct list *l)
 static void count(struct h1_servers *all, int by)
 {
     all->n += (uint32_t)by;
+    all->net->gather.open += (uint32_t)by;
     board_add(&all->net->count->client_active, (uint64_t)(int64_t)by);
     if (all->shown)
         atomic_fetch_add_explicit(all->shown, (uint32_t)by, memory_order_relaxed);
@@ -43,6 +44,7 @@ static void leave_idle(struct h1_server *s)
         return;
     s->c.flags &= ~(uint32_t)CONN_F_RESTS;
     s->all->n_idle--;
+    s->all->net->gather.open++;
     to_list(s, &s->all->busy);
 }
 
@@ -90,6 +92,7 @@ static void go_idle(struct h1_server *s)
     if (!s->ahead.n)
         s->c.flags |= CONN_F_RESTS;
     s->all->n_idle++;
+    s->all->net->gather.open--;
     to_list(s, &s->all->idle);
     s->since_ms = s->c.net->now_ms;
     /* An answer that the client has not taken is watched like a running one. */

@@ -153,7 +153,7 @@ static bool mixed(const struct net *n)
     return net_turn_short(n) && n->now_ns < n->bulk_until_ns;
 }
 
-/* While many requests share connections, so that more of them leave in one write. */
+/* While there are many, so that a turn finds more to do, and more of it leaves in one write. */
 static void gather(struct net *n)
 {
     uint32_t ns = gather_wait(&n->gather, n->now_ns, clock_ns());
@@ -195,6 +195,7 @@ static bool hear(struct net *n, int wait_ms, bool first)
         read_clock(n);
         uv_update_time(n->loop); /* its timers are judged by this below */
     }
+    n->gather.moved += k > 0 ? (uint32_t)k : 0;
     if (k == 1 && n->batch > 1 && !n->crowded) { /* nobody to choose from */
         tell(n, events);
         return false;

@@ -70,6 +70,7 @@ void streams_trim(struct streams *all)
 
 static void count(struct streams *all, int by)
 {
+    all->net->gather.open += (uint32_t)by;
     struct board_counters *c = all->net->count;
     all->n += (uint32_t)by;
     board_add(&c->client_active, (uint64_t)(int64_t)by);
