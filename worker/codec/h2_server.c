@@ -11,7 +11,8 @@
 /* Fairness: what one connection may do before the others have their turn. */
 #define TURN_HEADS 256u         /* requests in a turn of the loop */
 #define MANY_HEADS 64u          /* in one read: the next one is small, because all of a read has to be taken */
-#define FEW_HEADS  16u          /* ... when others are about who want little; streams from which on it is not one of those */
+#define FEW_HEADS  16u          /* ... when others are about who want little */
+#define GREEDY     64u          /* streams, or requests in one read, from which on it is not one of those */
 #define READ_SMALL (16u * 1024)
 #define READ_LEAST 512u
 
@@ -313,7 +314,7 @@ static uint32_t next_read(const struct h2_server *s, uint32_t heads, size_t n)
 static void count_turn(struct h2_server *s, uint32_t heads, size_t n)
 {
     struct conn *c = &s->h.c;
-    if (heads >= FEW_HEADS || s->h.n_streams > FEW_HEADS)
+    if (heads >= GREEDY || s->h.n_streams > GREEDY)
         conn_set_bulk(c, true);
     c->read_max = next_read(s, heads, n);
     if (s->turn != turn_now(s)) {
