@@ -225,5 +225,11 @@ def version(lab, name):
     """One line of what a peer says about itself."""
     program = PEERS[name][1](lab)
     said = lab.run(program, *VERSIONS.get(name, ["--version"]))
-    lines = (said.stdout + said.stderr).strip().splitlines()
-    return lines[0].strip() if lines else "?"
+    return about(said.stdout + said.stderr)
+
+
+def about(said):
+    """The first line that says something, without where on this machine the program lies and where its makers are on the web."""
+    lines = said.strip().splitlines() or ["?"]
+    words = [pathlib.PurePath(w).name if w.startswith("/") else w for w in lines[0].split() if "://" not in w]
+    return " ".join(words).removesuffix(" -")

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 import chart  # noqa: E402
 import loads  # noqa: E402
+import peers  # noqa: E402
 import report  # noqa: E402
 from rows import ROWS, Row  # noqa: E402
 
@@ -103,6 +104,13 @@ class Output(unittest.TestCase):
     def test_records_survive_json(self):
         one = document(report.summarise(ROW, SAMPLES))
         self.assertEqual(report.markdown(json.loads(json.dumps(one))), report.markdown(one))
+
+
+class Peers(unittest.TestCase):
+    def test_a_version_says_nothing_of_the_machine_it_was_asked_on(self):
+        self.assertEqual(peers.about("\n/home/me/bin/envoy  version: abc/1.40.0/RELEASE\n"), "envoy version: abc/1.40.0/RELEASE")
+        self.assertEqual(peers.about("HAProxy version 2.6.12 2026/10/17 - https://example.com/\nStatus: x\n"), "HAProxy version 2.6.12 2026/10/17")
+        self.assertEqual(peers.about(""), "?")
 
 
 class Rows(unittest.TestCase):
